@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use stackwire_node::{Multiaddr, Result, address, identity::KeyType};
+
+/// A peer-to-peer networking stack in which every layer is a plug-in.
+#[derive(Parser)]
+#[command(name = "stackwire", version, max_term_width = 110)]
+pub struct Cli {
+    /// Print JSON for machines instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Start five nodes with five different mixes and watch them negotiate, talk and move a file.
+    Demo(Demo),
+    /// Run a node until Ctrl-C.
+    Run(Run),
+    /// Measure round trips to any libp2p node.
+    Ping(Ping),
+    /// Ask any libp2p node who it is.
+    Identify(Tool),
+    /// Measure throughput to any libp2p node that serves /perf/1.0.0.
+    Perf(Perf),
+    /// Send bytes to a node that sends them back, and check them.
+    Echo(Echo),
+    /// List the plug-ins this program is linked with, or show one.
+    Plugins(Plugins),
+    /// Validate a config without touching the network or any file it names.
+    Check {
+        /// The config.
+        file: PathBuf,
+    },
+    /// Make or show identity keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// Test every linked transport with every security protocol and muxer.
+    Matrix(Matrix),
+}
+
+/// `demo`
+#[derive(Args)]
+pub struct Demo {
+    /// The file to send through all nodes; without it 64 MiB are generated.
+    #[arg(long, value_name = "F")]
+    pub file: Option<PathBuf>,
+}
+
+/// Flags that choose a stack. Given ones replace the config's layer, in the order given.
+#[derive(Args, Clone, Default)]
+pub struct StackArgs {
+    /// The config; without it an embedded default: tcp + websocket, tls + noise, yamux + mplex.
+    #[arg(long, value_name = "F")]
+    pub config: Option<PathBuf>,
+    /// Use this transport; repeat for several, most wanted first.
+    #[arg(long = "transport", value_name = "X")]
+    pub transports: Vec<String>,
+    /// Use this security protocol; repeat for several, most wanted first.
+    #[arg(long = "security", value_name = "X")]
+    pub securities: Vec<String>,
+    /// Use this muxer; repeat for several, most wanted first.
+    #[arg(long = "muxer", value_name = "X")]
+    pub muxers: Vec<String>,
+    /// Allow security protocols that protect nothing (`plaintext`). For tests only.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// `run`
+#[derive(Args)]
+pub struct Run {
+    /// Which stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Listen here instead of where the config says; repeat for several.
+    #[arg(long, value_name = "A", value_parser = parse_address)]
+    pub listen: Vec<Multiaddr>,
+}
+
+/// A tool that talks to one node.
+#[derive(Args)]
+pub struct Tool {
+    /// The node, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…; without /p2p/… whoever answers is taken.
+    #[arg(value_name = "ADDR", value_parser = parse_address)]
+    pub address: Multiaddr,
+    /// Which stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+}
+
+/// `ping`
+#[derive(Args)]
+pub struct Ping {
+    /// Whom, and with what.
+    #[command(flatten)]
+    pub tool: Tool,
+    /// How many pings.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+}
+
+/// `perf`
+#[derive(Args)]
+pub struct Perf {
+    /// Whom, and with what.
+    #[command(flatten)]
+    pub tool: Tool,
+    /// Bytes to send.
+    #[arg(long, value_name = "N", default_value_t = 64 << 20)]
+    pub upload_bytes: u64,
+    /// Bytes to ask for.
+    #[arg(long, value_name = "M", default_value_t = 64 << 20)]
+    pub download_bytes: u64,
+}
+
+/// `echo`
+#[derive(Args)]
+pub struct Echo {
+    /// Whom, and with what.
+    #[command(flatten)]
+    pub tool: Tool,
+    /// Bytes to send and get back.
+    #[arg(long, value_name = "N", default_value_t = 1 << 20)]
+    pub bytes: u64,
+    /// Keep our side open until everything came back: go-libp2p ends a whole stream at a half-close.
+    #[arg(long)]
+    pub no_half_close: bool,
+    /// The protocol to open.
+    #[arg(long, value_name = "ID", default_value = "/echo/1.0.0")]
+    pub protocol: String,
+}
+
+/// `plugins`
+#[derive(Args)]
+pub struct Plugins {
+    /// `show NAME`.
+    #[command(subcommand)]
+    pub command: Option<PluginsCommand>,
+}
+
+/// What to do with plug-ins.
+#[derive(Subcommand)]
+pub enum PluginsCommand {
+    /// Show ids, summary, example config, options and capabilities of a plug-in.
+    Show {
+        /// The name, as configs spell it.
+        name: String,
+    },
+}
+
+/// `key`
+#[derive(Subcommand)]
+pub enum Key {
+    /// Make a key file. It is never overwritten.
+    New {
+        /// The file.
+        file: PathBuf,
+        /// ed25519, secp256k1 or ecdsa.
+        #[arg(long = "type", value_name = "T", default_value = "ed25519", value_parser = parse_key_type)]
+        key_type: KeyType,
+    },
+    /// Show the type and peer id of a key file.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// `matrix`
+#[derive(Args)]
+pub struct Matrix {
+    /// Only this transport, by plug-in name or by the label of the report (`wss`); repeat for several.
+    #[arg(long = "transport", value_name = "X")]
+    pub transports: Vec<String>,
+    /// Only this security protocol; repeat for several.
+    #[arg(long = "security", value_name = "X")]
+    pub securities: Vec<String>,
+    /// Only this muxer; repeat for several.
+    #[arg(long = "muxer", value_name = "X")]
+    pub muxers: Vec<String>,
+    /// Bytes to move each way in every cell.
+    #[arg(long, value_name = "N", default_value_t = 4 << 20)]
+    pub bytes: u64,
+    /// Write a page with a heat map.
+    #[arg(long, value_name = "F")]
+    pub html: Option<PathBuf>,
+}
+
+fn parse_address(text: &str) -> Result<Multiaddr> {
+    address::parse(text)
+}
+
+fn parse_key_type(text: &str) -> Result<KeyType> {
+    text.parse()
+}

@@ -1,0 +1,33 @@
+//! `identify ADDR`
+
+use std::{process::ExitCode, time::Duration};
+
+use serde_json::json;
+use stackwire_node::{Error, Kind};
+
+use super::session;
+use crate::{args::Tool, output::Output};
+
+/// How long the answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub async fn run(tool: Tool, out: &Output) -> ExitCode {
+    session::with(&tool, out, |session| async move {
+        let mut stream = session.open("/ipfs/id/1.0.0").await?;
+        let asking = stackwire_protocol_identify::identify(&mut stream);
+        let info = session.node.env().timeout(PATIENCE, "waiting for identify", asking).await?;
+        out.text(format!("agent     {}\nversion   {}", info.agent, info.protocol_version));
+        if let Some(observed) = &info.observed {
+            out.text(format!("sees us   {observed}"));
+        }
+        for address in &info.listen {
+            out.text(format!("listens   {address}{}", if info.signed { " (signed)" } else { "" }));
+        }
+        for protocol in &info.protocols {
+            out.text(format!("serves    {protocol}"));
+        }
+        let info = serde_json::to_value(&info).map_err(|e| Error::new(Kind::Internal, "writing JSON").caused_by(e))?;
+        Ok(json!({ "peer": session.connection.peer.to_string(), "info": info }))
+    })
+    .await
+}

@@ -1,0 +1,33 @@
+//! The commands, a file each.
+
+mod check;
+mod demo;
+mod echo;
+mod identify;
+mod key;
+pub mod matrix;
+mod perf;
+mod ping;
+mod plugins;
+mod run;
+mod session;
+
+use std::process::ExitCode;
+
+use crate::{args::Command, output::Output};
+
+/// Runs one command to its end.
+pub async fn run(command: Command, out: &Output) -> ExitCode {
+    match command {
+        Command::Demo(args) => demo::run(args, out).await,
+        Command::Run(args) => run::run(args, out).await,
+        Command::Ping(args) => ping::run(args, out).await,
+        Command::Identify(args) => identify::run(args, out).await,
+        Command::Perf(args) => perf::run(args, out).await,
+        Command::Echo(args) => echo::run(args, out).await,
+        Command::Plugins(args) => plugins::run(args, out),
+        Command::Check { file } => check::run(&file, out),
+        Command::Key(args) => key::run(args, out),
+        Command::Matrix(args) => matrix::run(args, out).await,
+    }
+}

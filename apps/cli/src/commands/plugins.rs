@@ -1,0 +1,104 @@
+//! `plugins` and `plugins show NAME`
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use stackwire_config::{Descriptor, suggest};
+use stackwire_node::{Error, Kind, Result};
+
+use crate::{
+    args::{Plugins, PluginsCommand},
+    output::{DIM, HEAD, Output, Table},
+    stack,
+};
+
+pub fn run(args: Plugins, out: &Output) -> ExitCode {
+    let result = match args.command {
+        None => list(out),
+        Some(PluginsCommand::Show { name }) => show(&name, out),
+    };
+    out.finish(None, result)
+}
+
+fn list(out: &Output) -> Result<Value> {
+    let catalogue = stack::catalogue()?;
+    let mut table = Table::new(&["layer", "name", "ids", "what it is"]);
+    for plugin in catalogue.iter() {
+        let s = &plugin.summary;
+        table.row([s.layer.to_string(), s.name.to_string(), s.ids.join(" "), s.summary.to_string()]);
+    }
+    out.text(table.render().trim_end());
+    Ok(catalogue.iter().map(describe).collect())
+}
+
+fn show(name: &str, out: &Output) -> Result<Value> {
+    let catalogue = stack::catalogue()?;
+    let found: Vec<&Descriptor> = catalogue.named(name).collect();
+    if found.is_empty() {
+        let help = suggest(name, catalogue.iter().map(|plugin| plugin.summary.name));
+        return Err(Error::new(Kind::ConfigInvalid, format!("no plug-in `{name}` is linked; {help}")));
+    }
+    for plugin in &found {
+        let s = &plugin.summary;
+        out.text(format!("{HEAD}{} {}{HEAD:#}  {}", s.layer, s.name, s.summary));
+        out.text(format!("\npackage       {}", plugin.package));
+        out.text(format!("ids           {}", if s.ids.is_empty() { "-".to_string() } else { s.ids.join(" ") }));
+        out.text(format!("\n{HEAD}example{HEAD:#}\n[[{}]]\nuse = \"{}\"\n{}", s.layer, s.name, s.example.trim()));
+        out.text(format!("\n{HEAD}options{HEAD:#}\n{}", options(plugin)));
+        out.text(format!("{HEAD}capabilities{HEAD:#}\n{}", capabilities(plugin)));
+    }
+    Ok(found.into_iter().map(describe).collect())
+}
+
+fn describe(plugin: &Descriptor) -> Value {
+    let s = &plugin.summary;
+    json!({
+        "layer": s.layer, "name": s.name, "summary": s.summary, "ids": s.ids, "package": plugin.package,
+        "example": s.example, "schema": plugin.schema(), "capabilities": s.capabilities,
+    })
+}
+
+/// The options of a plug-in's schema, a line each.
+fn options(plugin: &Descriptor) -> String {
+    let schema = plugin.schema();
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return "none\n".to_string();
+    };
+    let mut table = Table::new(&["option", "type", "default", "meaning"]);
+    for (name, option) in properties {
+        let text = |key: &str| option.get(key).and_then(Value::as_str).unwrap_or("-").replace('\n', " ");
+        let default = option.get("default").map_or_else(|| "-".to_string(), Value::to_string);
+        let kind = match option.get("type") {
+            Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+            Some(Value::String(kind)) => kind.clone(),
+            _ => "table".to_string(),
+        };
+        table.row([name.clone(), kind, default, text("description")]);
+    }
+    table.render()
+}
+
+fn capabilities(plugin: &Descriptor) -> String {
+    let mut text = String::new();
+    if let Ok(Value::Object(all)) = serde_json::to_value(plugin.summary.capabilities) {
+        for (name, value) in all.iter().filter(|(name, _)| relevant(plugin, name)) {
+            text.push_str(&format!("{name:24}{value}\n"));
+        }
+    }
+    for note in plugin.summary.capabilities.notes {
+        text.push_str(&format!("{DIM}{note}{DIM:#}\n"));
+    }
+    if text.is_empty() { "nothing to declare".to_string() } else { text.trim_end().to_string() }
+}
+
+/// Whether a capability says anything about this plug-in's layer.
+fn relevant(plugin: &Descriptor, capability: &str) -> bool {
+    use stackwire_node::Layer;
+    let layer = match capability {
+        "in_process" => Layer::Transport,
+        "insecure" | "muxer_in_handshake" => Layer::Security,
+        "notes" => return false,
+        _ => Layer::Muxer,
+    };
+    plugin.summary.layer == layer
+}

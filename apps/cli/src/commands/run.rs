@@ -1,0 +1,111 @@
+//! `run`
+
+use std::process::ExitCode;
+
+use futures::StreamExt;
+use serde_json::json;
+use stackwire_node::{Event, Node, Result};
+
+use crate::{
+    args::Run,
+    output::{BAD, DIM, GOOD, Output, ms},
+    stack,
+};
+
+pub async fn run(args: Run, out: &Output) -> ExitCode {
+    match serve(args, out).await {
+        Ok(()) => {
+            out.object(&json!({ "event": "stopped" }));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            out.object(&json!({ "event": "error", "error": error }));
+            out.complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Run, out: &Output) -> Result<()> {
+    let plan = stack::plan(&args.stack, Some(&args.listen))?;
+    let (node, mut events) = Node::watched(plan.stack()).await?;
+    out.text(format!("{GOOD}running{GOOD:#} as {}; Ctrl-C stops", node.peer_id()));
+    let stop = stopped();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            Some(event) = events.next() => show(&event, out),
+            () = &mut stop => break,
+        }
+    }
+    out.text("stopping: open streams get their time to finish");
+    let stopping = async {
+        node.shutdown().await;
+    };
+    let watching = async {
+        while let Some(event) = events.next().await {
+            show(&event, out);
+        }
+    };
+    tokio::select! {
+        () = stopping => {}
+        () = watching => {}
+        // A second Ctrl-C does not wait.
+        () = stopped() => {}
+    }
+    Ok(())
+}
+
+/// Ctrl-C, or the polite signal of a service manager.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn show(event: &Event, out: &Output) {
+    if !matches!(event, Event::LocalChanged) {
+        out.object(event);
+        out.text(line(event));
+    }
+}
+
+fn line(event: &Event) -> String {
+    match event {
+        Event::Listening { address } => format!("{GOOD}listening{GOOD:#}     {address}"),
+        Event::ListenerClosed { address, error } => format!("{BAD}not listening{BAD:#} {address}{}", because(error)),
+        Event::Connected { connection: c } => {
+            let took = ms(c.path.took());
+            format!("{GOOD}connected{GOOD:#}     {} {} {} {DIM}{took:.1} ms{DIM:#}", c.id, c.peer, c.path)
+        }
+        Event::Disconnected { connection, peer, reason, .. } => format!("disconnected  {connection} {peer}: {reason}"),
+        Event::IncomingFailed { remote, error } => format!("{BAD}refused{BAD:#}       {remote}: {error}"),
+        Event::DialFailed { error, .. } => format!("{BAD}not reached{BAD:#}   {error}"),
+        Event::StreamOpened { connection, protocol, role, .. } => {
+            let who = if *role == stackwire_node::Role::Dialer { "ours" } else { "theirs" };
+            format!("stream        {connection} {protocol} {DIM}{who}{DIM:#}")
+        }
+        Event::StreamFailed { connection, protocol, error, .. } => {
+            let protocol = protocol.as_ref().map_or("-", |p| p.as_str());
+            format!("{BAD}stream failed{BAD:#} {connection} {protocol}: {error}")
+        }
+        Event::Identified { peer, info } => format!("identified    {peer} {}", info.agent),
+        Event::Pinged { peer, round_trip } => format!("ping          {peer} {:.2} ms", ms(*round_trip)),
+        Event::Discovered { candidate } => format!("discovered    {} by {}", candidate.address, candidate.source),
+        Event::Missed { count } => format!("{DIM}{count} events went by unseen{DIM:#}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn because(error: &Option<stackwire_node::Error>) -> String {
+    error.as_ref().map_or_else(String::new, |error| format!(": {error}"))
+}

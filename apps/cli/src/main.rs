@@ -1,0 +1,7 @@
+//! The program `stackwire`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stackwire_cli::main()
+}

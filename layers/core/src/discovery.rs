@@ -1,0 +1,49 @@
+//! Discovery: volunteers candidates nobody asked for. It never connects by itself.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{Host, Multiaddr, PeerId, Result, event};
+
+/// A peer that may be worth a connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct Candidate {
+    /// Who, where the source says.
+    #[serde(serialize_with = "peer")]
+    pub peer: Option<PeerId>,
+    /// Where, without a trailing `/p2p/…`.
+    #[serde(serialize_with = "event::address_text")]
+    pub address: Multiaddr,
+    /// The plug-in that volunteered it.
+    pub source: &'static str,
+    /// How long the source vouches for it; `None`: until it says otherwise.
+    #[serde(skip)]
+    pub expires_in: Option<Duration>,
+}
+
+/// Takes candidates in.
+#[async_trait]
+pub trait CandidateSink: Send + Sync {
+    /// Hands one over. Waits while the node is busy with earlier ones. Cancel-safe: what was not taken is not kept.
+    async fn add(&self, candidate: Candidate);
+}
+
+/// A source of candidates.
+#[async_trait]
+pub trait Discovery: Send + Sync + 'static {
+    /// The plug-in's name, as configs spell it.
+    fn name(&self) -> &'static str;
+
+    /// Volunteers candidates until there can be no more. Dropped when the node stops. An error is reported; the node
+    /// goes on without this source.
+    async fn run(&self, sink: &dyn CandidateSink, host: &Host) -> Result<()>;
+}
+
+fn peer<S: serde::Serializer>(peer: &Option<PeerId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match peer {
+        Some(peer) => event::peer_text(peer, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Time, randomness and tasks: everything a plug-in may not take from its surroundings.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::future::{AbortHandle, Abortable, BoxFuture, Either, select};
+
+use crate::{Error, Kind, Result};
+
+/// What a node, or a simulation with a seed, supplies.
+pub trait Runtime: Send + Sync + 'static {
+    /// Monotonic time.
+    fn now(&self) -> Instant;
+    /// Wall-clock time since 1970-01-01 UTC.
+    fn unix_time(&self) -> Duration;
+    /// A future that ends after `duration`.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+    /// Fills `bytes` with random ones, fit for keys outside of simulation.
+    fn fill_random(&self, bytes: &mut [u8]);
+    /// Runs `task` to its end.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// A shared handle on a [`Runtime`].
+#[derive(Clone)]
+pub struct Env(Arc<dyn Runtime>);
+
+impl Env {
+    /// Wraps a runtime.
+    pub fn new(runtime: impl Runtime) -> Self {
+        Self(Arc::new(runtime))
+    }
+
+    /// Monotonic time.
+    pub fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    /// Wall-clock time since 1970-01-01 UTC.
+    pub fn unix_time(&self) -> Duration {
+        self.0.unix_time()
+    }
+
+    /// Waits for `duration`. Cancel-safe.
+    pub fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+
+    /// Fills `bytes` with random ones.
+    pub fn fill_random(&self, bytes: &mut [u8]) {
+        self.0.fill_random(bytes);
+    }
+
+    /// `N` random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill_random(&mut bytes);
+        bytes
+    }
+
+    /// Runs `task` until it ends or the returned handle is dropped.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+        let (handle, registration) = AbortHandle::new_pair();
+        let task = Abortable::new(task, registration);
+        self.0.spawn(Box::pin(async move {
+            let _aborted = task.await;
+        }));
+        Task(Some(handle))
+    }
+
+    /// Runs `work`, at most for `limit`; then `work` is dropped and the error is `Timeout`, naming `during`.
+    pub async fn timeout<T>(
+        &self,
+        limit: Duration,
+        during: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match select(pin!(work), self.sleep(limit)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => Err(Error::new(Kind::Timeout { limit }, during)),
+        }
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Env")
+    }
+}
+
+/// A running task. Dropping it stops the task at its next wait.
+#[derive(Debug)]
+#[must_use = "dropping a task stops it; `detach` lets it run"]
+pub struct Task(Option<AbortHandle>);
+
+impl Task {
+    /// Lets the task run to its own end.
+    pub fn detach(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! One error for the whole stack: what happened, in which layer and plug-in, during what, and whether to try again.
+
+use std::{borrow::Cow, fmt, io, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::{Multiaddr, PeerId};
+
+/// `Result` with the stack's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. The set is closed on purpose: callers branch on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A config cannot mean anything; the message names the fix.
+    ConfigInvalid,
+    /// Nothing in this stack can do what was asked.
+    Unsupported,
+    /// An address is malformed or not for this transport.
+    AddressInvalid,
+    /// A listener's address is already taken.
+    AddressInUse,
+    /// The operating system refused (file or port rights).
+    PermissionDenied,
+    /// Nothing could be reached at the address.
+    Unreachable,
+    /// The other machine answered and said no.
+    Refused,
+    /// A time limit passed.
+    Timeout {
+        /// The limit that passed.
+        limit: Duration,
+    },
+    /// The two sides share no protocol for a layer or a stream.
+    NoCommonProtocol {
+        /// What the dialing side offered.
+        offered: Vec<String>,
+        /// What the other side has; empty where it is the remote and did not say.
+        supported: Vec<String>,
+    },
+    /// A handshake could not prove who the peer is.
+    AuthenticationFailed,
+    /// A handshake proved that the peer is somebody else.
+    PeerMismatch {
+        /// Who was dialed.
+        expected: PeerId,
+        /// Who answered.
+        actual: PeerId,
+    },
+    /// The peer broke a protocol; it is the peer's fault and costs it.
+    PeerMisbehaved,
+    /// A configured bound was met.
+    LimitExceeded {
+        /// The bound's name, as the config spells it.
+        limit: &'static str,
+        /// Its value.
+        max: u64,
+    },
+    /// A stream or connection was reset.
+    Reset {
+        /// The application's code, 0 where the protocol carries none.
+        code: u32,
+    },
+    /// A stream, connection or node is closed.
+    Closed,
+    /// Every address of a peer failed; each with its own reason.
+    DialFailed(Vec<AddressFailure>),
+    /// An error of the operating system without a better name.
+    Io,
+    /// A bug of ours.
+    Internal,
+}
+
+impl Kind {
+    /// The kind's stable name, for machines.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::ConfigInvalid => "config_invalid",
+            Kind::Unsupported => "unsupported",
+            Kind::AddressInvalid => "address_invalid",
+            Kind::AddressInUse => "address_in_use",
+            Kind::PermissionDenied => "permission_denied",
+            Kind::Unreachable => "unreachable",
+            Kind::Refused => "refused",
+            Kind::Timeout { .. } => "timeout",
+            Kind::NoCommonProtocol { .. } => "no_common_protocol",
+            Kind::AuthenticationFailed => "authentication_failed",
+            Kind::PeerMismatch { .. } => "peer_mismatch",
+            Kind::PeerMisbehaved => "peer_misbehaved",
+            Kind::LimitExceeded { .. } => "limit_exceeded",
+            Kind::Reset { .. } => "reset",
+            Kind::Closed => "closed",
+            Kind::DialFailed(_) => "dial_failed",
+            Kind::Io => "io",
+            Kind::Internal => "internal",
+        }
+    }
+
+    fn default_retry(&self) -> Retry {
+        match self {
+            Kind::ConfigInvalid
+            | Kind::Unsupported
+            | Kind::PermissionDenied
+            | Kind::NoCommonProtocol { .. }
+            | Kind::Internal => Retry::Never,
+            Kind::AddressInvalid
+            | Kind::Unreachable
+            | Kind::Refused
+            | Kind::AuthenticationFailed
+            | Kind::PeerMismatch { .. }
+            | Kind::PeerMisbehaved => Retry::OtherAddress,
+            Kind::AddressInUse
+            | Kind::Timeout { .. }
+            | Kind::LimitExceeded { .. }
+            | Kind::Reset { .. }
+            | Kind::Closed
+            | Kind::DialFailed(_)
+            | Kind::Io => Retry::Later,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Timeout { limit } => write!(f, "no answer within {limit:?}"),
+            Kind::NoCommonProtocol { offered, supported } if supported.is_empty() => {
+                write!(f, "nothing in common: the peer takes none of {}", offered.join(", "))
+            }
+            Kind::NoCommonProtocol { offered, supported } => {
+                write!(f, "nothing in common: offered {}; supported {}", offered.join(", "), supported.join(", "))
+            }
+            Kind::PeerMismatch { expected, actual } => write!(f, "expected peer {expected}, reached {actual}"),
+            Kind::LimitExceeded { limit, max } => write!(f, "limit exceeded: {limit} = {max}"),
+            Kind::Reset { code } => write!(f, "reset with code {code}"),
+            Kind::DialFailed(failures) => {
+                write!(f, "no address could be reached")?;
+                for failure in failures {
+                    write!(f, "\n  {}: {}", failure.address, failure.error)?;
+                }
+                Ok(())
+            }
+            other => f.write_str(&other.name().replace('_', " ")),
+        }
+    }
+}
+
+/// Whether trying again can help. The dialer reads only this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// The same attempt fails the same way.
+    Never,
+    /// Another address of the same peer may work.
+    OtherAddress,
+    /// The same attempt may work later.
+    Later,
+}
+
+/// A layer of the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Moves bytes between machines.
+    Transport,
+    /// Proves identities and encrypts.
+    Security,
+    /// Makes streams out of one pipe.
+    Muxer,
+    /// Chooses among offers.
+    Negotiator,
+    /// Answers how a peer, key or service is reached.
+    Routing,
+    /// Volunteers candidates nobody asked for.
+    Discovery,
+    /// An application protocol.
+    Protocol,
+    /// The node that runs the stack.
+    Node,
+}
+
+impl Layer {
+    /// The layer's name as configs and reports spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Transport => "transport",
+            Layer::Security => "security",
+            Layer::Muxer => "muxer",
+            Layer::Negotiator => "negotiator",
+            Layer::Routing => "routing",
+            Layer::Discovery => "discovery",
+            Layer::Protocol => "protocol",
+            Layer::Node => "node",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One address that a dial tried, and how it failed.
+#[derive(Clone, Debug)]
+pub struct AddressFailure {
+    /// The address, as it was dialed (names resolved).
+    pub address: Multiaddr,
+    /// How it failed.
+    pub error: Error,
+}
+
+impl PartialEq for AddressFailure {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address && self.error.kind() == other.error.kind()
+    }
+}
+impl Eq for AddressFailure {}
+
+impl Serialize for AddressFailure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("AddressFailure", 2)?;
+        s.serialize_field("address", &self.address.to_string())?;
+        s.serialize_field("error", &self.error)?;
+        s.end()
+    }
+}
+
+type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    layer: Option<Layer>,
+    plugin: Option<Cow<'static, str>>,
+    during: Cow<'static, str>,
+    retry: Option<Retry>,
+    source: Option<Source>,
+}
+
+/// An error of the stack. Cheap to clone, so that everyone who waits on a connection learns why it ended.
+#[derive(Clone, Debug)]
+pub struct Error(Arc<Inner>);
+
+impl Error {
+    /// An error of `kind` that happened during `during` (a short phrase such as “reading message 2”).
+    pub fn new(kind: Kind, during: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner { kind, layer: None, plugin: None, during: during.into(), retry: None, source: None }))
+    }
+
+    /// An operating-system or byte-path error. If `source` wraps one of ours, that one is returned unchanged.
+    pub fn io(during: impl Into<Cow<'static, str>>, source: io::Error) -> Self {
+        if let Some(ours) = source.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+            return ours.clone();
+        }
+        let kind = match source.kind() {
+            io::ErrorKind::ConnectionRefused => Kind::Refused,
+            io::ErrorKind::AddrInUse => Kind::AddressInUse,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::InvalidInput => Kind::AddressInvalid,
+            io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Kind::Unreachable,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Kind::Reset { code: 0 },
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::WriteZero => Kind::Closed,
+            _ => Kind::Io,
+        };
+        Self::new(kind, during).caused_by(source)
+    }
+
+    /// The peer broke a protocol.
+    pub fn misbehaved(during: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::PeerMisbehaved, during)
+    }
+
+    /// A stream, connection or node is closed.
+    pub fn closed(during: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Closed, during)
+    }
+
+    fn edit(mut self, f: impl FnOnce(&mut Inner)) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            f(inner);
+            return self;
+        }
+        let i = &*self.0;
+        let mut inner = Inner {
+            kind: i.kind.clone(),
+            layer: i.layer,
+            plugin: i.plugin.clone(),
+            during: i.during.clone(),
+            retry: i.retry,
+            source: i.source.clone(),
+        };
+        f(&mut inner);
+        Self(Arc::new(inner))
+    }
+
+    /// Names the layer and plug-in, unless something nearer to the cause has already done so.
+    pub fn at(self, layer: Layer, plugin: impl Into<Cow<'static, str>>) -> Self {
+        if self.0.layer.is_some() {
+            return self;
+        }
+        self.edit(|i| {
+            i.layer = Some(layer);
+            i.plugin = Some(plugin.into());
+        })
+    }
+
+    /// Overrides the retry advice that follows from the kind.
+    pub fn retry_advice(self, retry: Retry) -> Self {
+        self.edit(|i| i.retry = Some(retry))
+    }
+
+    /// Attaches the cause.
+    pub fn caused_by(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let source: Box<dyn std::error::Error + Send + Sync> = source.into();
+        self.edit(|i| i.source = Some(Arc::from(source)))
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The layer it happened in, where known.
+    pub fn layer(&self) -> Option<Layer> {
+        self.0.layer
+    }
+
+    /// The plug-in it happened in, where known.
+    pub fn plugin(&self) -> Option<&str> {
+        self.0.plugin.as_deref()
+    }
+
+    /// What was being done.
+    pub fn during(&self) -> &str {
+        &self.0.during
+    }
+
+    /// Whether trying again can help.
+    pub fn retry(&self) -> Retry {
+        self.0.retry.unwrap_or_else(|| self.0.kind.default_retry())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let i = &*self.0;
+        match (&i.layer, &i.plugin) {
+            (Some(layer), Some(plugin)) => write!(f, "{layer} {plugin}: ")?,
+            (Some(layer), None) => write!(f, "{layer}: ")?,
+            _ => {}
+        }
+        write!(f, "{}", i.during)?;
+        // Kinds that carry data, or that the phrase alone would not tell, follow the phrase.
+        match &i.kind {
+            Kind::ConfigInvalid | Kind::AddressInvalid | Kind::Unsupported | Kind::PeerMisbehaved | Kind::Internal => {}
+            Kind::Io if i.source.is_some() => {}
+            kind => write!(f, ": {kind}")?,
+        }
+        if let Some(source) = &i.source {
+            write!(f, " ({source})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|s| &**s as _)
+    }
+}
+
+/// Byte paths speak `io::Error`; ours rides inside it and [`Error::io`] takes it out again.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            Kind::Reset { .. } => io::ErrorKind::ConnectionReset,
+            Kind::Closed => io::ErrorKind::BrokenPipe,
+            Kind::Timeout { .. } => io::ErrorKind::TimedOut,
+            Kind::Refused => io::ErrorKind::ConnectionRefused,
+            Kind::AddressInUse => io::ErrorKind::AddrInUse,
+            Kind::PermissionDenied => io::ErrorKind::PermissionDenied,
+            Kind::PeerMisbehaved | Kind::AuthenticationFailed => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Error::io("moving bytes", source)
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("Error", 6)?;
+        s.serialize_field("kind", self.kind().name())?;
+        s.serialize_field("layer", &self.layer())?;
+        s.serialize_field("plugin", &self.plugin())?;
+        s.serialize_field("message", &self.to_string())?;
+        s.serialize_field("retry", &self.retry())?;
+        match self.kind() {
+            Kind::DialFailed(failures) => s.serialize_field("addresses", failures)?,
+            _ => s.skip_field("addresses")?,
+        }
+        s.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_survives_a_trip_through_io_error() {
+        let error = Error::misbehaved("a frame of 3 GiB").at(Layer::Muxer, "mplex");
+        let back = Error::io("reading", io::Error::from(error));
+        assert_eq!(back.kind(), &Kind::PeerMisbehaved);
+        assert_eq!(back.plugin(), Some("mplex"));
+        assert_eq!(back.to_string(), "muxer mplex: a frame of 3 GiB");
+    }
+
+    #[test]
+    fn the_innermost_layer_keeps_its_name() {
+        let error = Error::closed("reading").at(Layer::Transport, "tcp").at(Layer::Security, "noise");
+        assert_eq!(error.layer(), Some(Layer::Transport));
+    }
+
+    #[test]
+    fn retry_follows_the_kind_and_can_be_overridden() {
+        let error = Error::new(Kind::Refused, "dialing");
+        assert_eq!(error.retry(), Retry::OtherAddress);
+        assert_eq!(error.retry_advice(Retry::Never).retry(), Retry::Never);
+    }
+}

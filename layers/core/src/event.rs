@@ -1,0 +1,159 @@
+//! What a node tells its application.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::stream::BoxStream;
+use serde::{Serialize, Serializer};
+
+use crate::{Candidate, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo, Role};
+
+/// Names one connection of a node; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ConnectionId(pub u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A connection, as events and reports show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionInfo {
+    /// Its name.
+    pub id: ConnectionId,
+    /// Who is at the other end, proven.
+    #[serde(serialize_with = "peer_text")]
+    pub peer: PeerId,
+    /// What was negotiated, and why.
+    pub path: Path,
+}
+
+/// Something that happened to a node. New kinds are added: match with `_`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+#[non_exhaustive]
+pub enum Event {
+    /// The node is reachable at `address`, which ends with its `/p2p/…`.
+    Listening {
+        /// The address.
+        #[serde(serialize_with = "address_text")]
+        address: Multiaddr,
+    },
+    /// The node is no longer reachable at `address`.
+    ListenerClosed {
+        /// The address.
+        #[serde(serialize_with = "address_text")]
+        address: Multiaddr,
+        /// Why, unless it was asked for.
+        error: Option<Error>,
+    },
+    /// A connection is ready for streams.
+    Connected {
+        /// The connection.
+        connection: Arc<ConnectionInfo>,
+    },
+    /// A connection has ended; every stream on it has, too.
+    Disconnected {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who was at the other end.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// Why, in words.
+        reason: String,
+        /// What went wrong, if anything did.
+        error: Option<Error>,
+    },
+    /// A connection that somebody tried to make with us did not come about.
+    IncomingFailed {
+        /// Where it came from.
+        #[serde(serialize_with = "address_text")]
+        remote: Multiaddr,
+        /// Why.
+        error: Error,
+    },
+    /// A peer could not be dialed.
+    DialFailed {
+        /// Whom we wanted, where known.
+        #[serde(serialize_with = "option_peer_text")]
+        peer: Option<PeerId>,
+        /// Why; lists every address.
+        error: Error,
+    },
+    /// A stream was opened and its protocol agreed.
+    StreamOpened {
+        /// On which connection.
+        connection: ConnectionId,
+        /// With whom.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// The protocol.
+        protocol: ProtocolId,
+        /// Who opened it: `Dialer` is us.
+        role: Role,
+    },
+    /// A stream ended with an error.
+    StreamFailed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// With whom.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// The protocol, where one had been agreed.
+        protocol: Option<ProtocolId>,
+        /// Why.
+        error: Error,
+    },
+    /// A peer told about itself.
+    Identified {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// What it said.
+        info: Arc<RemoteInfo>,
+    },
+    /// A peer answered a ping.
+    Pinged {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// There and back.
+        #[serde(rename = "ms", serialize_with = "millis")]
+        round_trip: Duration,
+    },
+    /// Discovery volunteered a candidate.
+    Discovered {
+        /// The candidate.
+        candidate: Candidate,
+    },
+    /// The list of our addresses or protocols changed.
+    LocalChanged,
+    /// This subscriber was too slow; `count` events were dropped.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Events in order. Bounded: a subscriber that falls behind gets [`Event::Missed`], and holds up nobody.
+pub type EventStream = BoxStream<'static, Event>;
+
+pub(crate) fn address_text<S: Serializer>(address: &Multiaddr, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(address)
+}
+
+pub(crate) fn peer_text<S: Serializer>(peer: &PeerId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(peer)
+}
+
+fn option_peer_text<S: Serializer>(peer: &Option<PeerId>, serializer: S) -> Result<S::Ok, S::Error> {
+    match peer {
+        Some(peer) => serializer.collect_str(peer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn millis<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,102 @@
+//! What a protocol, router or discovery may ask of the node that runs it.
+
+use std::{ops::Deref, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Serialize, Serializer, ser::SerializeSeq};
+
+use crate::{
+    ConnectionId, ConnectionInfo, Env, Event, EventStream, Keypair, Multiaddr, PeerId, ProtocolId, Result, Stream,
+};
+
+/// The node, as its plug-ins see it.
+#[async_trait]
+pub trait HostApi: Send + Sync + 'static {
+    /// Our identity.
+    fn identity(&self) -> &Keypair;
+    /// Time, randomness, tasks.
+    fn env(&self) -> &Env;
+    /// What we would tell a peer about ourselves.
+    fn local(&self) -> LocalInfo;
+    /// Live connections, oldest first.
+    fn connections(&self) -> Vec<Arc<ConnectionInfo>>;
+    /// Everything that happens from now on.
+    fn events(&self) -> EventStream;
+    /// Tells the application.
+    fn emit(&self, event: Event);
+    /// Adds addresses of `peer` to the address book.
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]);
+    /// What `peer` told about itself on its connection, most recently.
+    fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>>;
+    /// Keeps what `peer` told about itself and emits `Identified`.
+    fn set_remote(&self, peer: PeerId, info: RemoteInfo);
+    /// Opens a stream to `peer`, dialing if there is no connection, with the first of `ids` the peer takes.
+    async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream>;
+    /// Opens a stream on one connection.
+    async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream>;
+}
+
+/// A shared handle on a node, for plug-ins.
+#[derive(Clone)]
+pub struct Host(Arc<dyn HostApi>);
+
+impl Host {
+    /// Wraps a node.
+    pub fn new(node: Arc<dyn HostApi>) -> Self {
+        Self(node)
+    }
+}
+
+impl Deref for Host {
+    type Target = dyn HostApi;
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// What a node says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct LocalInfo {
+    /// The software, such as `stackwire/0.1.0`.
+    pub agent: String,
+    /// The family of protocols, such as `stackwire/1.0.0`.
+    pub protocol_version: String,
+    /// Where it listens, without `/p2p/…`.
+    pub listen: Vec<Multiaddr>,
+    /// What it serves.
+    pub protocols: Vec<ProtocolId>,
+}
+
+/// What a peer said about itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RemoteInfo {
+    /// The software.
+    pub agent: String,
+    /// The family of protocols.
+    pub protocol_version: String,
+    /// Where it says it listens.
+    #[serde(serialize_with = "address_texts")]
+    pub listen: Vec<Multiaddr>,
+    /// Whether `listen` came in a record the peer signed.
+    pub signed: bool,
+    /// What it serves.
+    pub protocols: Vec<ProtocolId>,
+    /// Our address as it sees us.
+    #[serde(serialize_with = "option_address_text")]
+    pub observed: Option<Multiaddr>,
+}
+
+fn address_texts<S: Serializer>(addresses: &[Multiaddr], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut seq = serializer.serialize_seq(Some(addresses.len()))?;
+    for address in addresses {
+        seq.serialize_element(&address.to_string())?;
+    }
+    seq.end()
+}
+
+fn option_address_text<S: Serializer>(address: &Option<Multiaddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,57 @@
+//! The contract of Stackwire: one small trait per layer, and the types the layers share.
+//!
+//! ```text
+//!  application   Protocol ── serves ──▶ Stream                 Host ── what a protocol may ask of its node
+//!                                         │
+//!  muxer         Muxer ── start ──▶ Session + Driver           Multiplexed ┐
+//!  security      Security ── handshake ──▶ SecuredPipe         Secured     ├ Stage: how high a transport reaches
+//!  transport     Transport ── dial, Listener ── accept ──▶     Raw         ┘
+//!                                         │
+//!                                        wire
+//! ```
+//!
+//! A byte goes down this picture and comes back up the same way. Every arrow between two layers is a [`Pipe`]:
+//! a buffered, half-closable byte channel. Nothing in this crate does I/O, spawns a task, reads a clock or draws
+//! a random number: those come from [`Env`], which whoever runs a stack supplies.
+//!
+//! **Authors of plug-ins** implement exactly one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`],
+//! [`Router`], [`Discovery`] or [`Protocol`], and depend on this crate and on `stackwire-plugin` only.
+//! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
+
+pub mod address;
+mod delimited;
+mod discovery;
+mod env;
+mod error;
+mod event;
+mod host;
+pub mod identity;
+mod muxer;
+mod negotiator;
+mod path;
+mod pipe;
+mod protocol;
+mod router;
+mod security;
+mod stage;
+mod stream;
+mod transport;
+
+pub use address::{Multiaddr, Protocol as AddressPart};
+pub use delimited::{read_delimited, write_delimited};
+pub use discovery::{Candidate, CandidateSink, Discovery};
+pub use env::{Env, Runtime, Task};
+pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry};
+pub use event::{ConnectionId, ConnectionInfo, Event, EventStream};
+pub use host::{Host, HostApi, LocalInfo, RemoteInfo};
+pub use identity::{Keypair, PeerId, PublicKey};
+pub use muxer::{Driver, Multiplexed, Muxer, Session, SessionExt};
+pub use negotiator::{Negotiated, Negotiator, Wait};
+pub use path::{Chosen, Path, Rung};
+pub use pipe::{BoxPipe, Buffered, Pipe, Priority, reset_code, reset_error};
+pub use protocol::{Protocol, ProtocolId};
+pub use router::{Route, Router, Target};
+pub use security::{Security, SecurityContext};
+pub use stage::{Role, SecuredPipe, Stage};
+pub use stream::Stream;
+pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Transport};

@@ -1,0 +1,66 @@
+//! The muxer layer: makes streams out of one pipe.
+
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::BoxFuture;
+
+use crate::{BoxPipe, Env, ProtocolId, PublicKey, Result, Role};
+
+/// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
+/// that either side asked for, else why the connection ended. Dropping it aborts the connection.
+pub type Driver = BoxFuture<'static, Result<()>>;
+
+/// A stream multiplexer.
+pub trait Muxer: Send + Sync + 'static {
+    /// The plug-in's name, as configs spell it.
+    fn name(&self) -> &'static str;
+
+    /// The id it is negotiated by.
+    fn id(&self) -> ProtocolId;
+
+    /// Starts multiplexing on `pipe`. Nothing happens until the driver is polled.
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver);
+}
+
+/// A connection's streams, shared by everyone who opens or accepts.
+pub trait Session: Send + Sync + 'static {
+    /// Opens a stream. Any number of tasks may wait here; each is woken. Pending while the peer is slow to
+    /// acknowledge earlier ones. Fails with the connection's end, never hangs on one.
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>>;
+
+    /// Takes the next stream the peer opened. One task polls this. `Err(Closed)` after a proper close.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>>;
+
+    /// Begins to close: no new streams, what streams have accepted for writing is sent, then the peer is told
+    /// `code` (0: normal) and the driver ends. Does not wait; the driver's end is the close's. Harmless when repeated.
+    fn close(&self, code: u32);
+}
+
+/// [`Session`] with futures.
+pub trait SessionExt: Session {
+    /// Opens a stream; see [`Session::poll_open`]. Cancel-safe.
+    fn open(&self) -> impl Future<Output = Result<BoxPipe>> + Send {
+        poll_fn(|cx| self.poll_open(cx))
+    }
+
+    /// Takes the next inbound stream; see [`Session::poll_accept`]. Cancel-safe.
+    fn accept(&self) -> impl Future<Output = Result<BoxPipe>> + Send {
+        poll_fn(|cx| self.poll_accept(cx))
+    }
+}
+
+impl<S: Session + ?Sized> SessionExt for S {}
+
+/// Streams with a proven peer.
+pub struct Multiplexed {
+    /// The peer's identity key.
+    pub peer: PublicKey,
+    /// The streams.
+    pub session: Arc<dyn Session>,
+    /// Moves the bytes; see [`Driver`].
+    pub driver: Driver,
+}

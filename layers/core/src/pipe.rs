@@ -1,0 +1,220 @@
+//! The one kind of byte channel between layers.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BufMut;
+use serde::Serialize;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use crate::{Error, Kind};
+
+/// A full-duplex byte channel: what a transport, a security channel and a stream of a muxer all are.
+///
+/// * **Reading is buffered** (`poll_fill_buf`, `consume`): a layer above parses in the layer below's buffer and
+///   takes exactly what it used, so nobody ever over-reads and negotiation needs no push-back. An empty slice is EOF.
+/// * **Writing is vectored** (`poll_write_vectored`): implementations override it and answer
+///   `is_write_vectored` truthfully. Bytes accepted by `poll_write` may stay in memory until `poll_flush`.
+/// * **Closing is by halves**: `poll_shutdown` flushes what was accepted and ends the write side only; reading goes on.
+/// * Errors are `io::Error`s that wrap [`Error`]; see [`Error::io`].
+/// * Dropping a pipe that was not shut down aborts it: the peer sees a reset where the protocol has one.
+///
+/// All polls are cancel-safe: giving up a poll loses no bytes.
+pub trait Pipe: AsyncBufRead + AsyncWrite + Send + Unpin + 'static {
+    /// Ends both directions at once. The peer learns `code` where the protocol carries one
+    /// (see the plug-in's capabilities). Bytes in flight may be lost; later reads and writes fail with `Reset`.
+    fn reset(&mut self, code: u32) {
+        let _ = code;
+    }
+
+    /// No longer wants to read: what still arrives is discarded and costs the connection nothing.
+    fn close_read(&mut self) {}
+
+    /// How urgent this pipe's writes are beside those of its siblings. Muxers without priorities ignore it.
+    fn set_priority(&mut self, priority: Priority) {
+        let _ = priority;
+    }
+}
+
+/// A pipe whose type was erased: one box per rung or stream, none per operation.
+pub type BoxPipe = Box<dyn Pipe>;
+
+impl<P: Pipe + ?Sized> Pipe for Box<P> {
+    fn reset(&mut self, code: u32) {
+        (**self).reset(code);
+    }
+    fn close_read(&mut self) {
+        (**self).close_read();
+    }
+    fn set_priority(&mut self, priority: Priority) {
+        (**self).set_priority(priority);
+    }
+}
+
+/// Priority class of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Bulk transfers.
+    Low,
+    /// Everything that says nothing.
+    #[default]
+    Normal,
+    /// Small messages that should overtake bulk.
+    High,
+    /// Control traffic.
+    Urgent,
+}
+
+/// The `io::Error` of a stream that was reset with `code`.
+pub fn reset_error(code: u32) -> io::Error {
+    Error::new(Kind::Reset { code }, "the stream was reset").into()
+}
+
+/// The code of a reset, if that is what `error` is. A plain `ConnectionReset` of the operating system has code 0.
+pub fn reset_code(error: &io::Error) -> Option<u32> {
+    if let Some(ours) = error.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+        return match ours.kind() {
+            Kind::Reset { code } => Some(*code),
+            _ => None,
+        };
+    }
+    (error.kind() == io::ErrorKind::ConnectionReset).then_some(0)
+}
+
+/// Makes a [`Pipe`] of any byte stream by adding the read buffer.
+///
+/// The buffer exists only while it holds unread bytes: an idle connection keeps none. A reader that brings a buffer
+/// of at least `capacity` is served from below without a copy.
+#[derive(Debug)]
+pub struct Buffered<T> {
+    inner: T,
+    buffer: Vec<u8>,
+    start: usize,
+    capacity: usize,
+}
+
+impl<T> Buffered<T> {
+    /// Wraps `inner` with a read buffer of 64 KiB.
+    pub fn new(inner: T) -> Self {
+        Self::with_capacity(64 * 1024, inner)
+    }
+
+    /// Wraps `inner` with a read buffer of `capacity` bytes (at least 1).
+    pub fn with_capacity(capacity: usize, inner: T) -> Self {
+        Self { inner, buffer: Vec::new(), start: 0, capacity: capacity.max(1) }
+    }
+
+    /// The byte stream inside.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The byte stream inside.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Buffered<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.unread().is_empty() && out.remaining() >= this.capacity {
+            return Pin::new(&mut this.inner).poll_read(cx, out);
+        }
+        let available = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
+        let n = available.len().min(out.remaining());
+        out.put_slice(&available[..n]);
+        Pin::new(this).consume(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncBufRead for Buffered<T> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.unread().is_empty() {
+            this.start = 0;
+            this.buffer.clear();
+            this.buffer.reserve(this.capacity);
+            let mut out = (&mut this.buffer).limit(this.capacity);
+            let result = poll_read_buf(Pin::new(&mut this.inner), cx, &mut out);
+            if this.buffer.is_empty() {
+                this.buffer = Vec::new();
+            }
+            ready!(result)?;
+        }
+        Poll::Ready(Ok(this.unread()))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        this.start = (this.start + n).min(this.buffer.len());
+        if this.start == this.buffer.len() {
+            this.buffer.clear();
+            this.start = 0;
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Buffered<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+    }
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Pipe for Buffered<T> {}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_in_parts_and_keeps_the_rest() {
+        let (mut a, b) = tokio::io::duplex(1024);
+        let mut b = Buffered::with_capacity(8, b);
+        a.write_all(b"hello world").await.unwrap();
+        a.shutdown().await.unwrap();
+        assert_eq!(b.fill_buf().await.unwrap(), b"hello wo");
+        b.consume(6);
+        let mut rest = Vec::new();
+        b.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"world");
+        assert!(b.fill_buf().await.unwrap().is_empty(), "EOF stays EOF");
+    }
+
+    #[tokio::test]
+    async fn an_idle_pipe_keeps_no_buffer() {
+        let (_a, b) = tokio::io::duplex(1024);
+        let mut b = Buffered::new(b);
+        let pending = futures::poll!(std::pin::pin!(b.fill_buf()));
+        assert!(pending.is_pending());
+        assert_eq!(b.buffer.capacity(), 0);
+    }
+}

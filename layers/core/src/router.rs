@@ -1,0 +1,65 @@
+//! Routing: answers how a peer, key or service is reached.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::{Error, Host, Kind, Layer, Multiaddr, PeerId, ProtocolId, Result};
+
+/// What a route is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A peer.
+    Peer(PeerId),
+    /// Whoever has the content of a key.
+    Key(Vec<u8>),
+    /// Whoever serves a protocol.
+    Service(ProtocolId),
+}
+
+/// An answer: one peer and one address it may be reached at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The peer.
+    pub peer: PeerId,
+    /// An address of it.
+    pub address: Multiaddr,
+}
+
+/// Answers questions. It never connects to what it finds.
+#[async_trait]
+pub trait Router: Send + Sync + 'static {
+    /// The plug-in's name, as configs spell it.
+    fn name(&self) -> &'static str;
+
+    /// Routes to `target`, best first, as they are found. Ends when there are no more; dropping it stops the search.
+    fn find<'a>(&'a self, target: &Target, host: &'a Host) -> BoxStream<'a, Route>;
+
+    /// Learns routes that somebody else found.
+    fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        let _ = (peer, addresses);
+    }
+
+    /// Tells the network that we have the content of `key`.
+    async fn provide(&self, key: &[u8], host: &Host) -> Result<()> {
+        let _ = (key, host);
+        Err(unsupported(self.name(), "announcing content"))
+    }
+
+    /// Stores `value` in the network, for `ttl`.
+    async fn put(&self, key: &[u8], value: &[u8], ttl: Duration, host: &Host) -> Result<()> {
+        let _ = (key, value, ttl, host);
+        Err(unsupported(self.name(), "storing a value"))
+    }
+
+    /// Fetches a value from the network.
+    async fn get(&self, key: &[u8], host: &Host) -> Result<Vec<u8>> {
+        let _ = (key, host);
+        Err(unsupported(self.name(), "fetching a value"))
+    }
+}
+
+fn unsupported(name: &'static str, what: &'static str) -> Error {
+    Error::new(Kind::Unsupported, what).at(Layer::Routing, name)
+}

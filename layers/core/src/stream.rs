@@ -1,0 +1,105 @@
+//! A stream as applications see it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{BoxPipe, ConnectionId, PeerId, Pipe, Priority, ProtocolId};
+
+/// A stream with a peer, on which a protocol has been agreed.
+///
+/// It is a tokio `AsyncRead + AsyncBufRead + AsyncWrite`: `shutdown` half-closes, dropping without it resets.
+pub struct Stream {
+    pipe: BoxPipe,
+    protocol: ProtocolId,
+    peer: PeerId,
+    connection: ConnectionId,
+    /// Dropped with the stream: how a node counts its streams.
+    guard: Option<Box<dyn Send + Sync>>,
+}
+
+impl Stream {
+    /// Names a negotiated pipe.
+    pub fn new(pipe: BoxPipe, protocol: ProtocolId, peer: PeerId, connection: ConnectionId) -> Self {
+        Self { pipe, protocol, peer, connection, guard: None }
+    }
+
+    /// Keeps `guard` until the stream is dropped.
+    pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
+    }
+
+    /// The protocol id that was agreed: which version, where a protocol has several.
+    pub fn protocol(&self) -> &ProtocolId {
+        &self.protocol
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// The connection that carries it.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// The pipe alone, for instance to climb on it again (a relayed circuit).
+    pub fn into_pipe(self) -> BoxPipe {
+        self.pipe
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().pipe).poll_read(cx, buf)
+    }
+}
+
+impl AsyncBufRead for Stream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().pipe).poll_fill_buf(cx)
+    }
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        Pin::new(&mut self.get_mut().pipe).consume(n);
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().pipe).poll_write(cx, data)
+    }
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().pipe).poll_write_vectored(cx, slices)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.pipe.is_write_vectored()
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().pipe).poll_flush(cx)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().pipe).poll_shutdown(cx)
+    }
+}
+
+impl Pipe for Stream {
+    fn reset(&mut self, code: u32) {
+        self.pipe.reset(code);
+    }
+    fn close_read(&mut self) {
+        self.pipe.close_read();
+    }
+    fn set_priority(&mut self, priority: Priority) {
+        self.pipe.set_priority(priority);
+    }
+}

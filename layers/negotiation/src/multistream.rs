@@ -1,0 +1,127 @@
+//! The two sides of multistream-select.
+
+use std::{future::poll_fn, pin::Pin, task::Poll};
+
+use async_trait::async_trait;
+use stackwire_core::{BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Result, Role, Wait};
+use tokio::io::{AsyncBufRead, AsyncWriteExt};
+
+use crate::{
+    lazy::Lazy,
+    message::{HEADER, HEADER_TEXT, MessageReader, NA, encode, is_sendable},
+};
+
+const NAME: &str = "multistream";
+/// Refused proposals after which a listener gives up on a dialer.
+const MAX_REFUSALS: usize = 64;
+
+/// multistream-select 1.0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Multistream;
+
+#[async_trait]
+impl Negotiator for Multistream {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated> {
+        if let Some(id) = offers.iter().find(|id| !is_sendable(id)) {
+            let why = format!("“{id}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
+            return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Negotiator, NAME));
+        }
+        match (role, offers) {
+            (Role::Listener, _) => listen(pipe, offers).await,
+            (Role::Dialer, [only]) if wait == Wait::Lazy => {
+                Ok(Negotiated { index: 0, pipe: Box::new(Lazy::new(pipe, only.clone())), round_trips: 0 })
+            }
+            (Role::Dialer, _) => dial(pipe, offers).await,
+        }
+        .map_err(|e| e.at(Layer::Negotiator, NAME))
+    }
+}
+
+async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
+    let mut reader = MessageReader::default();
+    let mut out = HEADER.to_vec();
+    for (index, offer) in offers.iter().enumerate() {
+        encode(offer.as_str().as_bytes(), &mut out);
+        send(&mut pipe, &mut out).await?;
+        if index == 0 {
+            expect_header(receive(&mut pipe, &mut reader).await?)?;
+        }
+        if check_answer(offer, receive(&mut pipe, &mut reader).await?)? {
+            return Ok(Negotiated { index, pipe, round_trips: u8::try_from(index + 1).unwrap_or(u8::MAX) });
+        }
+    }
+    Err(no_common(offers, Vec::new()))
+}
+
+async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
+    let mut reader = MessageReader::default();
+    expect_header(receive(&mut pipe, &mut reader).await?)?;
+    let mut out = HEADER.to_vec();
+    // Some dialers wait for our header before they propose. Where the proposal is already here, both go in one write.
+    if !has_bytes(&mut pipe).await {
+        send(&mut pipe, &mut out).await?;
+    }
+    let mut refused = Vec::new();
+    for _ in 0..MAX_REFUSALS {
+        let Some(proposal) = receive(&mut pipe, &mut reader).await? else {
+            return Err(if refused.is_empty() {
+                Error::closed("the peer left during negotiation")
+            } else {
+                no_common(&refused, offers.to_vec())
+            });
+        };
+        let choice = offers.iter().position(|offer| offer.as_str().as_bytes() == proposal.as_slice());
+        encode(if choice.is_some() { &proposal } else { NA }, &mut out);
+        send(&mut pipe, &mut out).await?;
+        if let Some(index) = choice {
+            return Ok(Negotiated { index, pipe, round_trips: 1 });
+        }
+        refused.push(ProtocolId::from(String::from_utf8_lossy(&proposal).into_owned()));
+    }
+    Err(Error::misbehaved(format!("{MAX_REFUSALS} proposals, none of which we have")))
+}
+
+/// Checks the first message of the other side.
+pub(crate) fn expect_header(message: Option<Vec<u8>>) -> Result<()> {
+    match message.as_deref() {
+        Some(HEADER_TEXT) => Ok(()),
+        Some(_) => Err(Error::misbehaved("the peer does not begin with /multistream/1.0.0")),
+        None => Err(Error::closed("the peer left before it negotiated")),
+    }
+}
+
+/// Whether the answer accepts `offer`; anything but an echo or `na` is the peer's fault.
+pub(crate) fn check_answer(offer: &ProtocolId, answer: Option<Vec<u8>>) -> Result<bool> {
+    match answer.as_deref() {
+        Some(answer) if answer == offer.as_str().as_bytes() => Ok(true),
+        Some(NA) => Ok(false),
+        Some(_) => Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it"))),
+        None => Err(Error::closed(format!("the peer left instead of answering {offer}"))),
+    }
+}
+
+/// The error of two sides that share nothing.
+pub(crate) fn no_common(offered: &[ProtocolId], supported: Vec<ProtocolId>) -> Error {
+    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
+    Error::new(Kind::NoCommonProtocol { offered: text(offered), supported: text(&supported) }, "negotiating a protocol")
+}
+
+async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {
+    poll_fn(|cx| reader.poll(pipe, cx)).await
+}
+
+async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
+    let during = "writing a negotiation message";
+    pipe.write_all(out).await.map_err(|e| Error::io(during, e))?;
+    pipe.flush().await.map_err(|e| Error::io(during, e))?;
+    out.clear();
+    Ok(())
+}
+
+async fn has_bytes(pipe: &mut BoxPipe) -> bool {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *pipe).poll_fill_buf(cx).is_ready())).await
+}

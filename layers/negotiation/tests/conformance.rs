@@ -1,0 +1,86 @@
+//! The laws of negotiators, and multistream-select's own wire behaviour.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, pipes};
+use stackwire_core::{Kind, Negotiator, ProtocolId, Role, Wait};
+use stackwire_negotiation::Multistream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn make() -> NegotiatorUnderTest {
+    Arc::new(Multistream)
+}
+
+negotiator_laws!(make);
+
+static NOISE: [ProtocolId; 1] = [ProtocolId::new("/noise")];
+
+#[tokio::test]
+async fn a_dialer_sends_header_and_proposal_as_specified() {
+    let (a, mut b) = pipes::pair();
+    let peer = async move {
+        let mut sent = [0; 28];
+        b.read_exact(&mut sent).await.unwrap();
+        assert_eq!(&sent, b"\x13/multistream/1.0.0\n\x07/noise\n");
+        b.write_all(b"\x13/multistream/1.0.0\n\x07/noise\nrest").await.unwrap();
+        b
+    };
+    let (negotiated, _b) = tokio::join!(Multistream.select(a, Role::Dialer, &NOISE, Wait::Agreed), peer);
+    let mut rest = [0; 4];
+    negotiated.unwrap().pipe.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest, b"rest");
+}
+
+#[tokio::test]
+async fn a_dialer_that_waits_for_our_header_gets_it() {
+    let (a, mut b) = pipes::pair();
+    let peer = async move {
+        b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
+        let mut header = [0; 20];
+        b.read_exact(&mut header).await.unwrap();
+        b.write_all(b"\x03ls\n\x07/noise\n").await.unwrap();
+        let mut answers = [0; 12];
+        b.read_exact(&mut answers).await.unwrap();
+        assert_eq!(&answers, b"\x03na\n\x07/noise\n");
+    };
+    let work = async { tokio::join!(Multistream.select(a, Role::Listener, &NOISE, Wait::Agreed), peer) };
+    assert_eq!(in_time("a negotiation", work).await.0.unwrap().index, 0);
+}
+
+#[tokio::test]
+async fn endless_proposals_end() {
+    let (a, mut b) = pipes::pair();
+    b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
+    b.write_all(&b"\x03/a\n".repeat(1000)).await.unwrap();
+    let result = in_time("a negotiation", Multistream.select(a, Role::Listener, &NOISE, Wait::Agreed)).await;
+    assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::PeerMisbehaved);
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_sent_is_refused_before_anything_is_sent() {
+    for bad in ["noise", "/a\n", ""] {
+        let (a, _b) = pipes::pair();
+        let result = Multistream.select(a, Role::Dialer, &[bad.into()], Wait::Agreed).await;
+        assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::ConfigInvalid);
+    }
+}
+
+proptest! {
+    /// Arbitrary bytes end in a result on both sides; nothing panics, nothing hangs once the input ends.
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096), valid_header: bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            for role in [Role::Dialer, Role::Listener] {
+                let (a, mut b) = pipes::pair();
+                if valid_header {
+                    b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
+                }
+                b.write_all(&bytes).await.unwrap();
+                b.shutdown().await.unwrap();
+                let _ = in_time("a negotiation", Multistream.select(a, role, &NOISE, Wait::Agreed)).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! Fails after so many bytes.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use stackwire_core::{BoxPipe, Error, Kind, Pipe, Priority};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{cut, pass_on, total};
+
+/// `pipe`, carrying at most `max` bytes in each direction.
+///
+/// The read or write that would pass the bound fails with `LimitExceeded`, which calls it `limit`, and so does every
+/// later one in that direction. Exactly `max` bytes and then an end are within the bound.
+pub fn limited(pipe: BoxPipe, limit: &'static str, max: u64) -> BoxPipe {
+    Box::new(Limited { inner: pipe, limit, max, to_read: max, to_write: max })
+}
+
+struct Limited {
+    inner: BoxPipe,
+    limit: &'static str,
+    max: u64,
+    to_read: u64,
+    to_write: u64,
+}
+
+impl Limited {
+    fn exceeded(&self, during: &'static str) -> io::Error {
+        Error::new(Kind::LimitExceeded { limit: self.limit, max: self.max }, during).into()
+    }
+
+    /// How many of `wanted` bytes may be written.
+    fn writable(&self, wanted: usize) -> io::Result<usize> {
+        match usize::try_from(self.to_write) {
+            Ok(0) if wanted > 0 => Err(self.exceeded("writing")),
+            Ok(left) => Ok(wanted.min(left)),
+            Err(_) => Ok(wanted),
+        }
+    }
+}
+
+impl AsyncRead for Limited {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if out.remaining() as u64 <= this.to_read {
+            let before = out.filled().len();
+            let result = Pin::new(&mut this.inner).poll_read(cx, out);
+            this.to_read -= (out.filled().len() - before) as u64;
+            return result;
+        }
+        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
+        let n = bytes.len().min(out.remaining());
+        out.put_slice(&bytes[..n]);
+        Pin::new(this).consume(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Limited {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        let exceeded = (this.to_read == 0).then(|| this.exceeded("reading"));
+        let bytes = ready!(Pin::new(&mut this.inner).poll_fill_buf(cx))?;
+        match exceeded {
+            Some(error) if !bytes.is_empty() => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(&bytes[..bytes.len().min(usize::try_from(this.to_read).unwrap_or(usize::MAX))])),
+        }
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        this.to_read = this.to_read.saturating_sub(n as u64);
+        Pin::new(&mut this.inner).consume(n);
+    }
+}
+
+impl AsyncWrite for Limited {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let n = this.writable(data.len())?;
+        let n = ready!(Pin::new(&mut this.inner).poll_write(cx, &data[..n]))?;
+        this.to_write -= n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let wanted = total(slices);
+        let n = this.writable(wanted)?;
+        let inner = Pin::new(&mut this.inner);
+        let n = ready!(match n == wanted {
+            true => inner.poll_write_vectored(cx, slices),
+            false => inner.poll_write_vectored(cx, &cut(slices, n)),
+        })?;
+        this.to_write -= n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    pass_on!(is_write_vectored);
+    pass_on!(flush);
+    pass_on!(shutdown);
+}
+
+impl Pipe for Limited {
+    pass_on!(pipe);
+}
+
+#[cfg(test)]
+mod tests {
+    use stackwire_conformance::pipes;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn is_limit(error: io::Error) -> bool {
+        Error::from(error).kind() == &Kind::LimitExceeded { limit: "max_bytes", max: 10 }
+    }
+
+    #[tokio::test]
+    async fn the_byte_beyond_the_bound_fails() {
+        let (a, mut b) = pipes::pair();
+        let mut a = limited(a, "max_bytes", 10);
+        a.write_all(&[1; 7]).await.unwrap();
+        let both = [IoSlice::new(&[2; 2]), IoSlice::new(&[3; 5])];
+        let mut sent = 7;
+        while sent < 10 {
+            sent += a.write_vectored(&both).await.unwrap();
+        }
+        assert_eq!(sent, 10);
+        assert!(is_limit(a.write(b"x").await.unwrap_err()));
+        assert_eq!(a.write(b"").await.unwrap(), 0);
+
+        b.write_all(&[4; 11]).await.unwrap();
+        let mut got = [0; 64];
+        let mut received = 0;
+        while received < 10 {
+            received += a.read(&mut got).await.unwrap();
+        }
+        assert_eq!(received, 10);
+        assert!(is_limit(a.read(&mut got).await.unwrap_err()));
+        assert!(is_limit(a.read(&mut got).await.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn exactly_the_bound_is_within_it() {
+        let (a, mut b) = pipes::pair();
+        let mut a = limited(a, "max_bytes", 10);
+        b.write_all(&[4; 10]).await.unwrap();
+        b.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        a.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, [4; 10]);
+        a.write_all(&[5; 10]).await.unwrap();
+        a.shutdown().await.unwrap();
+        got.clear();
+        b.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, [5; 10]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Counts bytes.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use stackwire_core::{BoxPipe, Pipe, Priority};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::pass_on;
+
+/// A count of bytes, shared by as many pipes as one likes.
+#[derive(Debug, Default)]
+pub struct Meter {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Meter {
+    /// Bytes that readers took.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that pipes accepted for writing.
+    pub fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// `pipe`, its bytes added to `meter`.
+pub fn metered(pipe: BoxPipe, meter: Arc<Meter>) -> BoxPipe {
+    Box::new(Metered { inner: pipe, meter })
+}
+
+struct Metered {
+    inner: BoxPipe,
+    meter: Arc<Meter>,
+}
+
+impl Metered {
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(n)) = &result {
+            self.meter.written.fetch_add(*n as u64, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = out.filled().len();
+        let result = Pin::new(&mut this.inner).poll_read(cx, out);
+        this.meter.read.fetch_add((out.filled().len() - before) as u64, Ordering::Relaxed);
+        result
+    }
+}
+
+impl AsyncBufRead for Metered {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().inner).poll_fill_buf(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        this.meter.read.fetch_add(n as u64, Ordering::Relaxed);
+        Pin::new(&mut this.inner).consume(n);
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.inner).poll_write(cx, data);
+        this.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.wrote(result)
+    }
+
+    pass_on!(is_write_vectored);
+    pass_on!(flush);
+    pass_on!(shutdown);
+}
+
+impl Pipe for Metered {
+    pass_on!(pipe);
+}
+
+#[cfg(test)]
+mod tests {
+    use stackwire_conformance::pipes;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn counts_what_was_taken_however_it_was_taken() {
+        let (a, b) = pipes::pair();
+        let meter = Arc::new(Meter::default());
+        let (mut a, mut b) = (metered(a, meter.clone()), metered(b, meter.clone()));
+        a.write_all(b"hello").await.unwrap();
+        let n = a.write_vectored(&[IoSlice::new(b" "), IoSlice::new(b"world")]).await.unwrap();
+        assert_eq!(meter.bytes_written(), 5 + n as u64);
+        assert!(!b.fill_buf().await.unwrap().is_empty());
+        assert_eq!(meter.bytes_read(), 0, "looked at, not taken");
+        b.consume(2);
+        b.read_exact(&mut [0; 3]).await.unwrap();
+        assert_eq!(meter.bytes_read(), 5);
+    }
+}

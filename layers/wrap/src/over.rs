@@ -1,0 +1,140 @@
+//! Puts a decorator of pipes on all pipes of something.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use stackwire_core::{
+    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, ProtocolId, Result,
+    Role, SecuredPipe, Session, Stage, Transport,
+};
+
+/// A decorator of pipes.
+pub type Wrap = Arc<dyn Fn(BoxPipe, &Env) -> BoxPipe + Send + Sync>;
+
+/// `transport` with `wrap` on the pipe of every connection, dialed or accepted. Where the transport brings streams and
+/// no pipe (QUIC), on every stream.
+pub fn over_transport(
+    transport: Arc<dyn Transport>,
+    wrap: impl Fn(BoxPipe, &Env) -> BoxPipe + Send + Sync + 'static,
+) -> Arc<dyn Transport> {
+    Arc::new(WrappedTransport { inner: transport, wrap: Arc::new(wrap) })
+}
+
+/// `muxer` with `wrap` on the pipe under each connection.
+pub fn over_muxer(
+    muxer: Arc<dyn Muxer>,
+    wrap: impl Fn(BoxPipe, &Env) -> BoxPipe + Send + Sync + 'static,
+) -> Arc<dyn Muxer> {
+    Arc::new(WrappedMuxer { inner: muxer, wrap: Arc::new(wrap) })
+}
+
+/// `session` with `wrap` on every stream.
+pub fn over_session(session: Arc<dyn Session>, wrap: Wrap, env: &Env) -> Arc<dyn Session> {
+    Arc::new(WrappedSession { inner: session, wrap, env: env.clone() })
+}
+
+fn over_stage(stage: Stage, wrap: &Wrap, env: &Env) -> Stage {
+    match stage {
+        Stage::Raw(pipe) => Stage::Raw(wrap(pipe, env)),
+        Stage::Secured(secured) => Stage::Secured(SecuredPipe { pipe: wrap(secured.pipe, env), ..secured }),
+        Stage::Multiplexed(multiplexed) => Stage::Multiplexed(Multiplexed {
+            session: over_session(multiplexed.session, wrap.clone(), env),
+            ..multiplexed
+        }),
+    }
+}
+
+struct WrappedTransport {
+    inner: Arc<dyn Transport>,
+    wrap: Wrap,
+}
+
+#[async_trait]
+impl Transport for WrappedTransport {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn can_dial(&self, address: &Multiaddr) -> bool {
+        self.inner.can_dial(address)
+    }
+
+    fn can_listen(&self, address: &Multiaddr) -> bool {
+        self.inner.can_listen(address)
+    }
+
+    async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
+        let env = dial.env;
+        let dialed = self.inner.dial(dial).await?;
+        Ok(Dialed { stage: over_stage(dialed.stage, &self.wrap, env), ..dialed })
+    }
+
+    async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
+        let env = listen.env.clone();
+        let inner = self.inner.listen(listen).await?;
+        Ok(Box::new(WrappedListener { inner, wrap: self.wrap.clone(), env }))
+    }
+}
+
+struct WrappedListener {
+    inner: Box<dyn Listener>,
+    wrap: Wrap,
+    env: Env,
+}
+
+#[async_trait]
+impl Listener for WrappedListener {
+    fn addresses(&self) -> Vec<Multiaddr> {
+        self.inner.addresses()
+    }
+
+    async fn accept(&mut self) -> Result<Incoming> {
+        let incoming = self.inner.accept().await?;
+        let (wrap, env) = (self.wrap.clone(), self.env.clone());
+        let open = incoming.open;
+        let open = Box::pin(async move { Ok(over_stage(open.await?, &wrap, &env)) });
+        Ok(Incoming { open, ..incoming })
+    }
+}
+
+struct WrappedMuxer {
+    inner: Arc<dyn Muxer>,
+    wrap: Wrap,
+}
+
+impl Muxer for WrappedMuxer {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn id(&self) -> ProtocolId {
+        self.inner.id()
+    }
+
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+        self.inner.start((self.wrap)(pipe, env), role, env)
+    }
+}
+
+struct WrappedSession {
+    inner: Arc<dyn Session>,
+    wrap: Wrap,
+    env: Env,
+}
+
+impl Session for WrappedSession {
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.inner.poll_open(cx).map_ok(|pipe| (self.wrap)(pipe, &self.env))
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.inner.poll_accept(cx).map_ok(|pipe| (self.wrap)(pipe, &self.env))
+    }
+
+    fn close(&self, code: u32) {
+        self.inner.close(code);
+    }
+}

@@ -1,0 +1,237 @@
+//! So many streams at once.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Muxer, Pipe, Priority, ProtocolId, Result, Role, Session};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::pass_on;
+
+/// The code with which excess streams are reset: “resource limit” of libp2p's error codes.
+pub const RESOURCE_LIMIT: u32 = 0x1002;
+
+/// Streams refused in one poll, before other tasks get their turn.
+const REFUSALS: usize = 64;
+
+/// How many streams a connection may have at once. A stream counts until it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Streams the peer opened. More are reset when they are accepted, with [`RESOURCE_LIMIT`].
+    pub inbound: usize,
+    /// Streams we opened. Opening more fails with `LimitExceeded`.
+    pub outbound: usize,
+}
+
+impl StreamLimits {
+    /// `session` with these limits.
+    pub fn over_session(self, session: Arc<dyn Session>) -> Arc<dyn Session> {
+        Arc::new(LimitedSession {
+            inner: session,
+            inbound: Places::new(self.inbound),
+            outbound: Places::new(self.outbound),
+        })
+    }
+
+    /// `muxer` with these limits on each of its connections.
+    pub fn over_muxer(self, muxer: Arc<dyn Muxer>) -> Arc<dyn Muxer> {
+        Arc::new(LimitedMuxer { inner: muxer, limits: self })
+    }
+}
+
+struct LimitedMuxer {
+    inner: Arc<dyn Muxer>,
+    limits: StreamLimits,
+}
+
+impl Muxer for LimitedMuxer {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn id(&self) -> ProtocolId {
+        self.inner.id()
+    }
+
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+        let (session, driver) = self.inner.start(pipe, role, env);
+        (self.limits.over_session(session), driver)
+    }
+}
+
+struct Places {
+    taken: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { taken: Arc::default(), max }
+    }
+
+    fn are_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.max
+    }
+
+    fn take(&self) -> Option<Place> {
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.max).then_some(taken + 1))
+            .ok()
+            .map(|_| Place(self.taken.clone()))
+    }
+}
+
+/// A stream's place, given back when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct LimitedSession {
+    inner: Arc<dyn Session>,
+    inbound: Places,
+    outbound: Places,
+}
+
+impl LimitedSession {
+    fn exceeded(&self) -> Error {
+        let kind = Kind::LimitExceeded { limit: "outbound_streams", max: self.outbound.max as u64 };
+        Error::new(kind, "opening a stream")
+    }
+}
+
+impl Session for LimitedSession {
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        if self.outbound.are_full() {
+            return Poll::Ready(Err(self.exceeded()));
+        }
+        // The place is taken last: one who waits holds none, and cannot make another fail.
+        let pipe = ready!(self.inner.poll_open(cx))?;
+        Poll::Ready(match self.outbound.take() {
+            Some(place) => Ok(Box::new(Placed { inner: pipe, _place: place })),
+            None => Err(self.exceeded()),
+        })
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        for _ in 0..REFUSALS {
+            let mut pipe = ready!(self.inner.poll_accept(cx))?;
+            match self.inbound.take() {
+                Some(place) => return Poll::Ready(Ok(Box::new(Placed { inner: pipe, _place: place }))),
+                None => pipe.reset(RESOURCE_LIMIT),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn close(&self, code: u32) {
+        self.inner.close(code);
+    }
+}
+
+struct Placed {
+    // Dropped in this order, so that a place is free only when its stream is gone.
+    inner: BoxPipe,
+    _place: Place,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_read(cx, out)
+    }
+}
+
+impl AsyncBufRead for Placed {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().inner).poll_fill_buf(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        Pin::new(&mut self.get_mut().inner).consume(n);
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+    }
+
+    pass_on!(is_write_vectored);
+    pass_on!(flush);
+    pass_on!(shutdown);
+}
+
+impl Pipe for Placed {
+    pass_on!(pipe);
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use stackwire_conformance::pipes;
+    use stackwire_core::SessionExt;
+
+    use super::*;
+
+    /// Streams that were made beforehand, for either direction; keeps their other ends.
+    #[derive(Default)]
+    struct Ready(Mutex<Vec<BoxPipe>>);
+
+    impl Session for Ready {
+        fn poll_open(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+            let (ours, theirs) = pipes::pair();
+            self.0.lock().push(theirs);
+            Poll::Ready(Ok(ours))
+        }
+        fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+            let made = self.0.lock().len();
+            if made < 100 { self.poll_open(cx) } else { Poll::Pending }
+        }
+        fn close(&self, _: u32) {}
+    }
+
+    #[tokio::test]
+    async fn opening_beyond_the_limit_fails_until_a_stream_is_dropped() {
+        let session = StreamLimits { inbound: 1, outbound: 2 }.over_session(Arc::new(Ready::default()));
+        let first = session.open().await.unwrap();
+        let _second = session.open().await.unwrap();
+        let error = session.open().await.err().unwrap();
+        assert_eq!(error.kind(), &Kind::LimitExceeded { limit: "outbound_streams", max: 2 });
+        drop(first);
+        session.open().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn accepting_beyond_the_limit_refuses_and_goes_on() {
+        let inner = Arc::new(Ready::default());
+        let session = StreamLimits { inbound: 2, outbound: 0 }.over_session(inner.clone());
+        let first = session.accept().await.unwrap();
+        let _second = session.accept().await.unwrap();
+        assert!(futures::poll!(std::pin::pin!(session.accept())).is_pending());
+        while inner.0.lock().len() < 100 {
+            assert!(futures::poll!(std::pin::pin!(session.accept())).is_pending(), "a refused stream was handed out");
+        }
+        drop(first);
+        inner.0.lock().truncate(2);
+        session.accept().await.unwrap();
+    }
+}

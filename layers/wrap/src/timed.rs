@@ -1,0 +1,217 @@
+//! Fails when nothing moves.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use stackwire_core::{BoxPipe, Env, Error, Kind, Pipe, Priority};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::pass_on;
+
+/// `pipe`, failing with `Timeout` when an operation waits and for `limit` nothing has moved in either direction.
+///
+/// A pipe nobody waits on does not time out. After a timeout every operation fails with it.
+pub fn timed(pipe: BoxPipe, limit: Duration, env: &Env) -> BoxPipe {
+    let clock = Clock { env: env.clone(), limit, moved: None, failed: None };
+    Box::new(Timed { inner: pipe, clock, reading: Waiting::default(), writing: Waiting::default() })
+}
+
+struct Timed {
+    inner: BoxPipe,
+    clock: Clock,
+    reading: Waiting,
+    writing: Waiting,
+}
+
+struct Clock {
+    env: Env,
+    limit: Duration,
+    /// When something last moved while the other direction waited.
+    moved: Option<Instant>,
+    failed: Option<Error>,
+}
+
+/// One direction's wait. A timer outlives the wait it was made for, so that there is one for each `limit` and not
+/// one for each operation.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    timer: Option<BoxFuture<'static, ()>>,
+}
+
+impl Clock {
+    /// Refuses where a timeout has already happened.
+    fn check(&self) -> io::Result<()> {
+        self.failed.clone().map_or(Ok(()), |failed| Err(failed.into()))
+    }
+
+    /// `this` direction moved.
+    fn moved(&mut self, this: &mut Waiting, other: &Waiting) {
+        this.since = None;
+        if other.since.is_some() {
+            self.moved = Some(self.env.now());
+        }
+    }
+
+    /// `this` direction waits: for how long has nothing moved?
+    fn poll_waiting(&mut self, cx: &mut Context<'_>, this: &mut Waiting) -> Poll<io::Error> {
+        let env = &self.env;
+        let since = *this.since.get_or_insert_with(|| env.now());
+        let mut rest = self.limit;
+        loop {
+            let timer = this.timer.get_or_insert_with(|| env.sleep(rest));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.timer = None;
+            let still = self.env.now().saturating_duration_since(self.moved.map_or(since, |moved| moved.max(since)));
+            if still >= self.limit {
+                let failed = Error::new(Kind::Timeout { limit: self.limit }, "waiting for bytes to move");
+                self.failed = Some(failed.clone());
+                return Poll::Ready(failed.into());
+            }
+            rest = self.limit - still;
+        }
+    }
+}
+
+impl Timed {
+    fn write_side<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        operate: impl FnOnce(Pin<&mut BoxPipe>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.clock.check()?;
+        let result = operate(Pin::new(&mut self.inner), cx);
+        if result.is_ready() {
+            self.clock.moved(&mut self.writing, &self.reading);
+            return result;
+        }
+        self.clock.poll_waiting(cx, &mut self.writing).map(Err)
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.clock.check()?;
+        let result = Pin::new(&mut this.inner).poll_read(cx, out);
+        if result.is_ready() {
+            this.clock.moved(&mut this.reading, &this.writing);
+            return result;
+        }
+        this.clock.poll_waiting(cx, &mut this.reading).map(Err)
+    }
+}
+
+impl AsyncBufRead for Timed {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        this.clock.check()?;
+        let result = Pin::new(&mut this.inner).poll_fill_buf(cx);
+        if result.is_ready() {
+            this.clock.moved(&mut this.reading, &this.writing);
+            return result;
+        }
+        this.clock.poll_waiting(cx, &mut this.reading).map(Err)
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        Pin::new(&mut self.get_mut().inner).consume(n);
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().write_side(cx, |inner, cx| inner.poll_write(cx, data))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().write_side(cx, |inner, cx| inner.poll_write_vectored(cx, slices))
+    }
+
+    pass_on!(is_write_vectored);
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().write_side(cx, |inner, cx| inner.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().write_side(cx, |inner, cx| inner.poll_shutdown(cx))
+    }
+}
+
+impl Pipe for Timed {
+    pass_on!(pipe);
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests run on a runtime of their own")]
+mod tests {
+    use stackwire_conformance::{env, pipes};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn is_timeout(error: io::Error) -> bool {
+        Error::from(error).kind() == &Kind::Timeout { limit: LIMIT }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_waits_too_long_fails_and_stays_failed() {
+        let (a, mut b) = pipes::pair();
+        let mut a = timed(a, LIMIT, &env());
+        // Nobody waits: no timeout.
+        sleep(LIMIT * 5).await;
+        b.write_all(b"x").await.unwrap();
+        assert_eq!(a.read_u8().await.unwrap(), b'x');
+        let start = Instant::now();
+        assert!(is_timeout(a.read_u8().await.unwrap_err()));
+        assert_eq!(start.elapsed(), LIMIT);
+        b.write_all(b"y").await.unwrap();
+        assert!(is_timeout(a.read_u8().await.unwrap_err()));
+        assert!(is_timeout(a.write_all(b"z").await.unwrap_err()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_waits_too_long_fails() {
+        let (a, _b) = pipes::pair_with_capacity(4);
+        let mut a = timed(a, LIMIT, &env());
+        assert!(is_timeout(a.write_all(&[0; 5]).await.unwrap_err()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_bytes_and_bytes_the_other_way_are_no_timeout() {
+        let (a, mut b) = pipes::pair_with_capacity(64);
+        let (mut reader, mut writer) = tokio::io::split(timed(a, LIMIT, &env()));
+        let peer = tokio::spawn(async move {
+            for _ in 0..5 {
+                sleep(LIMIT - Duration::from_secs(1)).await;
+                b.read_u8().await.unwrap();
+            }
+            b.write_all(b"!").await.unwrap();
+            b
+        });
+        let reading = tokio::spawn(async move { reader.read_u8().await });
+        for _ in 0..5 {
+            writer.write_all(b".").await.unwrap();
+            sleep(LIMIT - Duration::from_secs(1)).await;
+        }
+        assert_eq!(reading.await.unwrap().unwrap(), b'!');
+        drop(peer.await.unwrap());
+    }
+}

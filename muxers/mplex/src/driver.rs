@@ -1,0 +1,187 @@
+//! The future that owns the pipe.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use stackwire_core::{BoxPipe, Env, Error, Layer, Result};
+use tokio::io::{AsyncBufRead, AsyncWrite};
+
+use crate::{config::NAME, connection::Connection, receive::Receiver};
+
+/// How long ending the pipe may take: closing our side of it and, where we closed first, waiting for the peer's.
+/// Leaving earlier, with bytes unread, could make the operating system abort the connection under what the peer has
+/// not read yet.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Reads and writes in one poll before others get their turn.
+const TURNS: usize = 64;
+
+enum Phase {
+    Running,
+    /// Ends our side of the pipe. `linger`: we closed first, so that the peer's end is waited for.
+    Ending {
+        linger: bool,
+        limit: BoxFuture<'static, ()>,
+    },
+    /// Waits for the peer's end, discarding what still arrives.
+    Lingering(BoxFuture<'static, ()>),
+}
+
+pub(crate) struct Driver {
+    connection: Arc<Connection>,
+    pipe: BoxPipe,
+    env: Env,
+    phase: Phase,
+    receiver: Receiver,
+    /// Being written, from `sent` on.
+    batch: Vec<u8>,
+    sent: usize,
+    /// Written since the last flush.
+    dirty: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(connection: Arc<Connection>, pipe: BoxPipe, env: Env) -> Self {
+        Self {
+            connection,
+            pipe,
+            env,
+            phase: Phase::Running,
+            receiver: Receiver::default(),
+            batch: Vec::new(),
+            sent: 0,
+            dirty: false,
+        }
+    }
+
+    /// Sends what there is. `Ready` when nothing is left and the pipe is flushed: whether the session closes.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            while self.sent < self.batch.len() {
+                match ready!(Pin::new(&mut self.pipe).poll_write(cx, &self.batch[self.sent..]))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    n => self.sent += n,
+                }
+                self.dirty = true;
+            }
+            self.batch.clear();
+            self.sent = 0;
+            let closing = self.connection.next_batch(&mut self.batch);
+            if !self.batch.is_empty() {
+                continue;
+            }
+            // An idle connection keeps no large buffer.
+            self.batch.shrink_to(4096);
+            if self.dirty {
+                ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
+                self.dirty = false;
+            }
+            return Poll::Ready(Ok(closing));
+        }
+    }
+
+    /// Hands out one buffer of what arrived. `Ready(true)` at the end of the pipe; `Pending` also while a full stream
+    /// holds up the connection.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        if self.connection.is_blocked() {
+            return Poll::Pending;
+        }
+        let bytes = ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)).map_err(|e| Error::io("reading frames", e))?;
+        if bytes.is_empty() {
+            return Poll::Ready(match self.receiver.is_between_frames() {
+                true => Ok(true),
+                false => Err(Error::closed("the pipe ended inside a frame")),
+            });
+        }
+        let n = self.receiver.receive(&self.connection, bytes)?;
+        Pin::new(&mut self.pipe).consume(n);
+        Poll::Ready(Ok(false))
+    }
+
+    fn ending(&self, linger: bool) -> Phase {
+        if !linger {
+            // The peer closed: nobody has to wait for us to leave.
+            self.connection.end(None);
+        }
+        Phase::Ending { linger, limit: self.env.sleep(LINGER) }
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
+        self.connection.register_driver(cx.waker());
+        for _ in 0..TURNS {
+            match self.poll_send(cx) {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Ok(self.ending(true))),
+                Poll::Ready(Ok(false)) | Poll::Pending => {}
+                Poll::Ready(Err(error)) => {
+                    // A peer that closed and left breaks our writes; its end says that it was on purpose.
+                    return Poll::Ready(match self.poll_receive(cx) {
+                        Poll::Ready(Ok(true)) => Ok(self.ending(false)),
+                        _ => Err(Error::io("writing frames", error)),
+                    });
+                }
+            }
+            if ready!(self.poll_receive(cx))? {
+                return Poll::Ready(Ok(self.ending(false)));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            self.phase = match &mut self.phase {
+                Phase::Running => ready!(self.poll_running(cx))?,
+                Phase::Ending { linger, limit } => {
+                    let done = Pin::new(&mut self.pipe).poll_shutdown(cx);
+                    // Everything was sent: a peer that is gone already is no failure.
+                    if matches!(done, Poll::Ready(Err(_))) || limit.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    let _closed = ready!(done);
+                    if !*linger {
+                        return Poll::Ready(Ok(()));
+                    }
+                    Phase::Lingering(self.env.sleep(LINGER))
+                }
+                Phase::Lingering(limit) => {
+                    if limit.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
+                        Ok([]) | Err(_) => return Poll::Ready(Ok(())),
+                        Ok(bytes) => {
+                            let n = bytes.len();
+                            Pin::new(&mut self.pipe).consume(n);
+                            continue;
+                        }
+                    }
+                }
+            };
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        let result = ready!(this.poll_phases(cx)).map_err(|e| e.at(Layer::Muxer, NAME));
+        this.connection.end(result.as_ref().err().cloned());
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.connection.end(Some(Error::closed("the connection was dropped").at(Layer::Muxer, NAME)));
+    }
+}

@@ -1,0 +1,177 @@
+//! Dialing: from a peer or an address to a connection.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
+use stackwire_core::{
+    AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Target, address,
+};
+use stackwire_upgrade::{Climbed, Start};
+
+use crate::{
+    connection::{self, Connection},
+    host::NodeHost,
+    race::race,
+    resolve::{MAX_ADDRESSES, resolve},
+    shared::Shared,
+};
+
+/// Connects to `address`; its `/p2p/…`, if any, must be who answers. An existing connection with that peer is used.
+pub(crate) async fn address(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Arc<Connection>> {
+    let (bare, peer) = address::split_peer(address);
+    match peer {
+        Some(peer) => self::peer(shared, peer, vec![bare]).await,
+        None => {
+            let result = dial(shared, None, vec![bare]).await;
+            report(shared, None, result)
+        }
+    }
+}
+
+/// Connects to `peer` at `known` addresses and at those the routers find. An existing connection is used; a dial that
+/// is under way is joined. It stops when nobody waits for it any more.
+pub(crate) async fn peer(shared: &Arc<Shared>, peer: PeerId, known: Vec<Multiaddr>) -> Result<Arc<Connection>> {
+    if let Some(connection) = shared.connection_with(&peer) {
+        return Ok(connection);
+    }
+    if peer == shared.peer_id() {
+        return Err(Error::new(Kind::AddressInvalid, "a node does not dial itself").at(Layer::Node, "dialer"));
+    }
+    let joined = {
+        let mut state = shared.state.lock();
+        state.dials.retain(|_, dial| dial.upgrade().is_some());
+        match state.dials.get(&peer).and_then(|dial| dial.upgrade()) {
+            Some(dial) => dial,
+            None => {
+                let node = shared.clone();
+                let dial = async move {
+                    let result = async {
+                        let mut addresses = known;
+                        addresses.extend(route(&node, peer).await);
+                        dial(&node, Some(peer), addresses).await
+                    };
+                    let result = result.await;
+                    node.state.lock().dials.remove(&peer);
+                    report(&node, Some(peer), result)
+                };
+                let dial = dial.boxed().shared();
+                state.dials.extend(dial.downgrade().map(|weak| (peer, weak)));
+                dial
+            }
+        }
+    };
+    joined.await
+}
+
+fn report(shared: &Shared, peer: Option<PeerId>, result: Result<Arc<Connection>>) -> Result<Arc<Connection>> {
+    if let Err(error) = &result {
+        shared.events.emit(|| Event::DialFailed { peer, error: error.clone() });
+    }
+    result
+}
+
+async fn route(shared: &Arc<Shared>, peer: PeerId) -> Vec<Multiaddr> {
+    let mut found = Vec::new();
+    let host = NodeHost::host(shared);
+    for router in &shared.routers {
+        let mut routes = router.find(&Target::Peer(peer), &host);
+        while let Some(route) = routes.next().await {
+            if route.peer == peer && !found.contains(&route.address) {
+                found.push(route.address);
+            }
+            if found.len() == MAX_ADDRESSES {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, addresses: Vec<Multiaddr>) -> Result<Arc<Connection>> {
+    shared.check_open()?;
+    connection::room_for(shared, &shared.state.lock(), peer.as_ref())?;
+    let _permit = shared.dialing.acquire().await.map_err(|_| Error::closed("the node is shutting down"))?;
+    let (candidates, mut failures) = expand(shared, peer, addresses).await;
+    let mut candidates = candidates.into_iter();
+    let delay = shared.settings.timeouts.dial_attempt_delay;
+    let attempts = race(&shared.env, delay, || {
+        let (address, peer) = candidates.next()?;
+        Some(async move {
+            match attempt(shared, &address, peer).await {
+                Ok(climbed) => Ok((address, climbed)),
+                Err(error) => Err(AddressFailure { address, error }),
+            }
+        })
+    });
+    match attempts.await {
+        Ok((address, climbed)) => {
+            shared.learn(climbed.peer.peer_id(), &[address]);
+            connection::adopt(shared, climbed)
+        }
+        Err(failed) => {
+            failures.extend(failed);
+            Err(all_failed(peer, failures))
+        }
+    }
+}
+
+/// Names resolved, doubles and excess dropped; with the addresses that could not even be resolved.
+async fn expand(
+    shared: &Shared,
+    peer: Option<PeerId>,
+    addresses: Vec<Multiaddr>,
+) -> (Vec<(Multiaddr, Option<PeerId>)>, Vec<AddressFailure>) {
+    let mut candidates: Vec<(Multiaddr, Option<PeerId>)> = Vec::new();
+    let mut failures = Vec::new();
+    let limit = shared.settings.timeouts.dial;
+    for address in addresses {
+        let resolving = resolve(&*shared.lookup, &address, peer);
+        match shared.env.timeout(limit, "resolving a name", resolving).await {
+            Ok(found) => {
+                for candidate in found {
+                    if !candidates.contains(&candidate) {
+                        candidates.push(candidate);
+                    }
+                }
+            }
+            Err(error) => failures.push(AddressFailure { address, error }),
+        }
+    }
+    candidates.truncate(MAX_ADDRESSES);
+    (candidates, failures)
+}
+
+fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
+    let whom = peer.map_or_else(String::new, |peer| format!(" peer {peer}"));
+    if failures.is_empty() {
+        return Error::new(Kind::Unreachable, format!("no address is known of{whom}")).at(Layer::Node, "dialer");
+    }
+    Error::new(Kind::DialFailed(failures), format!("dialing{whom}"))
+}
+
+async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> Result<Climbed> {
+    let Some(transport) = shared.transports.iter().find(|t| t.can_dial(address)) else {
+        let names: Vec<&str> = shared.transports.iter().map(|t| t.name()).collect();
+        let why = format!("no transport of this stack dials {address}; it has: {}", names.join(", "));
+        return Err(Error::new(Kind::Unsupported, why).at(Layer::Node, "dialer"));
+    };
+    let name = transport.name();
+    let begin = shared.env.now();
+    let dial = Dial { address, peer, identity: &shared.identity, env: &shared.env };
+    let dialing = shared.env.timeout(shared.settings.timeouts.dial, "connecting", transport.dial(dial));
+    let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
+    let now = shared.env.now();
+    let start = Start {
+        stage: dialed.stage,
+        role: Role::Dialer,
+        expected: peer,
+        remote: address.clone(),
+        local: dialed.local,
+        transport: name,
+        round_trips: dialed.round_trips,
+        took: now.saturating_duration_since(begin),
+        since: now,
+        limit: shared.settings.timeouts.handshake,
+    };
+    shared.upgrader.climb(start).await
+}

@@ -1,0 +1,95 @@
+//! The node as its plug-ins see it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stackwire_core::{
+    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, LocalInfo, Multiaddr, PeerId,
+    ProtocolId, RemoteInfo, Result, Stream,
+};
+
+use crate::{dial, shared::Shared, streams};
+
+/// The family of protocols we name in identify.
+const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
+
+pub(crate) struct NodeHost(Arc<Shared>);
+
+impl NodeHost {
+    pub(crate) fn host(shared: &Arc<Shared>) -> Host {
+        Host::new(Arc::new(Self(shared.clone())))
+    }
+}
+
+#[async_trait]
+impl HostApi for NodeHost {
+    fn identity(&self) -> &Keypair {
+        &self.0.identity
+    }
+
+    fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    fn local(&self) -> LocalInfo {
+        LocalInfo {
+            agent: self.0.settings.agent.clone(),
+            protocol_version: PROTOCOL_VERSION.to_string(),
+            listen: self.0.state.lock().listening.clone(),
+            protocols: self.0.protocol_ids.clone(),
+        }
+    }
+
+    fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
+        self.0.connections()
+    }
+
+    fn events(&self) -> EventStream {
+        self.0.events.subscribe()
+    }
+
+    fn emit(&self, event: Event) {
+        self.0.events.emit(|| event);
+    }
+
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        self.0.learn(peer, addresses);
+    }
+
+    fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
+        self.0.state.lock().remotes.get(peer).cloned()
+    }
+
+    fn set_remote(&self, peer: PeerId, info: RemoteInfo) {
+        let info = Arc::new(info);
+        {
+            let mut state = self.0.state.lock();
+            // Only of connected peers, so that the table is bounded by the connections.
+            if !state.by_peer.contains_key(&peer) {
+                return;
+            }
+            state.remotes.insert(peer, info.clone());
+        }
+        self.0.events.emit(|| Event::Identified { peer, info });
+    }
+
+    async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
+        let connection = dial::peer(&self.0, peer, Vec::new()).await?;
+        streams::open(&self.0, &connection, ids).await
+    }
+
+    async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
+        let found = self.0.state.lock().connections.get(&connection).cloned();
+        let connection = found.ok_or_else(|| Error::closed("opening a stream on a connection that has ended"))?;
+        streams::open(&self.0, &connection, ids).await
+    }
+}
+
+impl Shared {
+    /// Live connections, oldest first.
+    pub(crate) fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
+        let mut all: Vec<_> = self.state.lock().connections.values().map(|c| c.info.clone()).collect();
+        all.sort_unstable_by_key(|info| info.id);
+        all
+    }
+}

@@ -1,0 +1,34 @@
+//! Runs a stack: listeners, dialer, connections, streams, events.
+//!
+//! A [`Node`] is made of a text config ([`Node::from_config`]) or in code ([`Node::builder`]); both give the same
+//! thing. Cloning it is cheap, and dropping the last clone stops it at once; [`Node::shutdown`] stops it gracefully.
+//!
+//! ```text
+//!  connect / open_stream ──▶ dial ──▶ Transport ─┐                      ┌─▶ Session ──▶ Stream ──▶ application
+//!                             ▲ routes, names     ├─▶ Upgrader::climb ───┤
+//!  listen ──▶ Listener::accept ──────────────────┘                      └─▶ Driver (a task of its own)
+//! ```
+
+#![allow(clippy::disallowed_methods, reason = "the node is what implements `Env`")]
+
+mod builder;
+mod connection;
+mod dial;
+mod discovery;
+mod env;
+mod events;
+mod host;
+mod key_file;
+mod listen;
+mod node;
+mod race;
+mod resolve;
+mod shared;
+mod streams;
+
+pub use builder::Builder;
+pub use env::TokioRuntime;
+pub use key_file::{create_key_file, load_key_file, load_or_create_key_file};
+pub use node::Node;
+pub use stackwire_config::{Catalogue, Limits, Settings, Timeouts};
+pub use stackwire_core::*;

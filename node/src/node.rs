@@ -1,0 +1,184 @@
+//! The net API of a node.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::future::join_all;
+use stackwire_config::{Catalogue, Stack};
+use stackwire_core::{
+    ConnectionId, ConnectionInfo, Env, EventStream, Host, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Stream,
+    address,
+};
+
+use crate::{Builder, dial, discovery, host::NodeHost, listen, shared::Shared};
+
+/// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
+/// closed connections do.
+#[derive(Clone)]
+pub struct Node(Arc<Running>);
+
+struct Running {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Node {
+    /// Makes a node in code.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes a node of a text config and starts it, with the plug-ins of `catalogue`. Fails with `ConfigInvalid`,
+    /// every mistake with its line, before anything is opened.
+    pub async fn from_config(text: &str, catalogue: &Catalogue) -> Result<Self> {
+        Builder::from_config(text, catalogue)?.start().await
+    }
+
+    /// Starts a stack that was made of a config, or by hand.
+    pub async fn start(stack: Stack) -> Result<Self> {
+        Builder::from(stack).start().await
+    }
+
+    /// As [`Node::start`], with the events from the very first on, such as the addresses that are listened on.
+    pub async fn watched(stack: Stack) -> Result<(Self, EventStream)> {
+        Builder::from(stack).start_watched().await
+    }
+
+    pub(crate) async fn run(shared: Arc<Shared>) -> Result<Self> {
+        let node = Self(Arc::new(Running { shared: shared.clone() }));
+        for protocol in &shared.protocols {
+            let (protocol, host) = (protocol.clone(), node.host());
+            shared.keep(async move { protocol.run(&host).await });
+        }
+        for address in &shared.settings.listen {
+            node.listen(address).await?;
+        }
+        discovery::start(&shared);
+        Ok(node)
+    }
+
+    /// Our peer id.
+    pub fn peer_id(&self) -> PeerId {
+        self.0.shared.peer_id()
+    }
+
+    /// Time, randomness, tasks.
+    pub fn env(&self) -> &Env {
+        &self.0.shared.env
+    }
+
+    /// The node as its plug-ins see it.
+    pub fn host(&self) -> Host {
+        NodeHost::host(&self.0.shared)
+    }
+
+    /// Listens on one more address; returns those it is reachable at, with `/p2p/…`.
+    pub async fn listen(&self, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
+        listen::listen(&self.0.shared, address).await
+    }
+
+    /// Where the node is reachable, with `/p2p/…`.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        let state = self.0.shared.state.lock();
+        state.listening.iter().map(|a| address::with_peer(a, self.peer_id())).collect()
+    }
+
+    /// Connects to `address`, or returns the connection there is with its `/p2p/…`. The error lists every address
+    /// that was tried. Dropping the future stops the dial.
+    pub async fn connect(&self, address: &Multiaddr) -> Result<Arc<ConnectionInfo>> {
+        Ok(dial::address(&self.0.shared, address).await?.info.clone())
+    }
+
+    /// Connects to `peer` at the addresses the routers know, or returns the connection there is.
+    pub async fn connect_peer(&self, peer: PeerId) -> Result<Arc<ConnectionInfo>> {
+        Ok(dial::peer(&self.0.shared, peer, Vec::new()).await?.info.clone())
+    }
+
+    /// Tells the routers where `peer` may be reached.
+    pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        self.0.shared.learn(peer, addresses);
+    }
+
+    /// Opens a stream to `peer`, dialing if there is no connection, for the first of `ids` (newest version first)
+    /// that the peer takes. With one id the answer is not waited for: a refusal shows on the first read, as an error
+    /// that wraps `NoCommonProtocol`.
+    pub async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
+        self.host().open_stream(peer, ids).await
+    }
+
+    /// Opens a stream on one connection.
+    pub async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
+        self.host().open_stream_on(connection, ids).await
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> EventStream {
+        self.0.shared.events.subscribe()
+    }
+
+    /// Live connections, oldest first, each with its path.
+    pub fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
+        self.0.shared.connections()
+    }
+
+    /// What a connected peer told about itself.
+    pub fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
+        self.0.shared.state.lock().remotes.get(peer).cloned()
+    }
+
+    /// Closes a connection: what its streams accepted is sent, then the peer is told. Harmless when it has ended.
+    pub fn disconnect(&self, connection: ConnectionId) {
+        let found = self.0.shared.state.lock().connections.get(&connection).cloned();
+        if let Some(connection) = found {
+            connection.close("asked to");
+        }
+    }
+
+    /// Stops gracefully: no new connections, open streams get `shutdown_secs` to finish, then every peer is told
+    /// good-bye. Returns when all connections have ended, or after `shutdown_secs` twice at the latest.
+    pub async fn shutdown(&self) {
+        let shared = &self.0.shared;
+        shared.closing.store(true, Ordering::Release);
+        shared.quiet.cancel();
+        // What listens has freed its address when it has ended.
+        shared.tasks.close();
+        shared.tasks.wait().await;
+        let open: Vec<_> = shared.state.lock().connections.values().cloned().collect();
+        let limit = shared.settings.timeouts.shutdown;
+        let finished = join_all(open.iter().map(|connection| {
+            let ended = connection.ended.clone();
+            async move {
+                ended.run_until_cancelled(connection.streams.idle()).await;
+            }
+        }));
+        // Either way the connections are closed next; the limit is the streams' to keep.
+        let _ = shared.env.timeout(limit, "waiting for streams", async { Ok(finished.await) }).await;
+        for connection in &open {
+            connection.close("the node is shutting down");
+        }
+        let ended = join_all(open.iter().map(|connection| connection.ended.cancelled()));
+        let _ = shared.env.timeout(limit, "closing connections", async { Ok(ended.await) }).await;
+        shared.stop();
+    }
+}
+
+impl Shared {
+    /// Ends every task at once.
+    pub(crate) fn stop(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.quiet.cancel();
+        let mut state = self.state.lock();
+        let connections = std::mem::take(&mut state.connections);
+        state.by_peer.clear();
+        state.listening.clear();
+        state.dials.clear();
+        drop(state);
+        for connection in connections.into_values() {
+            connection.abort();
+        }
+    }
+}

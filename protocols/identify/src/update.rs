@@ -1,0 +1,89 @@
+//! From a message to what is known of a peer.
+
+use std::collections::HashSet;
+
+use stackwire_core::{
+    Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, address,
+    identity::{Envelope, PeerRecord},
+};
+
+use crate::{
+    proto,
+    wire::{MAX_TEXT, cut},
+};
+
+/// The most addresses that are kept of a peer.
+pub(crate) const MAX_ADDRESSES: usize = 128;
+/// The most protocols that are kept of a peer.
+pub(crate) const MAX_PROTOCOLS: usize = 256;
+
+/// What is known of `peer` after `message`: a field that is missing stays as it was in `known`.
+///
+/// A message about somebody else, by its key or by its signed record, is `PeerMisbehaved`; a key that is missing
+/// is the one that the connection proved. A record that does not verify vouches for nothing and is ignored, like any
+/// single address or protocol that makes no sense.
+pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) -> Result<RemoteInfo> {
+    let mut info = known;
+    if let Some(key) = &message.public_key {
+        let of = PublicKey::decode(key).map_err(|e| Error::misbehaved("a key that does not decode").caused_by(e))?;
+        if of.peer_id() != peer {
+            return Err(Error::misbehaved("the key of another peer"));
+        }
+    }
+    if let Some(agent) = &message.agent_version {
+        info.agent = text(agent);
+    }
+    if let Some(version) = &message.protocol_version {
+        info.protocol_version = text(version);
+    }
+    if !message.protocols.is_empty() {
+        info.protocols = protocols(message.protocols);
+    }
+    if let Some(observed) = &message.observed_addr {
+        info.observed = address::from_wire(observed).ok().map(|address| address::split_peer(&address).0);
+    }
+    if let Some(record) = message.signed_peer_record.as_deref().and_then(open) {
+        if record.peer != peer {
+            return Err(Error::misbehaved("the peer record of another peer"));
+        }
+        info.listen = addresses(record.addresses.into_iter(), peer);
+        info.signed = true;
+    } else if !message.listen_addrs.is_empty() {
+        let listen = message.listen_addrs.iter().filter_map(|bytes| address::from_wire(bytes).ok());
+        info.listen = addresses(listen, peer);
+        info.signed = false;
+    }
+    Ok(info)
+}
+
+fn open(record: &[u8]) -> Option<PeerRecord> {
+    // No look at `seq`: the peer itself is at the other end, so what it says now is the newest.
+    PeerRecord::open(&Envelope::decode(record).ok()?).ok().map(|(record, _)| record)
+}
+
+/// A text as it may be shown: of bounded length, and nothing that a terminal would act on.
+fn text(text: &str) -> String {
+    cut(text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn protocols(ids: Vec<String>) -> Vec<ProtocolId> {
+    let mut seen = HashSet::new();
+    ids.into_iter()
+        .filter(|id| !id.is_empty() && id.len() <= MAX_TEXT && !id.contains(char::is_control))
+        .map(ProtocolId::from)
+        .filter(|id| seen.insert(id.clone()))
+        .take(MAX_PROTOCOLS)
+        .collect()
+}
+
+/// Each once, without the peer's own `/p2p/…`; those of others are left out.
+fn addresses(addresses: impl Iterator<Item = Multiaddr>, peer: PeerId) -> Vec<Multiaddr> {
+    let mut seen = HashSet::new();
+    addresses
+        .map(|address| address::split_peer(&address))
+        .filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer))
+        .map(|(rest, _)| rest)
+        .filter(|address| seen.insert(address.clone()))
+        .take(MAX_ADDRESSES)
+        .collect()
+}

@@ -1,0 +1,43 @@
+//! Options of `ping`.
+
+use std::{sync::Arc, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use stackwire_core::{Error, Kind, Layer, Result};
+use stackwire_plugin::{Built, Plugin, Summary};
+
+use crate::{ID, Ping};
+
+/// Options of `ping`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PingConfig {
+    /// Seconds between two pings of a connection, counted from the answer; 0: never ping, only answer.
+    pub interval_secs: u64,
+    /// Seconds to wait for an answer, at least 1.
+    pub timeout_secs: u64,
+}
+
+impl Default for PingConfig {
+    fn default() -> Self {
+        Self { interval_secs: 15, timeout_secs: 20 }
+    }
+}
+
+impl Plugin for PingConfig {
+    const SUMMARY: Summary =
+        Summary::new(Layer::Protocol, "ping", "measures round trips, notices dead connections").ids(&[ID]).example(
+            "interval_secs = 15  # between two pings of a connection; 0: only answer\n\
+             timeout_secs = 20   # to wait for an answer\n",
+        );
+
+    fn build(self) -> Result<Built> {
+        if self.timeout_secs == 0 {
+            let message = "timeout_secs = 0 lets no answer arrive: say 1 or more";
+            return Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Protocol, "ping"));
+        }
+        let interval = (self.interval_secs > 0).then(|| Duration::from_secs(self.interval_secs));
+        Ok(Built::Protocol(Arc::new(Ping::new(interval, Duration::from_secs(self.timeout_secs)))))
+    }
+}

@@ -1,0 +1,85 @@
+//! What a program that uses the bundle is linked with.
+
+use stackwire_bundle as _;
+use stackwire_config::{Catalogue, Plan};
+use stackwire_core::Layer;
+
+const PLUGINS: [(Layer, &str); 14] = [
+    (Layer::Transport, "memory"),
+    (Layer::Transport, "tcp"),
+    (Layer::Transport, "websocket"),
+    (Layer::Security, "noise"),
+    (Layer::Security, "plaintext"),
+    (Layer::Security, "tls"),
+    (Layer::Muxer, "mplex"),
+    (Layer::Muxer, "yamux"),
+    (Layer::Routing, "direct"),
+    (Layer::Discovery, "seeds"),
+    (Layer::Protocol, "echo"),
+    (Layer::Protocol, "identify"),
+    (Layer::Protocol, "perf"),
+    (Layer::Protocol, "ping"),
+];
+
+#[test]
+fn every_plug_in_is_linked_and_registered() {
+    let catalogue = Catalogue::linked().unwrap();
+    let names: Vec<_> = catalogue.iter().map(|d| (d.summary.layer, d.summary.name)).collect();
+    assert_eq!(names, PLUGINS);
+}
+
+#[test]
+fn every_dependency_registers_something() {
+    let manifest: toml::Table = include_str!("../Cargo.toml").parse().unwrap();
+    let catalogue = Catalogue::linked().unwrap();
+    for package in manifest["dependencies"].as_table().unwrap().keys() {
+        assert!(catalogue.iter().any(|d| d.package == package), "{package} is linked and registers nothing");
+    }
+}
+
+#[test]
+fn every_plug_in_says_who_it_is() {
+    for descriptor in Catalogue::linked().unwrap().iter() {
+        let summary = &descriptor.summary;
+        assert!(!summary.summary.is_empty(), "{} has no summary", summary.name);
+        let known = descriptor.schema();
+        let known = known.get("properties").and_then(|p| p.as_object());
+        for fixture in descriptor.fixtures() {
+            descriptor
+                .build_from(fixture.options)
+                .unwrap_or_else(|e| panic!("{} {}: {e}", summary.name, fixture.label));
+        }
+        for (name, schema) in known.into_iter().flatten() {
+            assert!(schema.get("description").is_some(), "option `{name}` of {} is not documented", summary.name);
+        }
+        // Plaintext's example is the one a user has to sign for.
+        descriptor.build_from(summary.example).unwrap_or_else(|e| panic!("the example of {}: {e}", summary.name));
+    }
+}
+
+#[test]
+fn a_config_names_them() {
+    let plan = Plan::parse(
+        r#"
+        [node]
+        listen = ["/ip4/0.0.0.0/tcp/4001", "/memory/0", "/ip4/127.0.0.1/tcp/0/ws"]
+        [[transport]]
+        use = "tcp"
+        [[transport]]
+        use = "websocket"
+        [[transport]]
+        use = "memory"
+        [[security]]
+        use = "tls"
+        [[security]]
+        use = "noise"
+        [[muxer]]
+        use = "yamux"
+        "#,
+        &Catalogue::linked().unwrap(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let stack = plan.stack();
+    assert_eq!(stack.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "websocket", "memory"]);
+    assert_eq!((stack.routers.len(), stack.protocols.len()), (1, 2));
+}

@@ -1,0 +1,46 @@
+//! Text to plan to stack.
+//!
+//! [`Plan::parse`] reads a config, validates it against a [`Catalogue`] and builds its plug-ins, all without I/O;
+//! [`Plan::stack`] is what a node runs. Everything that is wrong is reported at once, each with its place in the text.
+//!
+//! ```toml
+//! [node]
+//! identity = "node.key"
+//! listen   = ["/ip4/0.0.0.0/tcp/4001"]
+//!
+//! [[transport]]
+//! use = "tcp"          # which plug-in; its options stand beside it
+//! nodelay = true
+//!
+//! [[security]]
+//! use = "tls"          # order is preference
+//! [[security]]
+//! use = "noise"
+//!
+//! [[muxer]]
+//! use = "yamux"
+//! ```
+//!
+//! The sections are `[node]` (see [`Settings`]) and, for plug-ins, `[[transport]]`, `[[security]]`, `[[muxer]]`,
+//! `[[routing]]`, `[[discovery]]` and `[[protocol]]`. A stack needs at least one transport, one security protocol and
+//! one muxer. Where `[[routing]]` is left out, `direct` is used if it is linked; where `[[protocol]]` is left out,
+//! `identify` and `ping`. To have none, write `routing = []` or `protocol = []` at the top.
+
+mod error;
+mod keys;
+mod listen;
+mod plan;
+mod read;
+mod settings;
+mod stack;
+mod values;
+
+pub use error::{ConfigError, ConfigProblem};
+pub use plan::{Plan, PlannedPlugin};
+pub use settings::{Limits, Settings, Timeouts};
+pub use stack::Stack;
+
+// What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
+pub use stackwire_plugin::{
+    Built, Capabilities, Catalogue, Descriptor, Fixture, Plugin, Problem, Summary, register, schemars, serde, suggest,
+};

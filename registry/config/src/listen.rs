@@ -1,0 +1,78 @@
+//! `listen` of `[node]`: addresses, and which transport takes each.
+
+use stackwire_core::{Layer, Multiaddr, address};
+use stackwire_plugin::{Built, Catalogue, Descriptor, Problem};
+use toml::{Spanned, de::DeValue};
+
+use crate::PlannedPlugin;
+
+/// Reads the list; what is wrong with an address is noted with its place.
+pub fn read(list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Spanned<Multiaddr>> {
+    let span = list.span();
+    let DeValue::Array(items) = list.into_inner() else {
+        problems.push(Problem {
+            span: Some(span),
+            message: "`listen` is not a list".into(),
+            help: Some("write it as `listen = [\"/ip4/0.0.0.0/tcp/4001\"]`".into()),
+        });
+        return Vec::new();
+    };
+    let mut addresses = Vec::new();
+    for item in items {
+        let span = item.span();
+        match read_one(item.get_ref()) {
+            Ok(address) => addresses.push(Spanned::new(span, address)),
+            Err((message, help)) => problems.push(Problem { span: Some(span), message, help }),
+        }
+    }
+    addresses
+}
+
+fn read_one(item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
+    let DeValue::String(text) = item else {
+        return Err(("a listen address is not text in quotes".into(), None));
+    };
+    let address = address::parse(text).map_err(|error| (error.to_string(), None))?;
+    match address::split_peer(&address) {
+        (address, None) => Ok(address),
+        (rest, Some(_)) => Err(("a listen address names a peer".into(), Some(format!("write `{rest}`")))),
+    }
+}
+
+/// The addresses that no transport of the plan listens on, as problems.
+pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], catalogue: &Catalogue) -> Vec<Problem> {
+    let takes = |built: &Built, address| matches!(built, Built::Transport(transport) if transport.can_listen(address));
+    let transports: Vec<_> = plugins.iter().filter(|plugin| plugin.layer == Layer::Transport).collect();
+    let names = transports.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ");
+    let mut problems = Vec::new();
+    for address in addresses {
+        let place = address.span();
+        let address = address.get_ref();
+        if transports.iter().any(|plugin| takes(&plugin.built, address)) {
+            continue;
+        }
+        let other = catalogue.layer(Layer::Transport).find(|d| makes(d).any(|built| takes(&built, address)));
+        let help = match other.map(|descriptor| descriptor.summary.name) {
+            Some(name) if transports.iter().any(|plugin| plugin.name == name) => {
+                format!("transport `{name}` takes it, but not with these options")
+            }
+            Some(name) => format!("transport `{name}` takes it: add `[[transport]]` with `use = \"{name}\"`"),
+            None => {
+                let linked: Vec<_> = catalogue.layer(Layer::Transport).map(|d| d.summary.name).collect();
+                format!("nor does any that is linked: {}", linked.join(", "))
+            }
+        };
+        problems.push(Problem {
+            span: Some(place),
+            message: format!("no transport of this config listens on {address} (it has: {names})"),
+            help: Some(help),
+        });
+    }
+    problems
+}
+
+/// The plug-in as its own defaults and fixtures make it.
+fn makes(descriptor: &Descriptor) -> impl Iterator<Item = Built> {
+    let fixtures = descriptor.summary.fixtures.iter().map(|fixture| fixture.options);
+    std::iter::once("").chain(fixtures).filter_map(|options| descriptor.build_from(options).ok())
+}

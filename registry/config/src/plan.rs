@@ -1,0 +1,162 @@
+//! A config that was read and found good.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use stackwire_core::Layer;
+use stackwire_plugin::{Built, Catalogue, Descriptor};
+
+use crate::{ConfigError, Settings, Stack, read};
+
+/// A validated config: what a node would run. Nothing has been opened, bound or started.
+#[derive(Clone)]
+pub struct Plan {
+    /// The `[node]` section.
+    pub settings: Settings,
+    /// The plug-ins: layer by layer in the order of [`Plan::LAYERS`], in a layer in order of preference.
+    pub layers: Vec<PlannedPlugin>,
+}
+
+/// A plug-in of a plan.
+#[derive(Clone)]
+pub struct PlannedPlugin {
+    /// Its layer.
+    pub layer: Layer,
+    /// Its name.
+    pub name: &'static str,
+    /// The package it comes from.
+    pub package: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// What it answers to on the wire.
+    pub ids: &'static [&'static str],
+    /// Whether the config left its layer out, so that it is there by default.
+    pub implied: bool,
+    /// The plug-in.
+    pub built: Built,
+}
+
+impl Plan {
+    /// The layers that configs have sections for, from the wire up.
+    pub const LAYERS: [Layer; 6] =
+        [Layer::Transport, Layer::Security, Layer::Muxer, Layer::Routing, Layer::Discovery, Layer::Protocol];
+
+    /// Reads and validates a config, and builds its plug-ins. No I/O. The error holds **all** problems.
+    pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, ConfigError> {
+        read::plan(text, catalogue).map_err(|problems| ConfigError::new(text, problems))
+    }
+
+    /// The plug-ins of one layer, most wanted first.
+    pub fn layer(&self, layer: Layer) -> impl Iterator<Item = &PlannedPlugin> {
+        self.layers.iter().filter(move |plugin| plugin.layer == layer)
+    }
+
+    /// What a node runs.
+    pub fn stack(self) -> Stack {
+        let mut stack = Stack { settings: self.settings, ..Stack::default() };
+        for plugin in self.layers {
+            stack.push(plugin.built);
+        }
+        stack
+    }
+}
+
+impl PlannedPlugin {
+    pub(crate) fn new(descriptor: &Descriptor, built: Built, implied: bool) -> Self {
+        let summary = &descriptor.summary;
+        Self {
+            layer: summary.layer,
+            name: summary.name,
+            package: descriptor.package,
+            summary: summary.summary,
+            ids: summary.ids,
+            implied,
+            built,
+        }
+    }
+}
+
+/// The resolved stack as a listing.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { identity, listen, agent, limits, timeouts } = &self.settings;
+        writeln!(f, "node")?;
+        match identity {
+            Some(path) => writeln!(f, "  identity    {}", path.display())?,
+            None => writeln!(f, "  identity    a fresh key at every start")?,
+        }
+        match listen.as_slice() {
+            [] => writeln!(f, "  listen      nowhere, dials only")?,
+            addresses => {
+                for address in addresses {
+                    writeln!(f, "  listen      {address}")?;
+                }
+            }
+        }
+        writeln!(f, "  agent       {agent}")?;
+        writeln!(
+            f,
+            "  limits      {} connections ({} per peer), {} streams each, {} arriving, {} dials",
+            limits.max_connections,
+            limits.max_connections_per_peer,
+            limits.max_streams_per_connection,
+            limits.max_pending_incoming,
+            limits.max_pending_dials
+        )?;
+        write!(
+            f,
+            "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, shutdown {:?}, next address after {:?}, ",
+            timeouts.dial, timeouts.handshake, timeouts.negotiation, timeouts.shutdown, timeouts.dial_attempt_delay
+        )?;
+        match timeouts.idle {
+            Some(idle) => writeln!(f, "idle {idle:?}")?,
+            None => writeln!(f, "idle connections are kept")?,
+        }
+        for layer in Self::LAYERS {
+            let mut plugins = self.layer(layer).enumerate().peekable();
+            if plugins.peek().is_none() {
+                continue;
+            }
+            writeln!(f, "{layer}")?;
+            for (i, plugin) in plugins {
+                let implied = if plugin.implied { "  (by default)" } else { "" };
+                writeln!(f, "  {}. {:<10} {}{implied}", i + 1, plugin.name, plugin.summary)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("settings", &self.settings).field("layers", &self.layers).finish()
+    }
+}
+
+impl fmt::Debug for PlannedPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.layer, self.name, self.package)
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("Plan", 2)?;
+        s.serialize_field("settings", &self.settings)?;
+        s.serialize_field("layers", &self.layers)?;
+        s.end()
+    }
+}
+
+impl Serialize for PlannedPlugin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut s = serializer.serialize_struct("PlannedPlugin", 6)?;
+        s.serialize_field("layer", &self.layer)?;
+        s.serialize_field("name", self.name)?;
+        s.serialize_field("package", self.package)?;
+        s.serialize_field("summary", self.summary)?;
+        s.serialize_field("ids", self.ids)?;
+        s.serialize_field("implied", &self.implied)?;
+        s.end()
+    }
+}

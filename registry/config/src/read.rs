@@ -1,0 +1,195 @@
+//! Reads a config, section by section, and gathers what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use stackwire_core::Layer;
+use stackwire_plugin::{Catalogue, Descriptor, Options, Problem, deserialize, parse_options, schemars, suggest};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::{Plan, PlannedPlugin, Settings, keys, listen};
+
+/// The plug-ins of a layer whose sections a config leaves out, where they are linked.
+fn implied(layer: Layer) -> &'static [&'static str] {
+    match layer {
+        Layer::Routing => &["direct"],
+        Layer::Protocol => &["identify", "ping"],
+        _ => &[],
+    }
+}
+
+/// The layers without which no connection can be made.
+fn needed(layer: Layer) -> bool {
+    matches!(layer, Layer::Transport | Layer::Security | Layer::Muxer)
+}
+
+/// The plan of a config, or everything that is wrong with it.
+pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
+    let mut document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
+    let mut reader = Reader { text, catalogue, problems: Vec::new() };
+
+    reader.unknown_sections(&document);
+    let (mut settings, addresses) = reader.node(document.remove("node"));
+    let mut layers = Vec::new();
+    let mut transports_are_good = true;
+    for layer in Plan::LAYERS {
+        let before = reader.problems.len();
+        layers.extend(reader.layer(layer, document.remove(layer.name())));
+        if layer == Layer::Transport {
+            transports_are_good = reader.problems.len() == before;
+        }
+    }
+    // A transport that was misspelt would make its addresses look wrong, too.
+    if transports_are_good {
+        reader.problems.extend(listen::untaken(&addresses, &layers, catalogue));
+    }
+    settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
+
+    if reader.problems.is_empty() { Ok(Plan { settings, layers }) } else { Err(reader.problems) }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    catalogue: &'a Catalogue,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, span: Option<std::ops::Range<usize>>, message: String, help: impl Into<Option<String>>) {
+        self.problems.push(Problem { span, message, help: help.into() });
+    }
+
+    fn unknown_sections(&mut self, document: &DeTable<'_>) {
+        let known: Vec<&str> = std::iter::once("node").chain(Plan::LAYERS.map(Layer::name)).collect();
+        for section in document.keys() {
+            let name = section.get_ref().as_ref();
+            if !known.contains(&name) {
+                let help = suggest(name, known.iter().copied());
+                self.problem(Some(section.span()), format!("unknown section `{name}`"), help);
+            }
+        }
+    }
+
+    fn node(&mut self, section: Option<Spanned<DeValue<'_>>>) -> (Settings, Vec<Spanned<stackwire_core::Multiaddr>>) {
+        let Some(section) = section else { return Default::default() };
+        let span = section.span();
+        let DeValue::Table(mut table) = section.into_inner() else {
+            self.problem(Some(span), "`node` is not a section".into(), "write `[node]`".to_string());
+            return Default::default();
+        };
+        let addresses = table.remove("listen").map(|value| listen::read(value, &mut self.problems)).unwrap_or_default();
+        let schema = schemars::schema_for!(Settings);
+        let settings = self.build(Spanned::new(span, table), &schema, deserialize::<Settings>);
+        (settings.unwrap_or_default(), addresses)
+    }
+
+    fn layer(&mut self, layer: Layer, sections: Option<Spanned<DeValue<'_>>>) -> Vec<PlannedPlugin> {
+        let Some(sections) = sections else { return self.omitted(layer) };
+        let span = sections.span();
+        let DeValue::Array(sections) = sections.into_inner() else {
+            let help = format!("write `[[{layer}]]`, once for each plug-in, the most wanted first");
+            self.problem(Some(span), format!("`{layer}` is not a list of sections"), help);
+            return Vec::new();
+        };
+        if sections.is_empty() && needed(layer) {
+            self.missing(layer, Some(span));
+        }
+        let mut seen = BTreeMap::new();
+        sections.into_iter().filter_map(|section| self.section(layer, section, &mut seen)).collect()
+    }
+
+    fn omitted(&mut self, layer: Layer) -> Vec<PlannedPlugin> {
+        if needed(layer) {
+            self.missing(layer, None);
+        }
+        let mut plugins = Vec::new();
+        for name in implied(layer) {
+            let Some(descriptor) = self.find(layer, name) else { continue };
+            match descriptor.build_from("") {
+                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, true)),
+                Err(problem) => self.problem(None, format!("{layer} `{name}`, used by default: {problem}"), None),
+            }
+        }
+        plugins
+    }
+
+    fn missing(&mut self, layer: Layer, span: Option<std::ops::Range<usize>>) {
+        let help = format!("add `[[{layer}]]` with `use = \"…\"`; {}", self.available("", layer));
+        self.problem(span, format!("no {layer}: a stack needs at least one"), help);
+    }
+
+    /// One `[[layer]]` section.
+    fn section(
+        &mut self,
+        layer: Layer,
+        section: Spanned<DeValue<'_>>,
+        seen: &mut BTreeMap<&'static str, usize>,
+    ) -> Option<PlannedPlugin> {
+        let span = section.span();
+        let DeValue::Table(mut options) = section.into_inner() else {
+            self.problem(Some(span), format!("not a section of `{layer}`"), format!("write `[[{layer}]]`"));
+            return None;
+        };
+        let Some(name) = options.remove("use") else {
+            let help = format!("add `use = \"…\"`; {}", self.available("", layer));
+            self.problem(Some(span), format!("`[[{layer}]]` does not say which"), help);
+            return None;
+        };
+        let DeValue::String(text) = name.get_ref() else {
+            let help = format!("write `use = \"…\"`; {}", self.available("", layer));
+            self.problem(Some(name.span()), "`use` is not a name in quotes".into(), help);
+            return None;
+        };
+        let Some(descriptor) = self.find(layer, text) else {
+            let help = match self.catalogue.named(text).next() {
+                Some(other) => format!("it is a {0}: write it under `[[{0}]]`", other.summary.layer),
+                None => self.available(text, layer),
+            };
+            self.problem(Some(name.span()), format!("{layer} `{text}` is not linked"), help);
+            return None;
+        };
+        let line = self.text.get(..name.span().start).unwrap_or_default().matches('\n').count() + 1;
+        if let Some(first) = seen.insert(descriptor.summary.name, line) {
+            let help = format!("it is already used on line {first}");
+            self.problem(Some(name.span()), format!("{layer} `{text}` is used twice"), help);
+        }
+        let built = self.build(Spanned::new(span, options), &descriptor.schema(), |o| descriptor.build(o))?;
+        Some(PlannedPlugin::new(descriptor, built, false))
+    }
+
+    /// Makes something of options, or notes everything that is wrong with them.
+    fn build<T>(
+        &mut self,
+        mut options: Options<'_>,
+        schema: &schemars::Schema,
+        make: impl Fn(Options<'_>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let before = self.problems.len();
+        self.problems.extend(keys::take_unknown(options.get_mut(), schema));
+        loop {
+            let problem = match make(options.clone()) {
+                Ok(made) => return (self.problems.len() == before).then_some(made),
+                Err(problem) => problem,
+            };
+            // A wrong value hides those behind it: take it out and look again.
+            let taken = problem.span.as_ref().is_some_and(|span| keys::take_at(options.get_mut(), span));
+            // What is wrong with the options as a whole may come of one that was taken out.
+            if taken || self.problems.len() == before {
+                self.problems.push(problem);
+            }
+            if !taken {
+                return None;
+            }
+        }
+    }
+
+    fn find(&self, layer: Layer, name: &str) -> Option<&'static Descriptor> {
+        self.catalogue.layer(layer).find(|descriptor| descriptor.summary.name == name)
+    }
+
+    fn available(&self, wrong: &str, layer: Layer) -> String {
+        suggest(wrong, self.catalogue.layer(layer).map(|descriptor| descriptor.summary.name))
+    }
+}

@@ -1,0 +1,120 @@
+//! The `[node]` section: what a node needs to know that is no plug-in's.
+
+use std::{path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use stackwire_core::Multiaddr;
+
+use crate::values::{addresses, count, millis, optional_seconds, seconds};
+
+/// The `[node]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The key file, a `PrivateKey` protobuf. Omitted: a fresh Ed25519 key at every start.
+    pub identity: Option<PathBuf>,
+    /// The addresses to listen on, without `/p2p/…`. Empty: the node only dials.
+    #[serde(with = "addresses")]
+    #[schemars(with = "Vec<String>")]
+    pub listen: Vec<Multiaddr>,
+    /// What the node calls itself to its peers.
+    pub agent: String,
+    /// Upper bounds.
+    pub limits: Limits,
+    /// Time limits.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            listen: Vec::new(),
+            agent: concat!("stackwire/", env!("CARGO_PKG_VERSION")).to_string(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// `[node.limits]`: upper bounds, each at least 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Live connections, both directions together.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1))]
+    pub max_connections: usize,
+    /// Arriving connections whose handshakes are not done.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1))]
+    pub max_pending_incoming: usize,
+    /// Dials that are under way.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1))]
+    pub max_pending_dials: usize,
+    /// Live connections with one peer.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1))]
+    pub max_connections_per_peer: usize,
+    /// Open streams on one connection, both directions together.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1))]
+    pub max_streams_per_connection: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_pending_incoming: 64,
+            max_pending_dials: 64,
+            max_connections_per_peer: 8,
+            max_streams_per_connection: 1024,
+        }
+    }
+}
+
+/// `[node.timeouts]`: time limits. Seconds may have a fraction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// For one address of a dial: name resolution to a connection of the transport.
+    #[serde(rename = "dial_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub dial: Duration,
+    /// For climbing a connection: security handshake and muxer together.
+    #[serde(rename = "handshake_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub handshake: Duration,
+    /// For agreeing on the protocol of a stream.
+    #[serde(rename = "negotiation_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub negotiation: Duration,
+    /// How long a connection without streams is kept; 0 (`None`), the default, keeps it until either side closes it.
+    #[serde(rename = "idle_secs", with = "optional_seconds")]
+    #[schemars(with = "f64", range(min = 0, max = 1e6))]
+    pub idle: Option<Duration>,
+    /// How long a stopping node waits for what its streams have accepted to be sent.
+    #[serde(rename = "shutdown_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub shutdown: Duration,
+    /// How long an address of a peer has for itself before the next is tried beside it, in milliseconds (RFC 8305).
+    #[serde(rename = "dial_attempt_delay_ms", with = "millis")]
+    #[schemars(with = "u64", range(max = 60000))]
+    pub dial_attempt_delay: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            dial: Duration::from_secs(15),
+            handshake: Duration::from_secs(15),
+            negotiation: Duration::from_secs(10),
+            idle: None,
+            shutdown: Duration::from_secs(5),
+            dial_attempt_delay: Duration::from_millis(250),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How single values of `[node]` are written: bounded counts, times, addresses.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// The longest time that a config may ask for: over eleven days.
+const MAX_SECONDS: f64 = 1e6;
+const MAX_MILLIS: u64 = 60_000;
+
+/// A count of at least 1.
+pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("must be at least 1")),
+        n => Ok(n),
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D, min: f64) -> Result<Duration, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    // A comparison that NaN fails, too.
+    if (min..=MAX_SECONDS).contains(&value) {
+        Ok(Duration::from_secs_f64(value))
+    } else {
+        Err(D::Error::custom(format!("must be from {min} to {MAX_SECONDS} seconds")))
+    }
+}
+
+/// A time of at least a millisecond, in seconds.
+pub mod seconds {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(value.as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        duration(deserializer, 0.001)
+    }
+}
+
+/// A time in seconds where 0 means none.
+pub mod optional_seconds {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(value.unwrap_or_default().as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        duration(deserializer, 0.0).map(|value| (!value.is_zero()).then_some(value))
+    }
+}
+
+/// A time in whole milliseconds, at most a minute.
+pub mod millis {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        match u64::deserialize(deserializer)? {
+            n if n <= MAX_MILLIS => Ok(Duration::from_millis(n)),
+            _ => Err(D::Error::custom(format!("must be at most {MAX_MILLIS} milliseconds"))),
+        }
+    }
+}
+
+/// Addresses as text.
+pub mod addresses {
+    use serde::{Deserializer, Serializer};
+    use stackwire_core::{Multiaddr, address};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &[Multiaddr], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(Multiaddr::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Multiaddr>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| address::parse(text).map_err(D::Error::custom)).collect()
+    }
+}

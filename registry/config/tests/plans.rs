@@ -1,0 +1,139 @@
+//! What good configs become.
+
+mod fake;
+
+use std::time::Duration;
+
+use stackwire_config::{Limits, Plan, Settings, Timeouts};
+use stackwire_core::Layer;
+
+const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
+
+fn plan(text: &str) -> Plan {
+    Plan::parse(text, &fake::catalogue()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn names(plan: &Plan, layer: Layer) -> Vec<&'static str> {
+    plan.layer(layer).map(|plugin| plugin.name).collect()
+}
+
+#[test]
+fn the_least_config_has_the_documented_defaults() {
+    let plan = plan(LEAST);
+    assert_eq!(plan.settings, Settings::default());
+    assert_eq!(plan.settings.agent, "stackwire/0.1.0");
+    assert_eq!(names(&plan, Layer::Routing), ["direct"]);
+    assert_eq!(names(&plan, Layer::Protocol), ["identify", "ping"]);
+    assert_eq!(names(&plan, Layer::Discovery), [""; 0]);
+    assert!(plan.layers.iter().all(|p| p.implied == matches!(p.layer, Layer::Routing | Layer::Protocol)));
+}
+
+#[test]
+fn defaults_can_be_refused_and_replaced() {
+    let none = plan(&format!("routing = []\nprotocol = []\n{LEAST}"));
+    assert_eq!((names(&none, Layer::Routing), names(&none, Layer::Protocol)), (vec![], vec![]));
+    let one = plan(&format!("{LEAST}[[protocol]]\nuse = \"ping\"\n"));
+    assert_eq!(names(&one, Layer::Protocol), ["ping"]);
+}
+
+#[test]
+fn defaults_that_are_not_linked_are_left_out() {
+    let all = fake::catalogue();
+    let some = stackwire_config::Catalogue::of(all.iter().filter(|d| d.summary.layer != Layer::Protocol)).unwrap();
+    let plan = Plan::parse(LEAST, &some).unwrap();
+    assert_eq!(names(&plan, Layer::Protocol), [""; 0]);
+}
+
+#[test]
+fn order_is_preference() {
+    let text = "[[muxer]]\nuse = \"yamux\"\n[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"plaintext\"\n\
+                insecure = true\n[[transport]]\nuse = \"memory\"\n[[security]]\nuse = \"noise\"\n";
+    let plan = plan(text);
+    assert_eq!(names(&plan, Layer::Transport), ["tcp", "memory"]);
+    assert_eq!(names(&plan, Layer::Security), ["plaintext", "noise"]);
+    let layers: Vec<_> = plan.layers.iter().map(|plugin| plugin.layer).collect();
+    assert!(layers.is_sorted(), "the plan lists layers from the wire up");
+    let stack = plan.stack();
+    assert_eq!(stack.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "memory"]);
+    assert_eq!(stack.securities.iter().map(|s| s.name()).collect::<Vec<_>>(), ["plaintext", "noise"]);
+    assert_eq!((stack.muxers.len(), stack.routers.len(), stack.discoveries.len(), stack.protocols.len()), (1, 1, 0, 2));
+}
+
+#[test]
+fn every_setting_is_read() {
+    let text = format!(
+        r#"
+        [node]
+        identity = "node.key"
+        listen = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"]
+        agent = "mine/1.0"
+        [node.limits]
+        max_connections = 1
+        max_pending_incoming = 2
+        max_pending_dials = 3
+        max_connections_per_peer = 4
+        max_streams_per_connection = 5
+        [node.timeouts]
+        dial_secs = 1
+        handshake_secs = 2.5
+        negotiation_secs = 3
+        idle_secs = 4
+        shutdown_secs = 0.001
+        dial_attempt_delay_ms = 0
+        {LEAST}"#
+    );
+    let settings = plan(&text).settings;
+    let expected = Settings {
+        identity: Some("node.key".into()),
+        listen: vec!["/ip4/0.0.0.0/tcp/4001".parse().unwrap(), "/ip6/::/tcp/4001".parse().unwrap()],
+        agent: "mine/1.0".into(),
+        limits: Limits {
+            max_connections: 1,
+            max_pending_incoming: 2,
+            max_pending_dials: 3,
+            max_connections_per_peer: 4,
+            max_streams_per_connection: 5,
+        },
+        timeouts: Timeouts {
+            dial: Duration::from_secs(1),
+            handshake: Duration::from_millis(2500),
+            negotiation: Duration::from_secs(3),
+            idle: Some(Duration::from_secs(4)),
+            shutdown: Duration::from_millis(1),
+            dial_attempt_delay: Duration::ZERO,
+        },
+    };
+    assert_eq!(settings, expected);
+    // What is printed for machines reads back as the same settings.
+    let json = serde_json::to_string(&settings).unwrap();
+    assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+}
+
+#[test]
+fn an_idle_time_of_zero_keeps_connections() {
+    assert_eq!(plan(&format!("[node]\ntimeouts.idle_secs = 0\n{LEAST}")).settings.timeouts.idle, None);
+}
+
+#[test]
+fn a_plan_is_listed_for_people_and_machines() {
+    let plan = plan(&format!("[node]\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n{LEAST}"));
+    assert_eq!(
+        plan.to_string(),
+        "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
+         limits      1024 connections (8 per peer), 1024 streams each, 64 arriving, 64 dials\n  \
+         timeouts    dial 15s, handshake 15s, negotiation 10s, shutdown 5s, next address after 250ms, idle connections \
+         are kept\n\
+         transport\n  1. tcp        fake TCP\nsecurity\n  1. noise      fake Noise\nmuxer\n  1. yamux      fake yamux\n\
+         routing\n  1. direct     fake direct  (by default)\n\
+         protocol\n  1. identify   fake identify  (by default)\n  2. ping       fake ping  (by default)\n"
+    );
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["settings"]["listen"][0], "/ip4/127.0.0.1/tcp/0");
+    assert_eq!(
+        json["layers"][0],
+        serde_json::json!({
+            "layer": "transport", "name": "tcp", "package": "fake-tcp", "summary": "fake TCP", "ids": ["/tcp"],
+            "implied": false,
+        })
+    );
+}

@@ -1,0 +1,252 @@
+//! Every way to be wrong, with its place and its words.
+
+mod fake;
+
+use stackwire_config::{ConfigError, Plan};
+
+/// What a stack needs at the least; the first line is 1, and the next after it 6.
+const REST: &str = "[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
+const TCP: &str = "[[transport]]\nuse = \"tcp\"\n";
+
+fn error(text: &str) -> ConfigError {
+    Plan::parse(text, &fake::catalogue()).expect_err("this config is wrong")
+}
+
+/// The first line of every problem, without the source line under it.
+fn problems(text: &str) -> Vec<String> {
+    let lines = error(text).problems;
+    lines.iter().map(|problem| problem.to_string().lines().next().unwrap_or_default().to_string()).collect()
+}
+
+/// The only problem of `text` followed by the least rest of a config.
+fn problem(text: &str) -> String {
+    let mut all = problems(&format!("{text}{REST}"));
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_problem_is_shown_with_its_line_and_a_caret() {
+    let text = format!("# my node\n[[transport]]\nuse = \"tcp\"\n\tnodlay = true # fast\n{REST}");
+    assert_eq!(
+        error(&text).to_string(),
+        "line 4, column 2: unknown key `nodlay`; available: backlog, nodelay, tags, tuning; did you mean `nodelay`?\n  \
+         4 | \tnodlay = true # fast\n    \
+           | \t^^^^^^"
+    );
+}
+
+#[test]
+fn columns_count_characters_and_not_bytes() {
+    assert_eq!(
+        problem("transport = [{ use = \"tcp\", tags = { \"äöü€\" = 1, x = \"no\" } }]\n"),
+        "line 1, column 54: invalid type: string \"no\", expected u8"
+    );
+}
+
+#[test]
+fn an_empty_config_is_told_what_a_stack_needs() {
+    for text in ["", "\n# nothing\n"] {
+        assert_eq!(
+            problems(text),
+            [
+                "no transport: a stack needs at least one; add `[[transport]]` with `use = \"…\"`; available: memory, tcp, web",
+                "no security: a stack needs at least one; add `[[security]]` with `use = \"…\"`; available: noise, plaintext",
+                "no muxer: a stack needs at least one; add `[[muxer]]` with `use = \"…\"`; available: yamux",
+            ]
+        );
+    }
+    let error = error("\n# nothing\n");
+    assert_eq!((error.problems[0].line, error.problems[0].column, &error.problems[0].span), (3, 1, &None));
+}
+
+#[test]
+fn an_empty_list_of_what_is_needed_is_a_problem() {
+    assert!(problem("transport = []\n").starts_with("line 1, column 13: no transport: a stack needs at least one;"));
+}
+
+#[test]
+fn a_syntax_error() {
+    assert!(problems("[node]\nagent = \n").first().is_some_and(|p| p.starts_with("line 2, column 9: ")));
+    assert!(problems("[node]\nagent = \"a\"\nagent = \"b\"\n")[0].starts_with("line 3, column 1: duplicate key"));
+}
+
+#[test]
+fn an_unknown_section() {
+    assert_eq!(
+        problem(&format!("{TCP}[[transprt]]\nuse = \"tcp\"\n")),
+        "line 3, column 3: unknown section `transprt`; available: node, transport, security, muxer, routing, discovery, \
+         protocol; did you mean `transport`?"
+    );
+    assert!(problem(&format!("nodelay = true\n{TCP}")).starts_with("line 1, column 1: unknown section `nodelay`;"));
+}
+
+#[test]
+fn a_section_of_the_wrong_form() {
+    assert_eq!(
+        problem("[transport]\nuse = \"tcp\"\n"),
+        "line 1, column 1: `transport` is not a list of sections; write `[[transport]]`, once for each plug-in, the most \
+         wanted first"
+    );
+    assert_eq!(problem("transport = [1]\n"), "line 1, column 14: not a section of `transport`; write `[[transport]]`");
+    assert_eq!(problem(&format!("[[node]]\n{TCP}")), "line 1, column 1: `node` is not a section; write `[node]`");
+}
+
+#[test]
+fn a_plug_in_that_is_not_linked() {
+    assert_eq!(
+        problem("[[transport]]\nuse = \"tpc\"\n"),
+        "line 2, column 7: transport `tpc` is not linked; available: memory, tcp, web; did you mean `tcp`?"
+    );
+    assert_eq!(
+        problem("[[transport]]\nuse = \"quic\"\n"),
+        "line 2, column 7: transport `quic` is not linked; available: memory, tcp, web"
+    );
+}
+
+#[test]
+fn a_plug_in_of_another_layer() {
+    assert_eq!(
+        problem("[[transport]]\nuse = \"noise\"\n"),
+        "line 2, column 7: transport `noise` is not linked; it is a security: write it under `[[security]]`"
+    );
+}
+
+#[test]
+fn a_section_without_a_name() {
+    assert_eq!(
+        problem("[[transport]]\nnodelay = true\n"),
+        "line 1, column 1: `[[transport]]` does not say which; add `use = \"…\"`; available: memory, tcp, web"
+    );
+    assert_eq!(
+        problem("[[transport]]\nuse = 6\n"),
+        "line 2, column 7: `use` is not a name in quotes; write `use = \"…\"`; available: memory, tcp, web"
+    );
+}
+
+#[test]
+fn a_plug_in_that_is_used_twice() {
+    assert_eq!(
+        problem(&format!("{TCP}[[transport]]\nuse = \"memory\"\n{TCP}")),
+        "line 6, column 7: transport `tcp` is used twice; it is already used on line 2"
+    );
+}
+
+#[test]
+fn an_unknown_key_deep_inside() {
+    assert_eq!(
+        problem("[[transport]]\nuse = \"tcp\"\ntuning = { sendbuffer = 1 }\n"),
+        "line 3, column 12: unknown key `sendbuffer`; available: receive_buffer, send_buffer; did you mean `send_buffer`?"
+    );
+    assert_eq!(
+        problem(&format!("[node.limits]\nmax_conections = 1\n{TCP}")),
+        "line 2, column 1: unknown key `max_conections`; available: max_connections, max_connections_per_peer, \
+         max_pending_dials, max_pending_incoming, max_streams_per_connection; did you mean `max_connections`?"
+    );
+    assert!(
+        problem(&format!("[node]\ntimeouts.dail_secs = 1\n{TCP}"))
+            .starts_with("line 2, column 10: unknown key `dail_secs`;")
+    );
+}
+
+#[test]
+fn values_of_wrong_types_are_all_reported() {
+    let text =
+        format!("[[transport]]\nuse = \"tcp\"\nnodelay = 1\nbacklog = 70000\ntuning.send_buffer = \"big\"\n{REST}");
+    assert_eq!(
+        problems(&text),
+        [
+            "line 3, column 11: invalid type: integer `1`, expected a boolean",
+            "line 4, column 11: invalid value: integer `70000`, expected u16",
+            "line 5, column 22: invalid type: string \"big\", expected u32",
+        ]
+    );
+}
+
+#[test]
+fn options_that_contradict_each_other_name_the_section() {
+    assert_eq!(
+        problems(&format!("{TCP}[[security]]\nuse = \"plaintext\"\n[[muxer]]\nuse = \"yamux\"\n")),
+        ["line 3, column 1: add `insecure = true`"]
+    );
+}
+
+#[test]
+fn settings_out_of_range() {
+    let text = format!(
+        "[node]\nagent = 1\n[node.limits]\nmax_connections = 0\n[node.timeouts]\ndial_secs = -1\nidle_secs = nan\n\
+         dial_attempt_delay_ms = 60001\n{TCP}{REST}"
+    );
+    assert_eq!(
+        problems(&text),
+        [
+            "line 2, column 9: invalid type: integer `1`, expected a string",
+            "line 4, column 19: must be at least 1",
+            "line 6, column 13: must be from 0.001 to 1000000 seconds",
+            "line 7, column 13: must be from 0 to 1000000 seconds",
+            "line 8, column 25: must be at most 60000 milliseconds",
+        ]
+    );
+}
+
+#[test]
+fn listen_addresses_are_checked_one_by_one() {
+    let text = format!(
+        "[node]\nlisten = [\n  \"/ip4/127.0.0.1/tcp/0\",\n  \"/ip4/1.2.3/tcp/0\",\n  7,\n  \
+         \"/ip4/1.2.3.4/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN\",\n  \"/memory/1\",\n  \
+         \"/ip4/1.2.3.4/tcp/1/wss\",\n  \"/ip4/1.2.3.4/udp/1/quic-v1\",\n]\n{TCP}{REST}"
+    );
+    let found = problems(&text);
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert!(found[0].starts_with("line 4, column 3: “/ip4/1.2.3/tcp/0” is not a multiaddr such as"), "{found:#?}");
+    assert_eq!(
+        found[1..],
+        [
+            "line 5, column 3: a listen address is not text in quotes",
+            "line 6, column 3: a listen address names a peer; write `/ip4/1.2.3.4/tcp/1`",
+            "line 7, column 3: no transport of this config listens on /memory/1 (it has: tcp); transport `memory` takes \
+             it: add `[[transport]]` with `use = \"memory\"`",
+            "line 8, column 3: no transport of this config listens on /ip4/1.2.3.4/tcp/1/wss (it has: tcp); transport \
+             `web` takes it: add `[[transport]]` with `use = \"web\"`",
+            "line 9, column 3: no transport of this config listens on /ip4/1.2.3.4/udp/1/quic-v1 (it has: tcp); nor does \
+             any that is linked: memory, tcp, web",
+        ]
+    );
+}
+
+#[test]
+fn a_transport_that_needs_other_options_to_listen_says_so() {
+    assert_eq!(
+        problem("[node]\nlisten = [\"/ip4/1.2.3.4/tcp/1/wss\"]\n[[transport]]\nuse = \"web\"\n"),
+        "line 2, column 11: no transport of this config listens on /ip4/1.2.3.4/tcp/1/wss (it has: web); transport `web` \
+         takes it, but not with these options"
+    );
+}
+
+#[test]
+fn a_misspelt_transport_does_not_blame_its_addresses() {
+    assert!(
+        problem("[node]\nlisten = [\"/ip4/1.2.3.4/tcp/1\"]\n[[transport]]\nuse = \"tpc\"\n")
+            .starts_with("line 4, column 7: transport `tpc` is not linked;")
+    );
+    assert_eq!(
+        problem(&format!("[node]\nlisten = \"/memory/1\"\n{TCP}")),
+        "line 2, column 10: `listen` is not a list; write it as `listen = [\"/ip4/0.0.0.0/tcp/4001\"]`"
+    );
+}
+
+#[test]
+fn everything_is_reported_at_once_in_the_order_of_the_text() {
+    let text =
+        "extra = 1\n[[protocol]]\nuse = \"pong\"\n[[transport]]\nuse = \"tcp\"\nx = 1\n[node]\ny = 2\n[[muxer]]\n";
+    let places: Vec<_> = error(text).problems.iter().map(|p| (p.line, p.column)).collect();
+    assert_eq!(places, [(1, 1), (3, 7), (6, 1), (8, 1), (9, 1), (10, 1)]);
+    assert!(error(text).problems[5].message.starts_with("no security"));
+}
+
+#[test]
+fn a_config_error_becomes_an_error_of_the_stack() {
+    let error = stackwire_core::Error::from(error("[[transport]]\nuse = \"tpc\"\n"));
+    assert_eq!(error.kind(), &stackwire_core::Kind::ConfigInvalid);
+    assert!(error.to_string().contains("did you mean `tcp`?"));
+}

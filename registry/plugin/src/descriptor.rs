@@ -1,0 +1,159 @@
+//! A plug-in's description of itself.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use stackwire_core::{Discovery, Layer, Muxer, Negotiator, Protocol, Result, Router, Security, Transport};
+
+use crate::{Capabilities, Fixture, Options, Problem, deserialize};
+
+/// A config type that can build its plug-in.
+///
+/// The type's serde form is what configs may say, its doc comments are the options' documentation, and its `Default`
+/// is what a bare `use = "…"` means. Use `#[serde(default, deny_unknown_fields)]`.
+pub trait Plugin: DeserializeOwned + JsonSchema + Default + 'static {
+    /// What it is.
+    const SUMMARY: Summary;
+
+    /// Makes the plug-in. **No side effects**: no file, socket, thread or task; those belong to the plug-in's own
+    /// methods. Fails with `ConfigInvalid` where options contradict each other, naming the fix.
+    fn build(self) -> Result<Built>;
+}
+
+/// What a plug-in says about itself, in constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Its layer.
+    pub layer: Layer,
+    /// The name configs use, lower case.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// The ids it answers to on the wire; for transports, the address forms it takes, such as `/tcp`.
+    pub ids: &'static [&'static str],
+    /// Its options in TOML, commented, as a user would write them under `use = "…"`.
+    pub example: &'static str,
+    /// What it can and cannot do.
+    pub capabilities: Capabilities,
+    /// How tests make it; the first is the default. Empty: by its default config, for transports none.
+    pub fixtures: &'static [Fixture],
+}
+
+impl Summary {
+    /// A summary with defaults for the rest.
+    pub const fn new(layer: Layer, name: &'static str, summary: &'static str) -> Self {
+        Self { layer, name, summary, ids: &[], example: "", capabilities: Capabilities::DEFAULT, fixtures: &[] }
+    }
+
+    /// Sets the wire ids.
+    pub const fn ids(mut self, ids: &'static [&'static str]) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Sets the example options.
+    pub const fn example(mut self, example: &'static str) -> Self {
+        self.example = example;
+        self
+    }
+
+    /// Sets the capabilities.
+    pub const fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Sets the fixtures.
+    pub const fn fixtures(mut self, fixtures: &'static [Fixture]) -> Self {
+        self.fixtures = fixtures;
+        self
+    }
+}
+
+/// A plug-in that was built.
+#[derive(Clone)]
+pub enum Built {
+    /// A transport.
+    Transport(Arc<dyn Transport>),
+    /// A security protocol.
+    Security(Arc<dyn Security>),
+    /// A muxer.
+    Muxer(Arc<dyn Muxer>),
+    /// A negotiator.
+    Negotiator(Arc<dyn Negotiator>),
+    /// A router.
+    Router(Arc<dyn Router>),
+    /// A discovery.
+    Discovery(Arc<dyn Discovery>),
+    /// An application protocol.
+    Protocol(Arc<dyn Protocol>),
+}
+
+impl Built {
+    /// The layer of what was built.
+    pub fn layer(&self) -> Layer {
+        match self {
+            Built::Transport(_) => Layer::Transport,
+            Built::Security(_) => Layer::Security,
+            Built::Muxer(_) => Layer::Muxer,
+            Built::Negotiator(_) => Layer::Negotiator,
+            Built::Router(_) => Layer::Routing,
+            Built::Discovery(_) => Layer::Discovery,
+            Built::Protocol(_) => Layer::Protocol,
+        }
+    }
+}
+
+/// A registered plug-in.
+pub struct Descriptor {
+    /// What it says about itself.
+    pub summary: Summary,
+    /// The package that registered it.
+    pub package: &'static str,
+    schema: fn() -> schemars::Schema,
+    build: fn(Options<'_>) -> Result<Built, Problem>,
+}
+
+inventory::collect!(Descriptor);
+
+impl Descriptor {
+    /// Describes `P`, which lives in `package`. Called by [`register!`](crate::register).
+    pub const fn of<P: Plugin>(package: &'static str) -> Self {
+        Self { summary: P::SUMMARY, package, schema: schema::<P>, build: build::<P> }
+    }
+
+    /// The JSON schema of its options.
+    pub fn schema(&self) -> schemars::Schema {
+        (self.schema)()
+    }
+
+    /// Builds it from options. No side effects. The problem says where in the text it lies.
+    pub fn build(&self, options: Options<'_>) -> Result<Built, Problem> {
+        (self.build)(options)
+    }
+
+    /// Builds it from options as text.
+    pub fn build_from(&self, options: &str) -> Result<Built, Problem> {
+        self.build(crate::parse_options(options)?)
+    }
+
+    /// The fixtures, or one with the default options where it names none.
+    pub fn fixtures(&self) -> Vec<Fixture> {
+        match self.summary.fixtures {
+            [] if self.summary.layer == Layer::Transport => Vec::new(),
+            [] => vec![Fixture { label: self.summary.name, options: "", listen: "" }],
+            fixtures => fixtures.to_vec(),
+        }
+    }
+}
+
+fn schema<P: Plugin>() -> schemars::Schema {
+    schemars::schema_for!(P)
+}
+
+fn build<P: Plugin>(options: Options<'_>) -> Result<Built, Problem> {
+    let span = options.span();
+    let config: P = deserialize(options)?;
+    config.build().map_err(|error| Problem { span: Some(span), message: error.to_string(), help: None })
+}

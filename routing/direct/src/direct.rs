@@ -1,0 +1,69 @@
+//! The router.
+
+use std::collections::HashMap;
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use parking_lot::Mutex;
+use stackwire_core::{Host, Multiaddr, PeerId, Route, Router, Target, address};
+
+use crate::book::Book;
+
+/// The router `direct`: answers from memory, at once.
+pub struct Direct {
+    fixed: HashMap<PeerId, Vec<Multiaddr>>,
+    book: Mutex<Book>,
+}
+
+impl Direct {
+    /// A book with `fixed` addresses (without `/p2p/…`), and room for `max_addresses` learnt ones of each of
+    /// `max_peers` peers. A limit of 0 counts as 1.
+    pub fn new(fixed: impl IntoIterator<Item = (PeerId, Multiaddr)>, max_peers: usize, max_addresses: usize) -> Self {
+        let mut by_peer: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
+        for (peer, address) in fixed {
+            let known = by_peer.entry(peer).or_default();
+            if !known.contains(&address) {
+                known.push(address);
+            }
+        }
+        Self { fixed: by_peer, book: Mutex::new(Book::new(max_peers.max(1), max_addresses.max(1))) }
+    }
+
+    /// The addresses of `peer`, without `/p2p/…`: fixed ones in the config's order, then learnt ones, the most recent
+    /// first.
+    pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let mut addresses = self.fixed.get(peer).cloned().unwrap_or_default();
+        let fixed = addresses.len();
+        for learnt in self.book.lock().addresses(peer) {
+            if !addresses[..fixed].contains(learnt) {
+                addresses.push(learnt.clone());
+            }
+        }
+        addresses
+    }
+}
+
+impl Router for Direct {
+    fn name(&self) -> &'static str {
+        "direct"
+    }
+
+    fn find<'a>(&'a self, target: &Target, _: &'a Host) -> BoxStream<'a, Route> {
+        let Target::Peer(peer) = *target else { return stream::empty().boxed() };
+        stream::iter(self.addresses(&peer)).map(move |address| Route { peer, address }).boxed()
+    }
+
+    /// The best address first. A trailing `/p2p/…` is taken off; an address of somebody else is ignored, as is one
+    /// with nothing else in it.
+    fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        let addresses: Vec<Multiaddr> = addresses
+            .iter()
+            .map(address::split_peer)
+            .filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer))
+            .map(|(rest, _)| rest)
+            .collect();
+        self.book.lock().learn(peer, &addresses);
+    }
+}

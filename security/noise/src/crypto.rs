@@ -1,0 +1,212 @@
+//! The primitives, by aws-lc: what `snow` asks for during a handshake, and the keys of the frames after it.
+
+use aws_lc_rs::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    agreement::{PrivateKey, UnparsedPublicKey, X25519, agree},
+    digest,
+};
+use snow::{
+    Error as SnowError,
+    params::{CipherChoice, DHChoice, HashChoice},
+    resolvers::CryptoResolver,
+    types::{Cipher, Dh, Hash, Random},
+};
+use stackwire_core::Env;
+use zeroize::Zeroizing;
+
+/// Bytes of a frame's authentication tag.
+pub(crate) const TAG: usize = 16;
+/// Bytes of an X25519 key, private or public.
+pub(crate) const KEY: usize = 32;
+
+/// Hands `snow` the primitives of the one suite that libp2p uses.
+pub(crate) struct Primitives(pub Env);
+
+impl CryptoResolver for Primitives {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(EnvRandom(self.0.clone())))
+    }
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        matches!(choice, DHChoice::Curve25519).then(|| Box::new(Agreement::default()) as _)
+    }
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        matches!(choice, HashChoice::SHA256).then(|| Box::new(Sha256::default()) as _)
+    }
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        matches!(choice, CipherChoice::ChaChaPoly).then(|| Box::new(ChaChaPoly(FrameKey::new(&[0; KEY]))) as _)
+    }
+}
+
+struct EnvRandom(Env);
+
+impl Random for EnvRandom {
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), SnowError> {
+        self.0.fill_random(bytes);
+        Ok(())
+    }
+}
+
+/// X25519.
+#[derive(Default)]
+struct Agreement {
+    private: Zeroizing<[u8; KEY]>,
+    public: [u8; KEY],
+    key: Option<PrivateKey>,
+}
+
+impl Dh for Agreement {
+    fn name(&self) -> &'static str {
+        "25519"
+    }
+    fn pub_len(&self) -> usize {
+        KEY
+    }
+    fn priv_len(&self) -> usize {
+        KEY
+    }
+    fn set(&mut self, private: &[u8]) {
+        self.private.copy_from_slice(private);
+        self.key = PrivateKey::from_private_key(&X25519, private).ok();
+        if let Some(public) = self.key.as_ref().and_then(|key| key.compute_public_key().ok()) {
+            self.public.copy_from_slice(public.as_ref());
+        }
+    }
+    fn generate(&mut self, random: &mut dyn Random) -> Result<(), SnowError> {
+        let mut private = Zeroizing::new([0; KEY]);
+        random.try_fill_bytes(&mut *private)?;
+        self.set(&*private);
+        Ok(())
+    }
+    fn pubkey(&self) -> &[u8] {
+        &self.public
+    }
+    fn privkey(&self) -> &[u8] {
+        &*self.private
+    }
+    fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), SnowError> {
+        // `snow` keeps public keys of other curves in the same place: ours is the first part.
+        let public = UnparsedPublicKey::new(&X25519, public.get(..KEY).ok_or(SnowError::Dh)?);
+        let key = self.key.as_ref().ok_or(SnowError::Dh)?;
+        agree(key, public, SnowError::Dh, |secret| {
+            out.get_mut(..KEY).ok_or(SnowError::Dh)?.copy_from_slice(secret);
+            Ok(())
+        })
+    }
+}
+
+/// The public half of an X25519 key.
+pub(crate) fn public_of(private: &[u8; KEY]) -> [u8; KEY] {
+    let mut agreement = Agreement::default();
+    agreement.set(private);
+    agreement.public
+}
+
+struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Hash for Sha256 {
+    fn name(&self) -> &'static str {
+        "SHA256"
+    }
+    fn block_len(&self) -> usize {
+        64
+    }
+    fn hash_len(&self) -> usize {
+        32
+    }
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+    fn input(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+    fn result(&mut self, out: &mut [u8]) {
+        out[..32].copy_from_slice(self.0.clone().finish().as_ref());
+    }
+}
+
+struct ChaChaPoly(FrameKey);
+
+impl Cipher for ChaChaPoly {
+    fn name(&self) -> &'static str {
+        "ChaChaPoly"
+    }
+    fn set(&mut self, key: &[u8; KEY]) {
+        self.0 = FrameKey::new(key);
+    }
+    fn encrypt(&self, nonce: u64, associated: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
+        let (text, tag) = out[..plaintext.len() + TAG].split_at_mut(plaintext.len());
+        text.copy_from_slice(plaintext);
+        tag.copy_from_slice(&self.0.seal(nonce, associated, text));
+        plaintext.len() + TAG
+    }
+    fn decrypt(&self, nonce: u64, associated: &[u8], ciphertext: &[u8], out: &mut [u8]) -> Result<usize, SnowError> {
+        let mut text = ciphertext.to_vec();
+        let length = self.0.open(nonce, associated, &mut text).ok_or(SnowError::Decrypt)?;
+        out.get_mut(..length).ok_or(SnowError::Input)?.copy_from_slice(&text[..length]);
+        Ok(length)
+    }
+}
+
+/// A ChaCha20-Poly1305 key with the Noise form of nonces: four zero bytes and a little-endian counter.
+struct FrameKey(LessSafeKey);
+
+impl FrameKey {
+    fn new(key: &[u8; KEY]) -> Self {
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the length that the cipher asks for");
+        Self(LessSafeKey::new(key))
+    }
+
+    fn nonce(counter: u64) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[4..].copy_from_slice(&counter.to_le_bytes());
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    /// Encrypts `text` where it lies and returns its tag.
+    fn seal(&self, counter: u64, associated: &[u8], text: &mut [u8]) -> [u8; TAG] {
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(Self::nonce(counter), Aad::from(associated), text)
+            .expect("a message of at most 64 KiB is far below the cipher's limit");
+        tag.as_ref().try_into().expect("a Poly1305 tag is 16 bytes")
+    }
+
+    /// Decrypts `text`, which ends with its tag, where it lies, and returns the length of the plaintext.
+    fn open(&self, counter: u64, associated: &[u8], text: &mut [u8]) -> Option<usize> {
+        self.0.open_in_place(Self::nonce(counter), Aad::from(associated), text).ok().map(|plain| plain.len())
+    }
+}
+
+/// Seals or opens the frames of one direction, in their order.
+pub(crate) struct FrameCipher {
+    key: FrameKey,
+    counter: u64,
+}
+
+impl FrameCipher {
+    /// A cipher before its first frame.
+    pub fn new(key: &[u8; KEY]) -> Self {
+        Self { key: FrameKey::new(key), counter: 0 }
+    }
+
+    /// Encrypts the next frame's plaintext where it lies and returns its tag. `None` once the counter is used up,
+    /// which takes 2^64 - 1 frames.
+    pub fn seal(&mut self, text: &mut [u8]) -> Option<[u8; TAG]> {
+        let counter = self.counter;
+        self.counter = counter.checked_add(1)?;
+        Some(self.key.seal(counter, &[], text))
+    }
+
+    /// Decrypts the next frame where it lies and returns the length of the plaintext; `None` where it was altered.
+    pub fn open(&mut self, frame: &mut [u8]) -> Option<usize> {
+        let counter = self.counter;
+        self.counter = counter.checked_add(1)?;
+        self.key.open(counter, &[], frame)
+    }
+}

@@ -1,0 +1,322 @@
+//! The handshake: `e`, then `e, ee, s, es` with the listener's payload, then `s, se` with the dialer's.
+
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use snow::{Builder, HandshakeState};
+use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
+
+use crate::{
+    channel::Channel,
+    crypto::{FrameCipher, KEY, Primitives, TAG},
+    static_key::{StaticKey, StaticKeys},
+    wire::{HEADER, Introduction, MAX_FRAME, MAX_MUXERS, decode_payload, encode_payload},
+};
+
+const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
+/// What a message holds at most besides its payload: two keys and two tags.
+const OVERHEAD: usize = 2 * (KEY + TAG);
+
+/// The security protocol `/noise`.
+#[derive(Default)]
+pub struct Noise {
+    static_keys: StaticKeys,
+}
+
+impl Noise {
+    /// The name configs use.
+    pub const NAME: &'static str = "noise";
+    /// The id on the wire.
+    pub const ID: &'static str = "/noise";
+
+    /// A value that makes a static key at the first handshake of each identity, and keeps it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Noise")
+    }
+}
+
+#[async_trait]
+impl Security for Noise {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn id(&self) -> ProtocolId {
+        Self::ID.into()
+    }
+
+    /// Takes less than 1 MiB, whatever the peer sends, and waits for the peer once in either role.
+    ///
+    /// The muxer is the first of the dialer's that the listener has too. The specification fails a handshake whose
+    /// lists have nothing in common; here, as in go-libp2p, it ends without a muxer, and negotiation on the channel
+    /// then fails with an error that names both sides' protocols.
+    async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
+        let key = self.static_keys.of(context.identity, context.env);
+        run(pipe, role, &context, &key).await.map_err(|e| e.at(Layer::Security, Self::NAME))
+    }
+}
+
+async fn run(pipe: BoxPipe, role: Role, context: &SecurityContext<'_>, key: &StaticKey) -> Result<SecuredPipe> {
+    let mut exchange = Exchange { pipe, state: start(role, context, key)? };
+    let muxers = &context.muxers[..context.muxers.len().min(MAX_MUXERS)];
+    let ours = encode_payload(context.identity, &key.signature, muxers);
+    let theirs = match role {
+        Role::Dialer => {
+            exchange.send(&[], "sending message 1").await?;
+            let theirs = exchange.receive("reading message 2").await?;
+            let theirs = exchange.introduced(&theirs, context)?;
+            exchange.send(&ours, "sending message 3").await?;
+            theirs
+        }
+        Role::Listener => {
+            // Message 1 is not yet encrypted, and nothing in it is for us.
+            exchange.receive("reading message 1").await?;
+            exchange.send(&ours, "sending message 2").await?;
+            let theirs = exchange.receive("reading message 3").await?;
+            exchange.introduced(&theirs, context)?
+        }
+    };
+    let muxer = agreed_muxer(role, muxers, &theirs.muxers);
+    Ok(SecuredPipe { pipe: Box::new(exchange.channel(role)), peer: theirs.key, muxer, round_trips: 1 })
+}
+
+fn start(role: Role, context: &SecurityContext<'_>, key: &StaticKey) -> Result<HandshakeState> {
+    let broken = |e: snow::Error| Error::new(Kind::Internal, "starting the handshake").caused_by(e);
+    let builder = Builder::with_resolver(PATTERN.parse().map_err(broken)?, Box::new(Primitives(context.env.clone())))
+        .local_private_key(&*key.private)
+        .map_err(broken)?;
+    match role {
+        Role::Dialer => builder.build_initiator(),
+        Role::Listener => builder.build_responder(),
+    }
+    .map_err(broken)
+}
+
+/// The dialer's preference among what both have.
+fn agreed_muxer(role: Role, ours: &[ProtocolId], theirs: &[String]) -> Option<ProtocolId> {
+    let we_have = |id: &String| ours.iter().find(|our| our.as_str() == id).cloned();
+    match role {
+        Role::Dialer => ours.iter().find(|our| theirs.iter().any(|id| id == our.as_str())).cloned(),
+        Role::Listener => theirs.iter().find_map(we_have),
+    }
+}
+
+/// A handshake under way.
+struct Exchange {
+    pipe: BoxPipe,
+    state: HandshakeState,
+}
+
+impl Exchange {
+    /// Sends the next message with `payload`.
+    async fn send(&mut self, payload: &[u8], during: &'static str) -> Result<()> {
+        let mut frame = vec![0; HEADER + (payload.len() + OVERHEAD).min(MAX_FRAME)];
+        let length = self
+            .state
+            .write_message(payload, &mut frame[HEADER..])
+            .map_err(|e| Error::new(Kind::Internal, during).caused_by(e))?;
+        let length = u16::try_from(length).map_err(|e| Error::new(Kind::Internal, during).caused_by(e))?;
+        frame[..HEADER].copy_from_slice(&length.to_be_bytes());
+        frame.truncate(HEADER + usize::from(length));
+        let write = async {
+            self.pipe.write_all(&frame).await?;
+            self.pipe.flush().await
+        };
+        write.await.map_err(|e| Error::io(during, e))
+    }
+
+    /// Reads the next message, takes exactly its bytes from the pipe, and returns its payload.
+    async fn receive(&mut self, during: &'static str) -> Result<Vec<u8>> {
+        let length = self.pipe.read_u16().await.map_err(|e| ended(during, e))?;
+        // Grows with what arrives, so that a length alone costs nothing.
+        let mut message = Vec::new();
+        let read = (&mut self.pipe).take(length.into()).read_to_end(&mut message).await;
+        read.map_err(|e| Error::io(during, e))?;
+        if message.len() < usize::from(length) {
+            return Err(Error::closed(during));
+        }
+        let mut payload = vec![0; message.len()];
+        let length = self.state.read_message(&message, &mut payload).map_err(|e| {
+            let kind = match e {
+                snow::Error::Decrypt => Kind::AuthenticationFailed,
+                _ => Kind::PeerMisbehaved,
+            };
+            Error::new(kind, during).caused_by(e)
+        })?;
+        payload.truncate(length);
+        Ok(payload)
+    }
+
+    /// Proves who sent `payload`.
+    fn introduced(&self, payload: &[u8], context: &SecurityContext<'_>) -> Result<Introduction> {
+        let Some(static_key) = self.state.get_remote_static() else {
+            return Err(Error::misbehaved("a handshake without a static key"));
+        };
+        let theirs = decode_payload(payload, static_key)?;
+        let actual = theirs.key.peer_id();
+        match context.expected {
+            Some(expected) if expected != actual => {
+                Err(Error::new(Kind::PeerMismatch { expected, actual }, "checking the peer's id"))
+            }
+            _ => Ok(theirs),
+        }
+    }
+
+    /// The channel that a finished handshake leads to.
+    fn channel(mut self, role: Role) -> Channel {
+        // Noise's `Split`: the first key is the dialer's to send with, the second the listener's.
+        let (first, second) = self.state.dangerously_get_raw_split();
+        let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
+        let (sending, receiving) = match role {
+            Role::Dialer => (first, second),
+            Role::Listener => (second, first),
+        };
+        Channel::new(self.pipe, FrameCipher::new(&receiving), FrameCipher::new(&sending))
+    }
+}
+
+/// The peer closed the pipe instead of a message.
+fn ended(during: &'static str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::closed(during),
+        _ => Error::io(during, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stackwire_core::{Buffered, Keypair};
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::wire::sign;
+
+    /// A peer of plain `snow` with its own primitives, which speaks the wire format by hand.
+    struct Plain {
+        pipe: DuplexStream,
+        state: HandshakeState,
+        payload: Vec<u8>,
+    }
+
+    impl Plain {
+        fn new(pipe: DuplexStream, role: Role, identity: &Keypair, muxers: &[ProtocolId]) -> Self {
+            let builder = Builder::new(PATTERN.parse().unwrap());
+            let key = builder.generate_keypair().unwrap();
+            let payload = encode_payload(identity, &sign(identity, &key.public), muxers);
+            let builder = builder.local_private_key(&key.private).unwrap();
+            let state = match role {
+                Role::Dialer => builder.build_initiator().unwrap(),
+                Role::Listener => builder.build_responder().unwrap(),
+            };
+            Self { pipe, state, payload }
+        }
+
+        async fn frame(pipe: &mut DuplexStream) -> Vec<u8> {
+            let mut frame = vec![0; pipe.read_u16().await.unwrap().into()];
+            pipe.read_exact(&mut frame).await.unwrap();
+            frame
+        }
+
+        async fn send(&mut self, payload: &[u8]) {
+            let mut message = vec![0; 65535];
+            let n = self.state.write_message(payload, &mut message).unwrap();
+            self.pipe.write_u16(n as u16).await.unwrap();
+            self.pipe.write_all(&message[..n]).await.unwrap();
+        }
+
+        async fn receive(&mut self) -> Vec<u8> {
+            let mut payload = vec![0; 65535];
+            let n = self.state.read_message(&Self::frame(&mut self.pipe).await, &mut payload).unwrap();
+            payload.truncate(n);
+            payload
+        }
+
+        /// The handshake, then data one way and back. Returns what the other side told of itself.
+        async fn run(mut self) -> Introduction {
+            let payload = self.payload.clone();
+            let theirs = if self.state.is_initiator() {
+                self.send(&[]).await;
+                let theirs = self.receive().await;
+                self.send(&payload).await;
+                theirs
+            } else {
+                assert!(self.receive().await.is_empty(), "message 1 has no payload");
+                self.send(&payload).await;
+                self.receive().await
+            };
+            let theirs = decode_payload(&theirs, self.state.get_remote_static().unwrap()).unwrap();
+            let mut transport = self.state.into_transport_mode().unwrap();
+            let (mut frame, mut text) = (vec![0; 65535], vec![0; 65535]);
+            let n = transport.write_message(b"from snow", &mut frame).unwrap();
+            self.pipe.write_u16(n as u16).await.unwrap();
+            self.pipe.write_all(&frame[..n]).await.unwrap();
+            let n = transport.read_message(&Self::frame(&mut self.pipe).await, &mut text).unwrap();
+            assert_eq!(&text[..n], b"to snow");
+            theirs
+        }
+    }
+
+    async fn meets_plain_snow(role: Role) {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let us = Keypair::ed25519_from_seed([1; 32]);
+        let them = Keypair::ed25519_from_seed([2; 32]);
+        let muxers = ["/a", "/b"].map(ProtocolId::new);
+        let reversed = ["/b", "/a"].map(ProtocolId::new);
+        let plain = Plain::new(theirs, role.other(), &them, &reversed).run();
+
+        let env = stackwire_conformance::env();
+        let context = SecurityContext { identity: &us, expected: Some(them.peer_id()), muxers: &muxers, env: &env };
+        let noise = Noise::new();
+        let ours = async {
+            let mut secured = noise.handshake(Box::new(Buffered::new(ours)), role, context).await.unwrap();
+            secured.pipe.write_all(b"to snow").await.unwrap();
+            secured.pipe.flush().await.unwrap();
+            let mut data = [0; 9];
+            secured.pipe.read_exact(&mut data).await.unwrap();
+            assert_eq!(&data, b"from snow");
+            secured
+        };
+        let (secured, theirs) = futures::future::join(ours, plain).await;
+        assert_eq!((&secured.peer, secured.round_trips), (them.public(), 1));
+        assert_eq!(secured.muxer.unwrap().as_str(), if role == Role::Dialer { "/a" } else { "/b" });
+        assert_eq!(theirs, Introduction { key: us.public().clone(), muxers: vec!["/a".into(), "/b".into()] });
+    }
+
+    #[tokio::test]
+    async fn dials_a_peer_with_other_primitives() {
+        meets_plain_snow(Role::Dialer).await;
+    }
+
+    #[tokio::test]
+    async fn answers_a_peer_with_other_primitives() {
+        meets_plain_snow(Role::Listener).await;
+    }
+
+    #[tokio::test]
+    async fn a_signature_of_somebody_else_is_refused() {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let [us, them, other] = [1, 2, 3].map(|seed| Keypair::ed25519_from_seed([seed; 32]));
+        let mut plain = Plain::new(theirs, Role::Listener, &them, &[]);
+        // The key of one, and the signature of another.
+        plain.payload = encode_payload(&other, &sign(&them, &[0; KEY]), &[]);
+        let env = stackwire_conformance::env();
+        let context = SecurityContext { identity: &us, expected: Some(other.peer_id()), muxers: &[], env: &env };
+        let answer = async {
+            plain.receive().await;
+            let payload = plain.payload.clone();
+            plain.send(&payload).await;
+        };
+        let noise = Noise::new();
+        let handshake = noise.handshake(Box::new(Buffered::new(ours)), Role::Dialer, context);
+        let (result, ()) = futures::future::join(handshake, answer).await;
+        assert_eq!(result.err().unwrap().kind(), &Kind::AuthenticationFailed);
+    }
+}

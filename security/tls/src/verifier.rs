@@ -1,0 +1,151 @@
+//! What rustls asks about the peer, answered for one handshake.
+
+use std::sync::OnceLock;
+
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, PeerIncompatible, PeerMisbehaved, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+use stackwire_core::{Error, Kind, PeerId, PublicKey};
+
+use crate::{
+    peer::{self, Proof, refuse},
+    provider::SCHEMES,
+};
+
+/// Verifies the peer of one handshake, in either role, and keeps what it proved.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    expected: Option<PeerId>,
+    proof: OnceLock<Proof>,
+}
+
+impl Verifier {
+    /// For a peer that must be `expected`, where known.
+    pub(crate) fn new(algorithms: WebPkiSupportedAlgorithms, expected: Option<PeerId>) -> Self {
+        Self { algorithms, expected, proof: OnceLock::new() }
+    }
+
+    /// The peer's identity key. Proven once the handshake is complete, not before.
+    pub(crate) fn identity(&self) -> Option<&PublicKey> {
+        self.proof.get().map(|proof| &proof.identity)
+    }
+
+    fn verify_certificate(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), TlsError> {
+        if !others.is_empty() {
+            let error = Error::new(Kind::AuthenticationFailed, "the peer sent more than one certificate");
+            return Err(refuse(error).into());
+        }
+        let proof = peer::verify(certificate, now, &self.algorithms)?;
+        self.proof.set(proof).map_err(|_| TlsError::General("a second certificate in one handshake".into()))
+    }
+
+    /// Checks that the peer holds the certificate's key, and then who it is: before, the certificate could be anybody's,
+    /// and an error that names the peer would be a guess.
+    fn verify_possession(
+        &self,
+        message: &[u8],
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let Some(proof) = self.proof.get() else {
+            return Err(TlsError::General("a signature before the certificate".into()));
+        };
+        if !SCHEMES.contains(&signature.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
+        let valid = verify_tls13_signature_with_raw_key(message, &proof.key, signature, &self.algorithms)?;
+        let actual = proof.identity.peer_id();
+        match self.expected {
+            Some(expected) if expected != actual => {
+                let error = Error::new(Kind::PeerMismatch { expected, actual }, "checking who answered");
+                Err(TlsError::InvalidCertificate(refuse(error)))
+            }
+            _ => Ok(valid),
+        }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.verify_certificate(certificate, others, now).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Err(PeerIncompatible::Tls12NotOfferedOrEnabled.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verify_possession(message, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        SCHEMES.to_vec()
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn client_auth_mandatory(&self) -> bool {
+        true
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsError> {
+        self.verify_certificate(certificate, others, now).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Err(PeerIncompatible::Tls12NotOfferedOrEnabled.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verify_possession(message, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        SCHEMES.to_vec()
+    }
+}

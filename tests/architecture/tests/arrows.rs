@@ -1,0 +1,82 @@
+//! Which crate may depend on which.
+
+use stackwire_architecture::{Member, PLUGIN_FOLDERS, area, members};
+
+/// Who may be depended on from `member`; `None` where there is no law.
+fn may_need(member: &Member, other: &str) -> bool {
+    match member.folder.as_str() {
+        "layers/core" => false,
+        "registry/plugin" => other == "layers/core",
+        "registry/config" => ["layers/core", "registry/plugin"].contains(&other),
+        "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
+        "node" => area(other) == "layers" || other == "registry/config",
+        _ => match member.area() {
+            "layers" => other == "layers/core",
+            plugins if PLUGIN_FOLDERS.contains(&plugins) => ["layers/core", "registry/plugin"].contains(&other),
+            "apps" | "bindings" | "examples" | "tests" | "benches" => true,
+            _ => panic!("{} lies nowhere: give its folder a place in this test", member.folder),
+        },
+    }
+}
+
+#[test]
+fn every_dependency_follows_an_arrow() {
+    let mut wrong = Vec::new();
+    for member in members() {
+        for other in member.needs.iter().filter(|other| !may_need(&member, other)) {
+            wrong.push(format!("{} must not depend on {other}", member.folder));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_programs_and_tests_depend_on_the_bundle() {
+    for member in members().iter().filter(|member| member.needs.iter().any(|other| other == "registry/bundle")) {
+        assert!(
+            ["apps", "bindings", "examples", "tests", "benches"].contains(&member.area()),
+            "{} depends on registry/bundle",
+            member.folder
+        );
+    }
+}
+
+#[test]
+fn the_tests_of_a_plug_in_need_no_other_plug_in() {
+    for member in members().iter().filter(|member| PLUGIN_FOLDERS.contains(&member.area())) {
+        for other in &member.tests_need {
+            assert!(!PLUGIN_FOLDERS.contains(&area(other)), "the tests of {} need {other}", member.folder);
+        }
+    }
+}
+
+#[test]
+fn every_plug_in_is_in_the_bundle() {
+    let members = members();
+    let bundle = members.iter().find(|member| member.folder == "registry/bundle").expect("there is a bundle");
+    let missing: Vec<_> = members
+        .iter()
+        .filter(|member| PLUGIN_FOLDERS.contains(&member.area()) && !bundle.needs.contains(&member.folder))
+        .map(|member| &member.folder)
+        .collect();
+    assert!(missing.is_empty(), "not in registry/bundle/Cargo.toml: {missing:?}");
+}
+
+#[test]
+fn the_laws_can_be_broken() {
+    let member = |folder: &str| Member { folder: folder.into(), needs: Vec::new(), tests_need: Vec::new() };
+    for (from, to) in [
+        ("layers/core", "registry/plugin"),
+        ("layers/upgrade", "layers/negotiation"),
+        ("transports/websocket", "transports/tcp"),
+        ("protocols/ping", "node"),
+        ("node", "registry/plugin"),
+        ("node", "registry/bundle"),
+        ("registry/bundle", "layers/core"),
+        ("registry/config", "registry/bundle"),
+    ] {
+        assert!(!may_need(&member(from), to), "{from} -> {to}");
+    }
+    assert!(may_need(&member("transports/tcp"), "registry/plugin"));
+    assert!(may_need(&member("registry/bundle"), "routing/direct"));
+}

@@ -1,0 +1,295 @@
+//! A host without a node: what a protocol, router or discovery is tested with.
+//!
+//! Two fakes that were [connected](connect) open streams to each other over pipes in memory; the other side's
+//! protocol serves them. There is no negotiation, no muxer and no limit.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use stackwire_core::{
+    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr,
+    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task,
+};
+use tokio::sync::mpsc;
+
+use crate::{env_seeded, in_time, pipes};
+
+/// A host for tests. It remembers every event and serves its protocols to the fakes it is connected with.
+pub struct FakeHost {
+    me: Weak<FakeHost>,
+    identity: Keypair,
+    env: Env,
+    protocols: Vec<Arc<dyn Protocol>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    local: LocalInfo,
+    links: Vec<Link>,
+    emitted: Vec<Event>,
+    subscribers: Vec<mpsc::UnboundedSender<Event>>,
+    remotes: HashMap<PeerId, Arc<RemoteInfo>>,
+    addresses: HashMap<PeerId, Vec<Multiaddr>>,
+}
+
+#[derive(Clone)]
+struct Link {
+    info: Arc<ConnectionInfo>,
+    peer: Weak<FakeHost>,
+    theirs: ConnectionId,
+}
+
+impl FakeHost {
+    /// A host with the identity and randomness of `seed` that serves `protocols`.
+    pub fn new(seed: u8, protocols: Vec<Arc<dyn Protocol>>) -> Arc<Self> {
+        let local = LocalInfo {
+            agent: format!("fake/{seed}"),
+            protocol_version: "fake/1.0.0".into(),
+            listen: Vec::new(),
+            protocols: protocols.iter().flat_map(|p| p.ids()).collect(),
+        };
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            identity: Keypair::ed25519_from_seed([seed; 32]),
+            env: env_seeded(seed.into()),
+            protocols,
+            state: Mutex::new(State { local, ..State::default() }),
+        })
+    }
+
+    /// The handle that plug-ins get.
+    pub fn host(&self) -> Host {
+        Host::new(self.arc())
+    }
+
+    /// Who this is.
+    pub fn peer(&self) -> PeerId {
+        self.identity.peer_id()
+    }
+
+    /// Runs the protocols' own tasks until the result is dropped.
+    pub fn start(&self) -> Vec<Task> {
+        let run = |protocol: &Arc<dyn Protocol>| {
+            let (protocol, host) = (protocol.clone(), self.host());
+            self.env.spawn(async move { protocol.run(&host).await })
+        };
+        self.protocols.iter().map(run).collect()
+    }
+
+    /// Changes what the host says about itself and emits `LocalChanged`.
+    pub fn change_local(&self, change: impl FnOnce(&mut LocalInfo)) {
+        change(&mut self.state.lock().local);
+        self.emit(Event::LocalChanged);
+    }
+
+    /// Every event so far.
+    pub fn emitted(&self) -> Vec<Event> {
+        self.state.lock().emitted.clone()
+    }
+
+    /// The addresses that were added for `peer`, in order.
+    pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.state.lock().addresses.get(peer).cloned().unwrap_or_default()
+    }
+
+    /// The first event, of the past or to come, that `pick` takes. Panics naming `what` if there is none in time.
+    pub async fn wait_for<T>(&self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> T {
+        let (past, mut coming) = {
+            let mut state = self.state.lock();
+            (state.emitted.clone(), state.subscribe())
+        };
+        if let Some(found) = past.iter().find_map(&pick) {
+            return found;
+        }
+        in_time(what, async {
+            loop {
+                let event = coming.next().await.expect("the host lives and keeps the sender");
+                if let Some(found) = pick(&event) {
+                    return found;
+                }
+            }
+        })
+        .await
+    }
+
+    fn arc(&self) -> Arc<Self> {
+        self.me.upgrade().expect("a fake host is only used through its Arc")
+    }
+
+    fn link(&self, connection: ConnectionId) -> Option<Link> {
+        self.state.lock().links.iter().find(|link| link.info.id == connection).cloned()
+    }
+
+    fn add_link(&self, link: Link) {
+        let connection = link.info.clone();
+        self.state.lock().links.push(link);
+        self.emit(Event::Connected { connection });
+    }
+
+    fn remove_link(&self, connection: ConnectionId) {
+        let removed = {
+            let mut state = self.state.lock();
+            let index = state.links.iter().position(|link| link.info.id == connection);
+            index.map(|index| state.links.remove(index))
+        };
+        if let Some(link) = removed {
+            let (peer, reason) = (link.info.peer, "the test said so".into());
+            self.emit(Event::Disconnected { connection, peer, reason, error: None });
+        }
+    }
+
+    fn serve(&self, stream: Stream) {
+        let host = self.host();
+        let id = stream.protocol().clone();
+        let Some(protocol) = self.protocols.iter().find(|p| p.ids().contains(&id)).cloned() else { return };
+        let serving = async move {
+            let (connection, peer) = (stream.connection(), stream.peer());
+            if let Err(error) = protocol.serve(stream, &host).await {
+                host.emit(Event::StreamFailed { connection, peer, protocol: Some(id), error });
+            }
+        };
+        self.env.spawn(serving).detach();
+    }
+}
+
+impl State {
+    fn subscribe(&mut self) -> EventStream {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.subscribers.push(sender);
+        stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|event| (event, receiver)) })
+            .boxed()
+    }
+}
+
+#[async_trait]
+impl HostApi for FakeHost {
+    fn identity(&self) -> &Keypair {
+        &self.identity
+    }
+    fn env(&self) -> &Env {
+        &self.env
+    }
+    fn local(&self) -> LocalInfo {
+        self.state.lock().local.clone()
+    }
+    fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
+        self.state.lock().links.iter().map(|link| link.info.clone()).collect()
+    }
+    fn events(&self) -> EventStream {
+        self.state.lock().subscribe()
+    }
+    fn emit(&self, event: Event) {
+        let mut state = self.state.lock();
+        state.emitted.push(event.clone());
+        state.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
+        self.state.lock().addresses.entry(peer).or_default().extend_from_slice(addresses);
+    }
+    fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
+        self.state.lock().remotes.get(peer).cloned()
+    }
+    fn set_remote(&self, peer: PeerId, info: RemoteInfo) {
+        let info = Arc::new(info);
+        self.state.lock().remotes.insert(peer, info.clone());
+        self.emit(Event::Identified { peer, info });
+    }
+    async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
+        let connection = self.connections().into_iter().find(|c| c.peer == peer);
+        let connection = connection.ok_or_else(|| Error::new(Kind::Unreachable, "opening a stream"))?;
+        self.open_stream_on(connection.id, ids).await
+    }
+    async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
+        let gone = || Error::closed("opening a stream");
+        let link = self.link(connection).ok_or_else(gone)?;
+        let peer = link.peer.upgrade().ok_or_else(gone)?;
+        let theirs: Vec<ProtocolId> = peer.protocols.iter().flat_map(|p| p.ids()).collect();
+        let Some(id) = ids.iter().find(|id| theirs.contains(id)) else {
+            let offered = ids.iter().map(ToString::to_string).collect();
+            return Err(Error::new(Kind::NoCommonProtocol { offered, supported: Vec::new() }, "opening a stream"));
+        };
+        let (near, far) = pipes::pair();
+        peer.serve(Stream::new(far, id.clone(), self.peer(), link.theirs));
+        Ok(Stream::new(near, id.clone(), peer.peer(), connection))
+    }
+}
+
+/// Connects two hosts at made-up memory addresses. Returns the connection as each of them names it.
+pub fn connect(dialer: &Arc<FakeHost>, listener: &Arc<FakeHost>) -> (ConnectionId, ConnectionId) {
+    let address = |n: u64| Multiaddr::empty().with(stackwire_core::AddressPart::Memory(n));
+    connect_at(dialer, address(1), listener, address(2))
+}
+
+/// Connects two hosts that see each other at these addresses.
+pub fn connect_at(
+    dialer: &Arc<FakeHost>,
+    dialer_address: Multiaddr,
+    listener: &Arc<FakeHost>,
+    listener_address: Multiaddr,
+) -> (ConnectionId, ConnectionId) {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let first = NEXT.fetch_add(2, Ordering::Relaxed);
+    let (near, far) = (ConnectionId(first), ConnectionId(first + 1));
+    let link = |id, role, peer: &Arc<FakeHost>, theirs, local: &Multiaddr, remote: &Multiaddr| Link {
+        info: Arc::new(ConnectionInfo {
+            id,
+            peer: peer.peer(),
+            path: Path { role, local: Some(local.clone()), remote: remote.clone(), relayed: false, rungs: Vec::new() },
+        }),
+        peer: Arc::downgrade(peer),
+        theirs,
+    };
+    let (a, b) = (dialer_address, listener_address);
+    // The listener first: by the time the dialer hears of the connection, both ends have it.
+    let at_listener = link(far, Role::Listener, dialer, near, &b, &a);
+    let at_dialer = link(near, Role::Dialer, listener, far, &a, &b);
+    listener.add_link(at_listener);
+    dialer.add_link(at_dialer);
+    (near, far)
+}
+
+/// Ends `connection` of `host` at both ends. Streams that are open stay with whoever holds them.
+pub fn disconnect(host: &Arc<FakeHost>, connection: ConnectionId) {
+    let Some(link) = host.link(connection) else { return };
+    host.remove_link(connection);
+    if let Some(peer) = link.peer.upgrade() {
+        peer.remove_link(link.theirs);
+    }
+}
+
+/// A protocol that serves the streams of `id` by calling `serve`: a peer that says whatever the test wants.
+pub fn handler<F, Serving>(id: &'static str, serve: F) -> Arc<dyn Protocol>
+where
+    F: Fn(Stream, Host) -> Serving + Send + Sync + 'static,
+    Serving: Future<Output = Result<()>> + Send + 'static,
+{
+    Arc::new(Handler { id, serve })
+}
+
+struct Handler<F> {
+    id: &'static str,
+    serve: F,
+}
+
+#[async_trait]
+impl<F, Serving> Protocol for Handler<F>
+where
+    F: Fn(Stream, Host) -> Serving + Send + Sync + 'static,
+    Serving: Future<Output = Result<()>> + Send + 'static,
+{
+    fn ids(&self) -> Vec<ProtocolId> {
+        vec![ProtocolId::new(self.id)]
+    }
+    async fn serve(&self, stream: Stream, host: &Host) -> Result<()> {
+        (self.serve)(stream, host.clone()).await
+    }
+}

@@ -1,0 +1,19 @@
+//! Nodes of ours and nodes of others, in one process, over loopback.
+//!
+//! [`Ours`] and [`Theirs`] are both a [`Peer`], and [`meet`] takes any two of them through everything that a
+//! connection is for. So that nobody has to trust the test, it also runs between two nodes of theirs.
+//!
+//! `tests/libp2p.rs` does so for every transport × security × muxer that the published crate `libp2p` has,
+//! `tests/identities.rs` for every type of key, `tests/perf.rs` with the published perf client and server.
+
+mod meet;
+mod ours;
+mod peer;
+mod stack;
+mod theirs;
+
+pub use meet::{in_time, meet};
+pub use ours::Ours;
+pub use peer::{Ending, Peer, RESETS, Told, WATCHES};
+pub use stack::{Muxer, Security, Stack, Transport};
+pub use theirs::Theirs;

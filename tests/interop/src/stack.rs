@@ -1,0 +1,91 @@
+//! What both sides of a meeting are made of.
+
+use std::fmt;
+
+/// How bytes move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// WebSocket over TCP.
+    Ws,
+}
+
+/// How identities are proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Noise XX.
+    Noise,
+    /// TLS 1.3.
+    Tls,
+    /// Not at all.
+    Plaintext,
+}
+
+/// How streams share a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Muxer {
+    /// Yamux.
+    Yamux,
+    /// Mplex.
+    Mplex,
+}
+
+/// One choice of every layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The transport.
+    pub transport: Transport,
+    /// The security protocol.
+    pub security: Security,
+    /// The muxer.
+    pub muxer: Muxer,
+}
+
+impl Stack {
+    /// Where to listen.
+    pub fn listen(&self) -> &'static str {
+        match self.transport {
+            Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
+            Transport::Ws => "/ip4/127.0.0.1/tcp/0/ws",
+        }
+    }
+
+    /// The config of a node of ours that is made of it.
+    pub fn config(&self) -> String {
+        let [transport, security, muxer] = self.names();
+        let listen = self.listen();
+        let consent = if self.security == Security::Plaintext { "insecure = true\n" } else { "" };
+        let protocols = ["identify", "ping", "perf", "echo"].map(|name| format!("[[protocol]]\nuse = \"{name}\"\n"));
+        let protocols = protocols.concat();
+        format!(
+            "[node]\nlisten = [\"{listen}\"]\n[[transport]]\nuse = \"{transport}\"\n\
+             [[security]]\nuse = \"{security}\"\n{consent}[[muxer]]\nuse = \"{muxer}\"\n{protocols}"
+        )
+    }
+
+    fn names(&self) -> [&'static str; 3] {
+        [
+            match self.transport {
+                Transport::Tcp => "tcp",
+                Transport::Ws => "websocket",
+            },
+            match self.security {
+                Security::Noise => "noise",
+                Security::Tls => "tls",
+                Security::Plaintext => "plaintext",
+            },
+            match self.muxer {
+                Muxer::Yamux => "yamux",
+                Muxer::Mplex => "mplex",
+            },
+        ]
+    }
+}
+
+/// `tcp / noise / yamux`, as a path of ours reads.
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(" / "))
+    }
+}

@@ -1,0 +1,1 @@
+//! Every linked transport with every security protocol and muxer: see `tests/`.

@@ -1,0 +1,197 @@
+//! Dialing and listening.
+
+use std::{io, net::SocketAddr};
+
+use async_trait::async_trait;
+use stackwire_core::{
+    Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Retry, Stage, Transport, address,
+};
+use tokio::net::TcpStream;
+
+use crate::{TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
+
+pub(crate) const NAME: &str = "tcp";
+
+/// Connects machines by TCP; see the crate's description. Clones share the ports they listen on.
+#[derive(Clone, Debug, Default)]
+pub struct TcpTransport {
+    config: TcpConfig,
+    ports: Ports,
+}
+
+impl TcpTransport {
+    /// A transport with these options. Fails with `ConfigInvalid` where one is out of its range.
+    pub fn new(config: TcpConfig) -> Result<Self> {
+        Ok(Self { config: config.check()?, ports: Ports::default() })
+    }
+
+    async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        let from = if self.config.port_reuse { self.ports.towards(remote) } else { None };
+        if from.is_some() {
+            match socket::connect(&self.config, remote, from).await {
+                // Only what the port is to blame for: a connection from it to there exists or is fading away, or it
+                // is where we dial.
+                Err(e) if port_is_to_blame(&e, remote, from) => {}
+                result => return result,
+            }
+        }
+        socket::connect(&self.config, remote, None).await
+    }
+}
+
+#[async_trait]
+impl Transport for TcpTransport {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn can_dial(&self, address: &Multiaddr) -> bool {
+        socket_of(address).is_some_and(can_be_dialed)
+    }
+
+    fn can_listen(&self, address: &Multiaddr) -> bool {
+        socket_of(address).is_some()
+    }
+
+    /// One round trip, the three-way handshake. Dropping the future closes the socket.
+    async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
+        let address = dial.address;
+        let remote =
+            socket_of(address).filter(|remote| can_be_dialed(*remote)).ok_or_else(|| not_ours(address, "dialed"))?;
+        let stream = self.connect(remote).await.map_err(|e| dial_error(address, e))?;
+        let local = stream.local_addr().ok().map(address::tcp);
+        let pipe = TcpPipe::new(stream, self.config.read_buffer as usize);
+        Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local, round_trips: 1 })
+    }
+
+    async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
+        let address = listen.address;
+        let wanted = socket_of(address).ok_or_else(|| not_ours(address, "listened on"))?;
+        let listening = || {
+            let socket = socket::listen(&self.config, wanted)?;
+            let bound = socket.local_addr()?;
+            Ok((socket, bound))
+        };
+        let (socket, bound) = listening().map_err(|e| listen_error(address, e))?;
+        Ok(Box::new(TcpListener {
+            config: self.config,
+            env: listen.env.clone(),
+            socket,
+            bound,
+            _port: self.ports.add(bound),
+            pause: None,
+        }))
+    }
+}
+
+/// The socket of an address that is exactly `/ip4|ip6/<address>/tcp/<port>`.
+fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
+    match address::split_socket(address) {
+        Some((socket, address::Transport::Tcp, rest)) if rest.is_empty() => Some(socket),
+        _ => None,
+    }
+}
+
+/// Port 0 and the wildcards are for listeners only.
+fn can_be_dialed(remote: SocketAddr) -> bool {
+    remote.port() != 0 && !remote.ip().is_unspecified()
+}
+
+fn port_is_to_blame(error: &io::Error, remote: SocketAddr, from: Option<SocketAddr>) -> bool {
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => true,
+        io::ErrorKind::ConnectionRefused => from.is_some_and(|from| from.port() == remote.port()),
+        _ => false,
+    }
+}
+
+fn not_ours(address: &Multiaddr, done: &str) -> Error {
+    let form = "/ip4/<address>/tcp/<port> or /ip6/<address>/tcp/<port>";
+    let during = if address::is_name(address) {
+        format!("{address} cannot be {done} here: its name must be resolved first, to {form}")
+    } else {
+        format!("{address} cannot be {done} here: such an address is {form}")
+    };
+    Error::new(Kind::AddressInvalid, during).at(Layer::Transport, NAME)
+}
+
+fn dial_error(address: &Multiaddr, error: io::Error) -> Error {
+    let during = format!("dialing {address}");
+    let error = match error.kind() {
+        // No answer for as long as the system waits, and families or networks that this machine does not have.
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::AddrNotAvailable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::Unsupported => Error::new(Kind::Unreachable, during).caused_by(error),
+        // A firewall of this machine, or a broadcast address: true of this address and not of others.
+        io::ErrorKind::PermissionDenied => Error::io(during, error).retry_advice(Retry::OtherAddress),
+        _ => Error::io(during, error),
+    };
+    error.at(Layer::Transport, NAME)
+}
+
+fn listen_error(address: &Multiaddr, error: io::Error) -> Error {
+    let fix = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is taken, perhaps by another node on this machine; take another port, or 0 for a free one"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; take one of its own, or /ip4/0.0.0.0 or /ip6/:: for all of them"
+        }
+        io::ErrorKind::PermissionDenied => "this user may not; ports from 1024 on need no special right",
+        _ => "the operating system refuses",
+    };
+    Error::io(format!("listening on {address}: {fix}"), error).at(Layer::Transport, NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_have_their_kinds() {
+        let address = "/ip4/192.0.2.1/tcp/80".parse().unwrap();
+        for (system, kind, retry) in [
+            (io::ErrorKind::ConnectionRefused, Kind::Refused, Retry::OtherAddress),
+            (io::ErrorKind::HostUnreachable, Kind::Unreachable, Retry::OtherAddress),
+            (io::ErrorKind::TimedOut, Kind::Unreachable, Retry::OtherAddress),
+            (io::ErrorKind::AddrNotAvailable, Kind::Unreachable, Retry::OtherAddress),
+            (io::ErrorKind::PermissionDenied, Kind::PermissionDenied, Retry::OtherAddress),
+            (io::ErrorKind::OutOfMemory, Kind::Io, Retry::Later),
+        ] {
+            let error = dial_error(&address, system.into());
+            assert_eq!((error.kind(), error.retry()), (&kind, retry));
+            assert!(error.to_string().starts_with("transport tcp: dialing /ip4/192.0.2.1/tcp/80"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_to_be_resolved_first() {
+        let error = not_ours(&"/dns4/example.com/tcp/1".parse().unwrap(), "dialed");
+        assert!(error.to_string().contains("resolved first"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_socket_is_its_address_and_nothing_longer(ip: IpAddr, port: u16) {
+            let socket = SocketAddr::new(ip, port);
+            let address = address::tcp(socket);
+            prop_assert_eq!(socket_of(&address), Some(socket));
+            for more in ["/ws", "/p2p-circuit", "/tls/ws", "/tcp/1"] {
+                let longer = format!("{address}{more}").parse().unwrap();
+                prop_assert_eq!(socket_of(&longer), None);
+            }
+        }
+
+        #[test]
+        fn any_bytes_can_be_asked_about(bytes: Vec<u8>) {
+            if let Ok(address) = Multiaddr::try_from(bytes) {
+                let transport = TcpTransport::default();
+                prop_assert!(transport.can_listen(&address) || !transport.can_dial(&address));
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! WebSocket over TCP, with and without TLS.
+//!
+//! | address | meaning |
+//! |---|---|
+//! | `/ip4\|ip6/A/tcp/P/ws` | WebSocket over plain TCP |
+//! | `/ip4\|ip6/A/tcp/P/tls/ws` | WebSocket over TLS over TCP |
+//! | `/ip4\|ip6/A/tcp/P/tls/sni/NAME/ws` | the same, TLS asks for `NAME` (dialing only) |
+//! | `/ip4\|ip6/A/tcp/P/wss` | the old spelling of `/tls/ws` |
+//!
+//! Names are resolved by whoever dials; a name that TLS needs arrives as `/sni/NAME`. A path
+//! (`/x-parity-ws/chat`) is sent in the request when dialing; a listener answers on every path.
+//!
+//! The transport reaches the rung [`Raw`](stackwire_core::Stage::Raw): the outer TLS is that of the web and proves
+//! no peer id, so the inner security layer runs all the same. Frame boundaries mean nothing, as in libp2p: the pipe
+//! is the bytes of all data frames, text or binary, in order. We send binary frames of up to 64 KiB.
+//!
+//! HTTP messages and frame headers are parsed by `tungstenite`. The handshake and the framing around it are our own:
+//! tungstenite refuses a client whose first frame comes with its request, collects every message in memory before
+//! it hands it on, insists that text is UTF-8, and cannot send after it has received a close frame.
+//!
+//! **Closing.** Shutting the write side down sends a close frame. A peer that is also Stackwire may go on sending
+//! until it shuts down itself, which answers the close frame; other implementations answer at once, which ends both
+//! directions. A TCP connection that ends without a close frame is reported as a reset.
+//!
+//! ```no_run
+//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_transport_websocket::{TlsConfig, WebSocketConfig};
+//!
+//! // Trust what listeners without a certificate of the web present; the inner security proves the peer.
+//! let config = WebSocketConfig { tls: TlsConfig { verify: false, ..Default::default() }, ..Default::default() };
+//! let Ok(Built::Transport(transport)) = config.build() else { unreachable!() };
+//! assert!(transport.can_dial(&"/ip4/127.0.0.1/tcp/443/tls/ws".parse().unwrap()));
+//! ```
+
+mod address;
+mod config;
+mod listener;
+mod pipe;
+mod reader;
+mod tls;
+mod transport;
+mod upgrade;
+mod wire;
+mod writer;
+
+pub use config::{TlsConfig, WebSocketConfig};
+pub use transport::WebSocket;
+
+/// The plug-in's name, as configs spell it.
+pub(crate) const NAME: &str = "websocket";
+
+stackwire_plugin::register!(WebSocketConfig);
