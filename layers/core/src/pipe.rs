@@ -21,7 +21,8 @@ use crate::{Error, Kind};
 ///   `is_write_vectored` truthfully. Bytes accepted by `poll_write` may stay in memory until `poll_flush`.
 /// * **Closing is by halves**: `poll_shutdown` flushes what was accepted and ends the write side only; reading goes on.
 /// * Errors are `io::Error`s that wrap [`Error`]; see [`Error::io`].
-/// * Dropping a pipe that was not shut down aborts it: the peer sees a reset where the protocol has one.
+/// * Dropping a pipe that was not shut down gives it up: a stream is reset, a connection closed. [`Pipe::reset`] says so
+///   to the peer for certain.
 ///
 /// All polls are cancel-safe: giving up a poll loses no bytes.
 pub trait Pipe: AsyncBufRead + AsyncWrite + Send + Unpin + 'static {

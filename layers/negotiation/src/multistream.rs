@@ -67,12 +67,12 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
     }
     let mut refused = Vec::new();
     for _ in 0..MAX_REFUSALS {
-        let Some(proposal) = receive(&mut pipe, &mut reader).await? else {
-            return Err(if refused.is_empty() {
-                Error::closed("the peer left during negotiation")
-            } else {
-                no_common(&refused, offers.to_vec())
-            });
+        let proposal = match receive(&mut pipe, &mut reader).await {
+            Ok(Some(proposal)) => proposal,
+            Ok(None) if refused.is_empty() => return Err(Error::closed("the peer left during negotiation")),
+            Err(error) if refused.is_empty() => return Err(error),
+            // A dialer that does not wait for the answer has sent its first bytes after what we refused: no fault.
+            Ok(None) | Err(_) => return Err(no_common(&refused, offers.to_vec())),
         };
         let choice = offers.iter().position(|offer| offer.as_str().as_bytes() == proposal.as_slice());
         encode(if choice.is_some() { &proposal } else { NA }, &mut out);

@@ -9,7 +9,7 @@ async fn text_and_code_give_the_same_node() {
     let text = node("", "").await;
     let code = Node::builder()
         .listen("/ip4/127.0.0.1/tcp/0".parse().unwrap())
-        .transport(stackwire_transport_tcp::TcpTransport::new(Default::default()).unwrap())
+        .transport(stackwire_transport_tcp::Tcp::new(Default::default()).unwrap())
         .security(stackwire_security_noise::Noise::new())
         .muxer(stackwire_muxer_yamux::Yamux::new(Default::default()).unwrap())
         .start()

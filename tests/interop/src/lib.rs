@@ -6,6 +6,8 @@
 //! `tests/libp2p.rs` does so for every transport × security × muxer that the published crate `libp2p` has,
 //! `tests/identities.rs` for every type of key, `tests/perf.rs` with the published perf client and server.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on a runtime of their own")]
+
 mod meet;
 mod ours;
 mod peer;

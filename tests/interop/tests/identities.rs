@@ -39,33 +39,30 @@ async fn recognize(dialer: &impl Peer, listener: &impl Peer) {
     assert_eq!(in_time("asking back", listener.told(dialer.id())).await.peer, dialer.id());
 }
 
-async fn every_type_of_key(security: Security) {
+async fn every_type_of_key(security: Security, ours: &[Keypair], theirs: &[TheirKeypair]) {
     let stack = stack(security);
-    for key in our_keys() {
-        let theirs = in_time("starting", Theirs::start(stack)).await;
-        recognize(&Ours::with_identity(stack, key.clone()).await, &theirs).await;
-        recognize(&theirs, &Ours::with_identity(stack, key).await).await;
-    }
-    for key in their_keys() {
-        let ours = Ours::start(stack).await;
-        recognize(&in_time("starting", Theirs::with_identity(stack, key.clone())).await, &ours).await;
-        recognize(&ours, &in_time("starting", Theirs::with_identity(stack, key)).await).await;
+    for (our, their) in ours.iter().cycle().zip(theirs) {
+        let ours = || Ours::with_identity(stack, our.clone());
+        let theirs = || in_time("starting", Theirs::with_identity(stack, their.clone()));
+        recognize(&ours().await, &theirs().await).await;
+        recognize(&theirs().await, &ours().await).await;
     }
 }
 
 #[tokio::test]
 async fn noise_proves_every_type_of_key() {
-    every_type_of_key(Security::Noise).await;
+    every_type_of_key(Security::Noise, &our_keys(), &their_keys()).await;
 }
 
 #[tokio::test]
 async fn tls_proves_every_type_of_key() {
-    every_type_of_key(Security::Tls).await;
+    every_type_of_key(Security::Tls, &our_keys(), &their_keys()).await;
 }
 
 #[tokio::test]
-async fn plaintext_tells_every_type_of_key() {
-    every_type_of_key(Security::Plaintext).await;
+async fn plaintext_tells_short_keys() {
+    // Their plaintext takes messages of up to 100 bytes: those of ECDSA and RSA keys are longer, also between them.
+    every_type_of_key(Security::Plaintext, &our_keys()[..2], &their_keys()[..2]).await;
 }
 
 #[test]

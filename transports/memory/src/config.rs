@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
 
-use crate::{MemoryTransport, transport::NAME};
+use crate::{Memory, transport::NAME};
 
 /// Options of `memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -38,7 +38,7 @@ impl Plugin for MemoryConfig {
         .fixtures(&[Fixture { label: "memory", options: "", listen: "/memory/0" }]);
 
     fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(MemoryTransport::new(self)?)))
+        Ok(Built::Transport(Arc::new(Memory::new(self)?)))
     }
 }
 

@@ -9,13 +9,13 @@
 //!
 //! ```
 //! use stackwire_core::{Dial, Keypair, Listen, Stage, Transport};
-//! use stackwire_transport_memory::MemoryTransport;
+//! use stackwire_transport_memory::Memory;
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
-//! let memory = MemoryTransport::default();
+//! let memory = Memory::default();
 //! let any = "/memory/0".parse()?;
 //! let mut listener = memory.listen(Listen { address: &any, identity: &identity, env: &env }).await?;
 //!
@@ -41,6 +41,6 @@ mod transport;
 
 pub use config::MemoryConfig;
 pub use pipe::{MemoryPipe, pair};
-pub use transport::MemoryTransport;
+pub use transport::Memory;
 
 stackwire_plugin::register!(MemoryConfig);

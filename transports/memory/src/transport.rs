@@ -18,11 +18,11 @@ pub(crate) const NAME: &str = "memory";
 
 /// Connects nodes of one process; see the crate's description.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryTransport {
+pub struct Memory {
     config: MemoryConfig,
 }
 
-impl MemoryTransport {
+impl Memory {
     /// A transport with these options. Fails with `ConfigInvalid` where one is out of its range.
     pub fn new(config: MemoryConfig) -> Result<Self> {
         Ok(Self { config: config.check()? })
@@ -30,7 +30,7 @@ impl MemoryTransport {
 }
 
 #[async_trait]
-impl Transport for MemoryTransport {
+impl Transport for Memory {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -10,7 +10,7 @@ mod with_the_smallest_buffer {
 
     fn subject() -> Subject {
         let config = MemoryConfig { capacity: 2, ..MemoryConfig::default() };
-        let transport = stackwire_transport_memory::MemoryTransport::new(config).expect("the options are in range");
+        let transport = stackwire_transport_memory::Memory::new(config).expect("the options are in range");
         Subject::new(std::sync::Arc::new(transport), "/memory/0".parse().expect("an address"))
     }
 

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use stackwire_conformance::transport::Subject;
 use stackwire_core::{Kind, Multiaddr, Pipe, Retry, Stage, Transport, reset_code};
 use stackwire_plugin::{Catalogue, Descriptor, Plugin};
-use stackwire_transport_memory::{MemoryConfig, MemoryTransport, pair};
+use stackwire_transport_memory::{Memory, MemoryConfig, pair};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 fn subject(config: MemoryConfig) -> Subject {
-    let transport = MemoryTransport::new(config).expect("the options are in range");
+    let transport = Memory::new(config).expect("the options are in range");
     Subject::new(Arc::new(transport), "/memory/0".parse().expect("an address"))
 }
 
@@ -135,7 +135,7 @@ async fn a_reader_that_wants_no_more_does_not_hold_up_the_writer() {
 proptest! {
     #[test]
     fn only_a_number_alone_is_an_address(bytes: Vec<u8>, number: u64) {
-        let transport = MemoryTransport::default();
+        let transport = Memory::default();
         let address: Multiaddr = format!("/memory/{number}").parse().unwrap();
         prop_assert!(transport.can_listen(&address));
         prop_assert_eq!(transport.can_dial(&address), number != 0);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Built, Fixture, Plugin, Summary};
 
-use crate::{TcpTransport, transport::NAME};
+use crate::{Tcp, transport::NAME};
 
 /// Options of `tcp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ impl Plugin for TcpConfig {
         .fixtures(&[Fixture { label: "tcp", options: "", listen: "/ip4/127.0.0.1/tcp/0" }]);
 
     fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(TcpTransport::new(self)?)))
+        Ok(Built::Transport(Arc::new(Tcp::new(self)?)))
     }
 }
 

@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use stackwire_core::{Dial, Keypair, Listen, Stage, Transport};
-//! use stackwire_transport_tcp::TcpTransport;
+//! use stackwire_transport_tcp::Tcp;
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
-//! let tcp = TcpTransport::default();
+//! let tcp = Tcp::default();
 //! let any = "/ip4/127.0.0.1/tcp/0".parse()?;
 //! let mut listener = tcp.listen(Listen { address: &any, identity: &identity, env: &env }).await?;
 //!
@@ -38,6 +38,6 @@ mod transport;
 
 pub use config::TcpConfig;
 pub use pipe::TcpPipe;
-pub use transport::TcpTransport;
+pub use transport::Tcp;
 
 stackwire_plugin::register!(TcpConfig);

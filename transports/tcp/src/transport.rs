@@ -14,12 +14,12 @@ pub(crate) const NAME: &str = "tcp";
 
 /// Connects machines by TCP; see the crate's description. Clones share the ports they listen on.
 #[derive(Clone, Debug, Default)]
-pub struct TcpTransport {
+pub struct Tcp {
     config: TcpConfig,
     ports: Ports,
 }
 
-impl TcpTransport {
+impl Tcp {
     /// A transport with these options. Fails with `ConfigInvalid` where one is out of its range.
     pub fn new(config: TcpConfig) -> Result<Self> {
         Ok(Self { config: config.check()?, ports: Ports::default() })
@@ -40,7 +40,7 @@ impl TcpTransport {
 }
 
 #[async_trait]
-impl Transport for TcpTransport {
+impl Transport for Tcp {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -189,7 +189,7 @@ mod tests {
         #[test]
         fn any_bytes_can_be_asked_about(bytes: Vec<u8>) {
             if let Ok(address) = Multiaddr::try_from(bytes) {
-                let transport = TcpTransport::default();
+                let transport = Tcp::default();
                 prop_assert!(transport.can_listen(&address) || !transport.can_dial(&address));
             }
         }

@@ -1,12 +1,12 @@
 //! The laws of the transport layer.
 
 use stackwire_conformance::{transport::Subject, transport_laws};
-use stackwire_transport_tcp::{TcpConfig, TcpTransport};
+use stackwire_transport_tcp::{Tcp, TcpConfig};
 
 transport_laws!(Subject::of_plugin::<TcpConfig>);
 
 fn subject(config: TcpConfig) -> Subject {
-    let transport = TcpTransport::new(config).expect("the options are in range");
+    let transport = Tcp::new(config).expect("the options are in range");
     Subject::new(std::sync::Arc::new(transport), "/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
 }
 

@@ -9,11 +9,11 @@ use stackwire_conformance::{
 };
 use stackwire_core::{AddressPart, BoxPipe, Incoming, Kind, Listener, Multiaddr, Stage, address, reset_code};
 use stackwire_plugin::{Catalogue, Plugin};
-use stackwire_transport_tcp::{TcpConfig, TcpTransport};
+use stackwire_transport_tcp::{Tcp, TcpConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn subject(config: TcpConfig, listen: &str) -> Subject {
-    let transport = TcpTransport::new(config).expect("the options are in range");
+    let transport = Tcp::new(config).expect("the options are in range");
     Subject::new(Arc::new(transport), listen.parse().expect("an address"))
 }
 

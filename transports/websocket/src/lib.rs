@@ -35,6 +35,8 @@
 mod address;
 mod config;
 mod listener;
+#[doc(hidden)]
+pub mod over;
 mod pipe;
 mod reader;
 mod tls;

@@ -9,17 +9,15 @@ use std::{
 
 use async_trait::async_trait;
 use socket2::{Domain, Socket, Type};
-use stackwire_core::{Env, Error, Incoming, Kind, Layer, Listener, Multiaddr, Result, Role, Stage};
+use stackwire_core::{Env, Error, Incoming, Kind, Layer, Listener, Multiaddr, Result, Stage};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     NAME, WebSocketConfig,
     address::{self, Endpoint},
-    pipe::WebSocketPipe,
-    tls,
-    transport::{failed, raw},
-    upgrade,
+    over, tls,
+    transport::failed,
 };
 
 /// Connections that the operating system may keep until they are accepted.
@@ -86,16 +84,8 @@ async fn open(tcp: TcpStream, tls: Option<TlsAcceptor>, config: Arc<WebSocketCon
     let max = config.max_message_bytes;
     tcp.set_nodelay(config.nodelay).map_err(|e| failed("setting nodelay", e))?;
     match tls {
-        None => {
-            let mut io = tcp;
-            let received = upgrade::answer(&mut io).await?;
-            Ok(raw(WebSocketPipe::new(io, Role::Listener, received, max, env)))
-        }
-        Some(tls) => {
-            let mut io = tls.accept(tcp).await.map_err(tls::handshake_error)?;
-            let received = upgrade::answer(&mut io).await?;
-            Ok(raw(WebSocketPipe::new(io, Role::Listener, received, max, env)))
-        }
+        None => over::accept(tcp, max, &env).await,
+        Some(tls) => over::accept(tls.accept(tcp).await.map_err(tls::handshake_error)?, max, &env).await,
     }
 }
 

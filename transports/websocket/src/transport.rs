@@ -4,9 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use rustls::{ClientConfig, ProtocolVersion};
-use stackwire_core::{
-    Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Pipe, Result, Role, Stage, Transport,
-};
+use stackwire_core::{Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -17,8 +15,7 @@ use crate::{
     NAME, WebSocketConfig,
     address::{self, Endpoint},
     listener::WebSocketListener,
-    pipe::WebSocketPipe,
-    tls, upgrade,
+    over, tls,
 };
 
 /// The transport. Made by [`WebSocketConfig`] or [`WebSocket::new`].
@@ -86,18 +83,12 @@ impl Transport for WebSocket {
 }
 
 impl WebSocket {
-    async fn upgrade<T>(&self, mut io: T, endpoint: &Endpoint, env: &Env) -> Result<Stage>
+    async fn upgrade<T>(&self, io: T, endpoint: &Endpoint, env: &Env) -> Result<Stage>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let received = upgrade::ask(&mut io, &endpoint.host(), &endpoint.path, env).await?;
-        Ok(raw(WebSocketPipe::new(io, Role::Dialer, received, self.config.max_message_bytes, env.clone())))
+        over::dial(io, &endpoint.host(), &endpoint.path, self.config.max_message_bytes, env).await
     }
-}
-
-/// The rung this transport reaches.
-pub(crate) fn raw(pipe: impl Pipe) -> Stage {
-    Stage::Raw(Box::new(pipe))
 }
 
 /// An error of the operating system.
