@@ -8,6 +8,7 @@ use std::sync::{
 use parking_lot::Mutex;
 use stackwire_core::{ConnectionInfo, Error, Event, Kind, PeerId, Result, Session, SessionExt, Task};
 use stackwire_upgrade::Climbed;
+use stackwire_wrap::Meter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use crate::{shared::Shared, streams};
 pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) session: Arc<dyn Session>,
+    pub(crate) meter: Arc<Meter>,
     /// Open streams, both directions.
     pub(crate) streams: Arc<StreamCount>,
     /// Fires when the driver has ended.
@@ -103,13 +105,14 @@ impl Connection {
 }
 
 /// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met or the node is closing.
-pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed) -> Result<Arc<Connection>> {
+pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
     let Climbed { peer, session, driver, path } = climbed;
     let peer = peer.peer_id();
     let id = shared.next_connection_id();
     let connection = Arc::new(Connection {
         info: Arc::new(ConnectionInfo { id, peer, path }),
         session,
+        meter,
         streams: Arc::default(),
         ended: CancellationToken::new(),
         closing: Mutex::new(None),

@@ -7,6 +7,7 @@ use stackwire_core::{
     AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Target, address,
 };
 use stackwire_upgrade::{Climbed, Start};
+use stackwire_wrap::Meter;
 
 use crate::{
     connection::{self, Connection},
@@ -14,6 +15,7 @@ use crate::{
     race::race,
     resolve::{MAX_ADDRESSES, resolve},
     shared::Shared,
+    traffic,
 };
 
 /// Connects to `address`; its `/p2p/…`, if any, must be who answers. An existing connection with that peer is used.
@@ -104,9 +106,9 @@ async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, addresses: Vec<Multiad
         })
     });
     match attempts.await {
-        Ok((address, climbed)) => {
+        Ok((address, (climbed, meter))) => {
             shared.learn(climbed.peer.peer_id(), &[address]);
-            connection::adopt(shared, climbed)
+            connection::adopt(shared, climbed, meter)
         }
         Err(failed) => {
             failures.extend(failed);
@@ -149,7 +151,7 @@ fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
     Error::new(Kind::DialFailed(failures), format!("dialing{whom}"))
 }
 
-async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> Result<Climbed> {
+async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> Result<(Climbed, Arc<Meter>)> {
     let Some(transport) = shared.transports.iter().find(|t| t.can_dial(address)) else {
         let names: Vec<&str> = shared.transports.iter().map(|t| t.name()).collect();
         let why = format!("no transport of this stack dials {address}; it has: {}", names.join(", "));
@@ -161,8 +163,9 @@ async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> 
     let dialing = shared.env.timeout(shared.settings.timeouts.dial, "connecting", transport.dial(dial));
     let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
     let now = shared.env.now();
+    let (stage, meter) = traffic::count(dialed.stage);
     let start = Start {
-        stage: dialed.stage,
+        stage,
         role: Role::Dialer,
         expected: peer,
         remote: address.clone(),
@@ -173,5 +176,5 @@ async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> 
         since: now,
         limit: shared.settings.timeouts.handshake,
     };
-    shared.upgrader.climb(start).await
+    Ok((shared.upgrader.climb(start).await?, meter))
 }

@@ -25,6 +25,7 @@ mod race;
 mod resolve;
 mod shared;
 mod streams;
+mod traffic;
 
 pub use builder::Builder;
 pub use env::TokioRuntime;
@@ -32,3 +33,4 @@ pub use key_file::{create_key_file, load_key_file, load_or_create_key_file};
 pub use node::Node;
 pub use stackwire_config::{Catalogue, Limits, Settings, Timeouts};
 pub use stackwire_core::*;
+pub use traffic::Traffic;

@@ -6,7 +6,7 @@ use stackwire_core::{Error, Event, Incoming, Kind, Layer, Listen, Listener, Mult
 use stackwire_upgrade::Start;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{connection, shared::Shared};
+use crate::{connection, shared::Shared, traffic};
 
 /// Listens on `address` and returns the addresses it is reachable at, with `/p2p/…`.
 pub(crate) async fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
@@ -75,6 +75,7 @@ async fn climb(shared: &Arc<Shared>, incoming: Incoming, transport: &'static str
     let opening = shared.env.timeout(limit, "opening a connection", open);
     let stage = opening.await.map_err(|e| e.at(Layer::Transport, transport))?;
     let took = shared.env.now().saturating_duration_since(begin);
+    let (stage, meter) = traffic::count(stage);
     let start = Start {
         stage,
         role: Role::Listener,
@@ -88,6 +89,6 @@ async fn climb(shared: &Arc<Shared>, incoming: Incoming, transport: &'static str
         limit,
     };
     let climbed = shared.upgrader.climb(start).await?;
-    connection::adopt(shared, climbed)?;
+    connection::adopt(shared, climbed, meter)?;
     Ok(())
 }

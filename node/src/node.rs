@@ -9,7 +9,7 @@ use stackwire_core::{
     address,
 };
 
-use crate::{Builder, dial, discovery, host::NodeHost, listen, shared::Shared};
+use crate::{Builder, Traffic, dial, discovery, host::NodeHost, listen, shared::Shared};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -123,6 +123,12 @@ impl Node {
     /// Live connections, oldest first, each with its path.
     pub fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
         self.0.shared.connections()
+    }
+
+    /// What a live connection has moved so far; `None` once it has ended.
+    pub fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
+        let state = self.0.shared.state.lock();
+        state.connections.get(&connection).map(|connection| Traffic::of(&connection.meter))
     }
 
     /// What a connected peer told about itself.

@@ -85,6 +85,28 @@ async fn a_shut_down_node_frees_its_port_and_refuses_work() {
 }
 
 #[tokio::test]
+async fn a_connection_tells_what_it_has_moved() {
+    let server = node("", "").await;
+    let client = node("", "").await;
+    let connection = client.connect(&address(&server)).await.unwrap().id;
+    let before = client.traffic(connection).unwrap();
+    assert!(before.sent > 0 && before.received > 0, "the handshake counts: {before:?}");
+    let mut stream = client.open_stream(server.peer_id(), &["/ipfs/ping/1.0.0".into()]).await.unwrap();
+    stream.write_all(&[0; 3200]).await.unwrap();
+    stream.flush().await.unwrap();
+    stream.read_exact(&mut [0; 3200]).await.unwrap();
+    let after = client.traffic(connection).unwrap();
+    assert!(after.sent >= before.sent + 3200 && after.received >= before.received + 3200, "{before:?} {after:?}");
+    client.disconnect(connection);
+    in_time("the end", async {
+        while client.traffic(connection).is_some() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_dropped_node_is_gone() {
     let server = node("", "").await;
     let client = node("", "").await;
