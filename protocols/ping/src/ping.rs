@@ -139,12 +139,15 @@ async fn keep_pinging(host: &Host, connection: &ConnectionInfo, interval: Durati
         if unsupported || !host.connections().iter().any(|live| live.id == connection.id) {
             return;
         }
-        host.emit(Event::StreamFailed {
-            connection: connection.id,
-            peer: connection.peer,
-            protocol: Some(ProtocolId::new(ID)),
-            error: error.at(Layer::Protocol, "ping"),
-        });
+        // A stream that ends properly, as all do when a connection is being closed, is no failure.
+        if *error.kind() != Kind::Closed {
+            host.emit(Event::StreamFailed {
+                connection: connection.id,
+                peer: connection.peer,
+                protocol: Some(ProtocolId::new(ID)),
+                error: error.at(Layer::Protocol, "ping"),
+            });
+        }
         host.env().sleep(interval).await;
     }
 }

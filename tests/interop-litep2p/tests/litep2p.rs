@@ -1,5 +1,7 @@
 //! TCP, Noise and Yamux with `litep2p`: we dial, they dial, and they dial each other to show that the test is fair.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on a runtime of their own")]
+
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;

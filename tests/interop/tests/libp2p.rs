@@ -10,19 +10,19 @@ macro_rules! cells {
 
             const STACK: Stack = Stack { transport: $transport, security: $security, muxer: $muxer };
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn we_dial() {
                 let theirs = in_time("starting", Theirs::start(STACK)).await;
                 meet(STACK, &Ours::start(STACK).await, &theirs).await;
             }
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn they_dial() {
                 let theirs = in_time("starting", Theirs::start(STACK)).await;
                 meet(STACK, &theirs, &Ours::start(STACK).await).await;
             }
 
-            #[tokio::test]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn they_dial_each_other() {
                 let (one, other) = (Theirs::start(STACK), Theirs::start(STACK));
                 meet(STACK, &in_time("starting", one).await, &in_time("starting", other).await).await;
