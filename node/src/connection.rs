@@ -96,6 +96,11 @@ impl Connection {
         self.session.close(0);
     }
 
+    /// Whether we have begun to close it.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.lock().is_some()
+    }
+
     /// Drops it, and with it everything that waits for it.
     pub(crate) fn abort(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock());

@@ -38,12 +38,13 @@ async fn run(
     transport: &'static str,
 ) {
     let error = loop {
-        // Where too many are arriving, the next ones wait in the transport's own queue.
-        let Ok(permit) = shared.arriving.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok(incoming) => take_in(shared, incoming, transport, permit),
+        let incoming = match listener.accept().await {
+            Ok(incoming) => incoming,
             Err(error) => break error.at(Layer::Transport, transport),
-        }
+        };
+        // Where too many are arriving, this one waits here and the next ones in the transport's own queue.
+        let Ok(permit) = shared.arriving.clone().acquire_owned().await else { return };
+        take_in(shared, incoming, transport, permit);
     };
     shared.state.lock().listening.retain(|address| !addresses.contains(address));
     for address in addresses {

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) protocols: Vec<Arc<dyn Protocol>>,
     /// What inbound streams are offered, newest versions first, protocol by protocol.
     pub(crate) protocol_ids: Vec<ProtocolId>,
+    /// Who serves each of `protocol_ids`.
+    pub(crate) serving: Vec<Arc<dyn Protocol>>,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) events: Events,
     pub(crate) state: Mutex<State>,
@@ -78,6 +80,8 @@ impl Shared {
             negotiator: Arc::new(Multistream),
             env: env.clone(),
         };
+        let answers = protocols.iter().flat_map(|p| p.ids().into_iter().map(move |id| (id, p.clone())));
+        let (protocol_ids, serving) = answers.unzip();
         Arc::new(Self {
             identity,
             env,
@@ -85,7 +89,8 @@ impl Shared {
             transports,
             routers,
             discoveries,
-            protocol_ids: protocols.iter().flat_map(|p| p.ids()).collect(),
+            protocol_ids,
+            serving,
             protocols,
             lookup,
             events: Events::new(),
@@ -113,15 +118,17 @@ impl Shared {
         if self.closing.load(Ordering::Acquire) { Err(Error::closed("the node is shutting down")) } else { Ok(()) }
     }
 
-    /// The protocol of ours that answers to `id`.
-    pub(crate) fn protocol(&self, id: &ProtocolId) -> Option<&Arc<dyn Protocol>> {
-        self.protocols.iter().find(|protocol| protocol.ids().contains(id))
+    /// Whether a stream of protocol `id` keeps its connection from being idle.
+    pub(crate) fn holds_connection(&self, id: &ProtocolId) -> bool {
+        let ours = self.protocol_ids.iter().position(|known| known == id);
+        ours.is_none_or(|index| self.serving[index].holds_connection())
     }
 
-    /// The oldest live connection with `peer`.
+    /// The oldest connection with `peer` that we are not closing.
     pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<Arc<Connection>> {
         let state = self.state.lock();
-        state.by_peer.get(peer)?.iter().find_map(|id| state.connections.get(id)).cloned()
+        let mut all = state.by_peer.get(peer)?.iter().filter_map(|id| state.connections.get(id));
+        all.find(|connection| !connection.is_closing()).cloned()
     }
 
     /// Teaches the routers where `peer` is.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Error, Event, Kind, Layer, ProtocolId, Result, Role, SessionExt, Stream, Wait, reset_code,
+    BoxPipe, Error, Event, Kind, Layer, Negotiated, ProtocolId, Result, Role, SessionExt, Stream, Wait, reset_code,
 };
 
-use crate::{connection::Connection, host::NodeHost, shared::Shared};
+use crate::{
+    connection::{Connection, StreamGuard},
+    host::NodeHost,
+    shared::Shared,
+};
 
 /// The code of a stream that is reset because a limit is met (libp2p specs, `error-codes.md`).
 const RESOURCE_LIMIT: u32 = 0x1002;
@@ -15,7 +19,7 @@ const RESOURCE_LIMIT: u32 = 0x1002;
 /// peer serves, it costs no round trip: a refusal then shows on the first read.
 pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Result<Stream> {
     let offers = narrow(shared, connection, ids)?;
-    let holds = offers.iter().any(|id| shared.protocol(id).is_none_or(|p| p.holds_connection()));
+    let holds = offers.iter().any(|id| shared.holds_connection(id));
     let guard = connection.streams.add(shared.settings.limits.max_streams_per_connection, holds)?;
     let limit = shared.settings.timeouts.negotiation;
     let opening = async {
@@ -66,22 +70,15 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
                 Ok(negotiated) => negotiated,
                 Err(error) => return failed(&shared, &connection, None, error),
             };
-            let id = shared.protocol_ids[negotiated.index].clone();
-            run(&shared, &connection, id, negotiated.pipe, guard).await;
+            run(&shared, &connection, negotiated, guard).await;
         };
         ended.run_until_cancelled(serving).await;
     })
     .detach();
 }
 
-async fn run(
-    shared: &Arc<Shared>,
-    connection: &Connection,
-    id: ProtocolId,
-    pipe: BoxPipe,
-    guard: crate::connection::StreamGuard,
-) {
-    let Some(protocol) = shared.protocol(&id).cloned() else { return };
+async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiated, guard: StreamGuard) {
+    let (id, protocol) = (shared.protocol_ids[negotiated.index].clone(), &shared.serving[negotiated.index]);
     let max = shared.settings.limits.max_streams_per_connection;
     let guard = if protocol.holds_connection() {
         guard
@@ -99,7 +96,7 @@ async fn run(
         protocol: id.clone(),
         role: Role::Listener,
     });
-    let stream = Stream::new(pipe, id.clone(), peer, connection_id).with_guard(guard);
+    let stream = Stream::new(negotiated.pipe, id.clone(), peer, connection_id).with_guard(guard);
     if let Err(error) = protocol.serve(stream, &NodeHost::host(shared)).await {
         failed(shared, connection, Some(id), error);
     }
