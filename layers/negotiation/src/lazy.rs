@@ -9,10 +9,7 @@ use std::{
 use stackwire_core::{BoxPipe, Error, Layer, Pipe, Priority, ProtocolId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{
-    message::{HEADER, MessageReader, encode},
-    multistream::{check_answer, expect_header, no_common},
-};
+use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
 
 /// A pipe whose proposal may not have been sent yet, or not answered. Once answered it only passes on.
 pub(crate) struct Lazy {

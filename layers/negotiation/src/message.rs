@@ -5,13 +5,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Error, ProtocolId, Result};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result};
 use tokio::io::AsyncBufRead;
 
 /// The first message of both sides, complete.
 pub(crate) const HEADER: &[u8] = b"\x13/multistream/1.0.0\n";
 /// The text of [`HEADER`].
-pub(crate) const HEADER_TEXT: &[u8] = b"/multistream/1.0.0";
+const HEADER_TEXT: &[u8] = b"/multistream/1.0.0";
 /// “Not available.”
 pub(crate) const NA: &[u8] = b"na";
 /// The longest message we take or make, newline included: what go-libp2p and js-libp2p take.
@@ -28,6 +28,31 @@ pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn is_sendable(id: &ProtocolId) -> bool {
     let text = id.as_str();
     text.starts_with('/') && text.len() < MAX_MESSAGE && !text.contains('\n')
+}
+
+/// Checks the first message of the other side.
+pub(crate) fn expect_header(message: Option<Vec<u8>>) -> Result<()> {
+    match message.as_deref() {
+        Some(HEADER_TEXT) => Ok(()),
+        Some(_) => Err(Error::misbehaved("the peer does not begin with /multistream/1.0.0")),
+        None => Err(Error::closed("the peer left before it negotiated")),
+    }
+}
+
+/// Whether the answer accepts `offer`; anything but an echo or `na` is the peer's fault.
+pub(crate) fn check_answer(offer: &ProtocolId, answer: Option<Vec<u8>>) -> Result<bool> {
+    match answer.as_deref() {
+        Some(answer) if answer == offer.as_str().as_bytes() => Ok(true),
+        Some(NA) => Ok(false),
+        Some(_) => Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it"))),
+        None => Err(Error::closed(format!("the peer left instead of answering {offer}"))),
+    }
+}
+
+/// The error of two sides that share nothing.
+pub(crate) fn no_common(offered: &[ProtocolId], supported: Vec<ProtocolId>) -> Error {
+    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
+    Error::new(Kind::NoCommonProtocol { offered: text(offered), supported: text(&supported) }, "negotiating a protocol")
 }
 
 /// Collects one message, however it is cut up, and takes not a byte more than it from the pipe.

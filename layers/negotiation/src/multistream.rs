@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
 use crate::{
     lazy::Lazy,
-    message::{HEADER, HEADER_TEXT, MessageReader, NA, encode, is_sendable},
+    message::{HEADER, MessageReader, NA, check_answer, encode, expect_header, is_sendable, no_common},
 };
 
 const NAME: &str = "multistream";
@@ -83,31 +83,6 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         refused.push(ProtocolId::from(String::from_utf8_lossy(&proposal).into_owned()));
     }
     Err(Error::misbehaved(format!("{MAX_REFUSALS} proposals, none of which we have")))
-}
-
-/// Checks the first message of the other side.
-pub(crate) fn expect_header(message: Option<Vec<u8>>) -> Result<()> {
-    match message.as_deref() {
-        Some(HEADER_TEXT) => Ok(()),
-        Some(_) => Err(Error::misbehaved("the peer does not begin with /multistream/1.0.0")),
-        None => Err(Error::closed("the peer left before it negotiated")),
-    }
-}
-
-/// Whether the answer accepts `offer`; anything but an echo or `na` is the peer's fault.
-pub(crate) fn check_answer(offer: &ProtocolId, answer: Option<Vec<u8>>) -> Result<bool> {
-    match answer.as_deref() {
-        Some(answer) if answer == offer.as_str().as_bytes() => Ok(true),
-        Some(NA) => Ok(false),
-        Some(_) => Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it"))),
-        None => Err(Error::closed(format!("the peer left instead of answering {offer}"))),
-    }
-}
-
-/// The error of two sides that share nothing.
-pub(crate) fn no_common(offered: &[ProtocolId], supported: Vec<ProtocolId>) -> Error {
-    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
-    Error::new(Kind::NoCommonProtocol { offered: text(offered), supported: text(&supported) }, "negotiating a protocol")
 }
 
 async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {
