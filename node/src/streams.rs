@@ -5,15 +5,13 @@ use std::sync::Arc;
 use stackwire_core::{
     BoxPipe, Error, Event, Kind, Layer, Negotiated, ProtocolId, Result, Role, SessionExt, Stream, Wait, reset_code,
 };
+use stackwire_wrap::RESOURCE_LIMIT;
 
 use crate::{
     connection::{Connection, StreamGuard},
     host::NodeHost,
     shared::Shared,
 };
-
-/// The code of a stream that is reset because a limit is met (libp2p specs, `error-codes.md`).
-const RESOURCE_LIMIT: u32 = 0x1002;
 
 /// Opens a stream for the first of `ids` the peer takes. With one id, or where identify has told which of them the
 /// peer serves, it costs no round trip: a refusal then shows on the first read.
