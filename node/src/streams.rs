@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Error, Event, Kind, Layer, Negotiated, ProtocolId, Result, Role, SessionExt, Stream, Wait, reset_code,
+    BoxPipe, Error, Event, Kind, Layer, Negotiated, ProtocolId, Result, Role, SessionExt, Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 
@@ -101,11 +101,8 @@ async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiat
 }
 
 fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>, error: Error) {
-    // A peer that lost interest is no news.
-    let code_zero = std::error::Error::source(&error)
-        .and_then(|e| e.downcast_ref::<std::io::Error>())
-        .is_some_and(|e| reset_code(e) == Some(0));
-    if code_zero && protocol.is_none() {
+    // A peer that lost interest before it said what it wanted is no news.
+    if protocol.is_none() && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
         return;
     }
     let error = match &protocol {

@@ -129,11 +129,31 @@ async fn nothing_in_common_is_told_by_rung() {
         assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered, .. } if offered == &["/noise"]), "{error:?}");
         assert!(error.to_string().contains("choosing a security protocol"), "{error}");
     }
-    let dialer = stack(1, &["plaintext"], &["yamux"]);
-    let (_, b) = climb(&dialer, &stack(2, &["plaintext"], &["mplex"])).await;
-    let error = error(b);
-    assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
-    assert!(error.to_string().contains("choosing a muxer"), "{error}");
+}
+
+/// Law 49. With one offer the dialer does not wait for the answer: its driver is told.
+#[tokio::test(start_paused = true)]
+async fn no_muxer_in_common_is_told_to_both() {
+    let (dialer, listener) = (stack(1, &["plaintext"], &["yamux"]), stack(2, &["plaintext"], &["mplex"]));
+    let (a, b) = pipes::pair();
+    let up = async {
+        let climbed = dialer.climb(start(&dialer, Stage::Raw(a), Role::Dialer)).await.expect("it does not wait");
+        climbed.driver.await.expect_err("the muxer was refused")
+    };
+    let down = listener.climb(start(&listener, Stage::Raw(b), Role::Listener));
+    let (up, down) = in_time("a climb", async { tokio::join!(up, down) }).await;
+    let down = error(down);
+    assert!(down.to_string().contains("choosing a muxer"), "{down}");
+    for error in [up, down] {
+        assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
+    }
+
+    let dialer = stack(1, &["plaintext"], &["yamux", "mplex"]);
+    let listener = Upgrader { muxers: Vec::new(), ..listener };
+    let (a, b) = climb(&dialer, &listener).await;
+    for error in [error(a), error(b)] {
+        assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
