@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncRead as _, AsyncWrite as _, ReadBuf};
 use crate::{
     muxer::error,
     session::Shared,
+    split::Splitter,
     wire::{Frames, GO_AWAY, HEADER, Header},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Io {
     pipe: BoxPipe,
     shared: Arc<Shared>,
     incoming: Frames,
+    split: Splitter,
     outgoing: Frames,
     gathered: Vec<u8>,
     written: usize,
@@ -45,6 +47,7 @@ impl Io {
             pipe,
             shared,
             incoming: Frames::default(),
+            split: Splitter::default(),
             outgoing: Frames::default(),
             gathered: Vec::new(),
             written: 0,
@@ -128,6 +131,16 @@ impl Io {
         over
     }
 
+    /// The next bytes of frames that the state machine takes: of one header, or of one body.
+    fn poll_frames(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.incoming.left().is_some() {
+            return Pin::new(&mut self.pipe).poll_read(cx, out);
+        }
+        ready!(self.split.poll_header(&mut self.pipe, cx))?;
+        self.split.give(out);
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes a header whole, so that it can be changed.
     fn put_header(&mut self, header: [u8; HEADER]) {
         self.inject();
@@ -160,8 +173,9 @@ impl AsyncRead for Io {
             }
             return Poll::Pending;
         }
-        let mut out = ReadBuf::new(buf);
-        match Pin::new(&mut this.pipe).poll_read(cx, &mut out) {
+        let room = buf.len().min(this.incoming.left().unwrap_or(usize::MAX));
+        let mut out = ReadBuf::new(&mut buf[..room]);
+        match this.poll_frames(cx, &mut out) {
             Poll::Ready(Ok(())) => {
                 let bytes = out.filled();
                 this.spent += bytes.len() + CHARGE;

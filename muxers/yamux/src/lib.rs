@@ -21,6 +21,7 @@ mod driver;
 mod io;
 mod muxer;
 mod session;
+mod split;
 mod stream;
 mod wire;
 

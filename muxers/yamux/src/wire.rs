@@ -71,6 +71,11 @@ impl Frames {
         self.filled == 0
     }
 
+    /// Bytes that are left of the body under way; `None` within a header.
+    pub(crate) fn left(&self) -> Option<usize> {
+        (self.filled == HEADER).then_some(self.body)
+    }
+
     /// Looks at the next bytes; calls `whole` with the header of every frame whose last byte has passed.
     pub(crate) fn pass(&mut self, mut bytes: &[u8], mut whole: impl FnMut(Header)) {
         while !bytes.is_empty() {

@@ -259,3 +259,32 @@ async fn an_end_before_a_break_is_an_end_and_none_is_none() {
     in_time("the end", driver).await.unwrap().unwrap_err();
     assert!(stream.read_to_end(&mut Vec::new()).await.is_err());
 }
+
+/// js-libp2p puts all its credit into one frame, and ours can be more than 1 MiB.
+#[tokio::test]
+async fn a_frame_of_more_than_a_mebibyte_is_taken() {
+    let (session, _driver, mut peer) = start(YamuxConfig::default(), Role::Dialer);
+    // For a stream that is gone: nothing limits it but the frame's own length, and it is to be ignored.
+    let length = (5 << 20) + 1;
+    in_time("sending it", peer.send(frame(DATA, 0, 2, length), &vec![7; length as usize])).await;
+    peer.send(frame(DATA, SYN | FIN, 4, 2), b"hi").await;
+    let mut theirs = in_time("the next stream", session.accept()).await.unwrap();
+    let mut text = String::new();
+    in_time("its bytes", theirs.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "hi");
+}
+
+#[tokio::test]
+async fn a_frame_beyond_the_window_ends_the_connection_whatever_its_length() {
+    for length in [(256 << 10) + 1, 3 << 20] {
+        let (_session, driver, mut peer) = start(YamuxConfig::default(), Role::Dialer);
+        // The connection may end before everything is sent.
+        let sending = tokio::spawn(async move {
+            peer.send(frame(DATA, SYN, 2, length), &vec![7; length as usize]).await;
+            peer
+        });
+        let error = in_time("the end", driver).await.unwrap().unwrap_err();
+        sending.abort();
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{error:?}");
+    }
+}

@@ -24,6 +24,7 @@ impl Plugin for NoiseConfig {
                 notes: &[
                     "an end of the pipe below between two frames is an end of the data: Noise has no close message",
                     "muxer lists without an overlap fall back to multistream-select instead of failing the handshake",
+                    "js-libp2p dialers go by the listener's order of muxers, against the specification: list them in the same order there",
                 ],
                 ..Capabilities::DEFAULT
             });

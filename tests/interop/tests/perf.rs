@@ -68,8 +68,9 @@ async fn measure(address: Multiaddr) {
     }
 }
 
-/// Listens, tells where, and serves one measurement.
-async fn serve(listening: oneshot::Sender<(Multiaddr, PeerId)>) {
+/// Listens, tells where, serves one measurement, and returns the swarm: it must outlive what is still under way, or its
+/// socket is reset with bytes in it.
+async fn serve(listening: oneshot::Sender<(Multiaddr, PeerId)>) -> Swarm<server::Behaviour> {
     let mut swarm = swarm(server::Behaviour::new());
     let address = listen(&mut swarm).await;
     listening.send((address, *swarm.local_peer_id())).expect("somebody wants to know");
@@ -79,7 +80,7 @@ async fn serve(listening: oneshot::Sender<(Multiaddr, PeerId)>) {
             SwarmEvent::Behaviour(event) => {
                 // Seen from the server.
                 assert_eq!((event.stats.params.to_receive, event.stats.params.to_send), (UP, DOWN));
-                return;
+                return swarm;
             }
             SwarmEvent::ConnectionClosed { cause, .. } => panic!("{cause:?}"),
             _ => {}
