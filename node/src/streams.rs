@@ -101,8 +101,10 @@ async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiat
 }
 
 fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>, error: Error) {
-    // A peer that lost interest before it said what it wanted is no news.
-    if protocol.is_none() && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
+    // A peer that lost interest before it said what it wanted is no news, nor is the end of a stream that lasts as long
+    // as its connection.
+    let matters = protocol.as_ref().is_some_and(|id| shared.holds_connection(id));
+    if !matters && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
         return;
     }
     let error = match &protocol {

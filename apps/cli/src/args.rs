@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use stackwire_node::{Multiaddr, Result, address, identity::KeyType};
+use stackwire_node::{Result, identity::KeyType};
 
 /// A peer-to-peer networking stack in which every layer is a plug-in.
 #[derive(Parser)]
@@ -72,6 +72,9 @@ pub struct StackArgs {
     /// Allow security protocols that protect nothing (`plaintext`). For tests only.
     #[arg(long)]
     pub insecure: bool,
+    /// Dial `wss` nodes whose certificate no authority has signed; the security layer still proves who answers.
+    #[arg(long)]
+    pub no_verify: bool,
 }
 
 /// `run`
@@ -81,16 +84,16 @@ pub struct Run {
     #[command(flatten)]
     pub stack: StackArgs,
     /// Listen here instead of where the config says; repeat for several.
-    #[arg(long, value_name = "A", value_parser = parse_address)]
-    pub listen: Vec<Multiaddr>,
+    #[arg(long, value_name = "A")]
+    pub listen: Vec<String>,
 }
 
 /// A tool that talks to one node.
 #[derive(Args)]
 pub struct Tool {
     /// The node, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…; without /p2p/… whoever answers is taken.
-    #[arg(value_name = "ADDR", value_parser = parse_address)]
-    pub address: Multiaddr,
+    #[arg(value_name = "ADDR")]
+    pub address: String,
     /// Which stack.
     #[command(flatten)]
     pub stack: StackArgs,
@@ -192,10 +195,6 @@ pub struct Matrix {
     /// Write a page with a heat map.
     #[arg(long, value_name = "F")]
     pub html: Option<PathBuf>,
-}
-
-fn parse_address(text: &str) -> Result<Multiaddr> {
-    address::parse(text)
 }
 
 fn parse_key_type(text: &str) -> Result<KeyType> {

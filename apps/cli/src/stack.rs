@@ -1,7 +1,7 @@
 //! From flags and a config to a plan.
 
-use stackwire_config::{Catalogue, Plan};
-use stackwire_node::{Error, Kind, Layer, Multiaddr, Result};
+use stackwire_config::{Catalogue, ConfigError, ConfigProblem, Plan};
+use stackwire_node::{Error, Kind, Layer, Result};
 use toml::{Table, Value};
 
 use crate::args::StackArgs;
@@ -51,83 +51,110 @@ pub fn read_config(path: &std::path::Path) -> Result<String> {
 }
 
 /// The plan of these flags. `listen`: `None` does not listen, `Some` of none listens where the config says.
-pub fn plan(args: &StackArgs, listen: Option<&[Multiaddr]>) -> Result<Plan> {
+pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     let catalogue = catalogue()?;
     let text = match &args.config {
         Some(path) => read_config(path)?,
         None => DEFAULT_CONFIG.to_string(),
     };
-    // A mistake in the file is reported by its place in the file, before any flag changes the text.
-    let mut table: Table = match text.parse() {
-        Ok(table) => table,
-        Err(_) => return Ok(Plan::parse(&text, &catalogue)?),
+    // What is no table can't be changed; the error has its place in the file.
+    let Ok(mut table) = text.parse::<Table>() else {
+        return Ok(Plan::parse(&text, &catalogue)?);
     };
-    let mut changed = false;
-    for (layer, names) in
-        [(Layer::Transport, &args.transports), (Layer::Security, &args.securities), (Layer::Muxer, &args.muxers)]
-    {
-        changed |= replace(&mut table, layer, names);
-    }
-    if args.insecure {
-        changed |= allow_insecure(&mut table, &catalogue);
-    }
-    changed |= match listen {
+    apply(&mut table, args, &catalogue)?;
+    match listen {
         None => set_listen(&mut table, Vec::new()),
         Some([]) if args.config.is_none() && !args.transports.is_empty() => {
             let fitting = default_listen(&table, &catalogue)?;
-            set_listen(&mut table, fitting)
+            set_listen(&mut table, fitting);
         }
-        Some([]) => false,
-        Some(addresses) => set_listen(&mut table, addresses.iter().map(ToString::to_string).collect()),
-    };
-    if !changed {
-        return Ok(Plan::parse(&text, &catalogue)?);
+        Some([]) => {}
+        Some(addresses) => set_listen(&mut table, addresses.to_vec()),
     }
-    if args.config.is_some() {
-        Plan::parse(&text, &catalogue)?;
-    }
-    Ok(Plan::parse(&table.to_string(), &catalogue)?)
+    let text_with_flags = table.to_string();
+    Plan::parse(&text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
+        // The mistake is in the file: it has its place there, not in the text the flags have changed.
+        Err(in_file) => in_file.into(),
+        Ok(_) => without_places(&error),
+    })
 }
 
-/// Makes `names` the plug-ins of a layer, keeping the options the config has for them.
-fn replace(table: &mut Table, layer: Layer, names: &[String]) -> bool {
-    if names.is_empty() {
-        return false;
+/// Changes the config as the flags say.
+fn apply(table: &mut Table, args: &StackArgs, catalogue: &Catalogue) -> Result<()> {
+    let flags =
+        [(Layer::Transport, &args.transports), (Layer::Security, &args.securities), (Layer::Muxer, &args.muxers)];
+    for (layer, names) in flags {
+        replace(table, layer, names);
     }
-    let old = table.get(layer.name()).and_then(Value::as_array).cloned().unwrap_or_default();
-    let entries = names.iter().map(|name| {
-        let kept = old.iter().find(|entry| entry.get("use").and_then(Value::as_str) == Some(name));
-        kept.cloned().unwrap_or_else(|| Value::Table(Table::from_iter([("use".to_string(), name.clone().into())])))
-    });
-    table.insert(layer.name().to_string(), Value::Array(entries.collect()));
-    true
-}
-
-fn allow_insecure(table: &mut Table, catalogue: &Catalogue) -> bool {
-    let Some(Value::Array(entries)) = table.get_mut(Layer::Security.name()) else { return false };
-    for entry in entries.iter_mut().filter_map(Value::as_table_mut) {
-        let name = entry.get("use").and_then(Value::as_str).unwrap_or_default();
-        if catalogue.get(Layer::Security, name).is_ok_and(|d| d.summary.capabilities.insecure) {
+    for entry in entries(table, Layer::Security) {
+        let name = entry.get("use").and_then(Value::as_str).unwrap_or_default().to_string();
+        if !catalogue.get(Layer::Security, &name).is_ok_and(|d| d.summary.capabilities.insecure) {
+            continue;
+        }
+        if args.insecure {
             entry.insert("insecure".to_string(), true.into());
+        } else if args.securities.contains(&name) && !entry.contains_key("insecure") {
+            let why = format!("security `{name}` proves and hides nothing; add `--insecure` to use it all the same");
+            return Err(Error::new(Kind::ConfigInvalid, why));
         }
     }
-    true
+    if args.no_verify {
+        for entry in entries(table, Layer::Transport).filter(|entry| uses(entry, "websocket")) {
+            let tls = entry.entry("tls").or_insert_with(|| Value::Table(Table::new()));
+            if let Some(tls) = tls.as_table_mut() {
+                tls.insert("verify".to_string(), false.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a text that the user has never seen.
+fn without_places(error: &ConfigError) -> Error {
+    let say = |problem: &ConfigProblem| match &problem.help {
+        Some(help) => format!("{}; {help}", problem.message),
+        None => problem.message.clone(),
+    };
+    Error::new(Kind::ConfigInvalid, error.problems.iter().map(say).collect::<Vec<_>>().join("\n"))
+}
+
+/// The sections of a layer.
+fn entries(table: &mut Table, layer: Layer) -> impl Iterator<Item = &mut Table> {
+    let list = table.get_mut(layer.name()).and_then(Value::as_array_mut);
+    list.into_iter().flatten().filter_map(Value::as_table_mut)
+}
+
+fn uses(entry: &Table, name: &str) -> bool {
+    entry.get("use").and_then(Value::as_str) == Some(name)
+}
+
+/// Makes `names`, unless there are none, the plug-ins of a layer, keeping the options the config has for them.
+fn replace(table: &mut Table, layer: Layer, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let old: Vec<Table> = entries(table, layer).map(|entry| entry.clone()).collect();
+    let chosen = names.iter().map(|name| {
+        let kept = old.iter().find(|entry| uses(entry, name)).cloned();
+        Value::Table(kept.unwrap_or_else(|| Table::from_iter([("use".to_string(), name.clone().into())])))
+    });
+    table.insert(layer.name().to_string(), Value::Array(chosen.collect()));
 }
 
 /// Those of the embedded default's addresses that the chosen transports listen on.
 fn default_listen(table: &Table, catalogue: &Catalogue) -> Result<Vec<String>> {
     let mut silent = table.clone();
     set_listen(&mut silent, Vec::new());
-    let transports = Plan::parse(&silent.to_string(), catalogue)?.stack().transports;
+    let silent = Plan::parse(&silent.to_string(), catalogue).map_err(|error| without_places(&error))?;
+    let transports = silent.stack().transports;
     let defaults = Plan::parse(DEFAULT_CONFIG, catalogue)?.stack().settings.listen;
     let fitting = defaults.iter().filter(|address| transports.iter().any(|t| t.can_listen(address)));
     Ok(fitting.map(ToString::to_string).collect())
 }
 
-fn set_listen(table: &mut Table, addresses: Vec<String>) -> bool {
+fn set_listen(table: &mut Table, addresses: Vec<String>) {
     let node = table.entry("node").or_insert_with(|| Value::Table(Table::new()));
     if let Some(node) = node.as_table_mut() {
         node.insert("listen".to_string(), Value::Array(addresses.into_iter().map(Value::String).collect()));
     }
-    true
 }

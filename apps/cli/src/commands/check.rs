@@ -4,9 +4,10 @@ use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
 use stackwire_config::Plan;
+use stackwire_node::Error;
 
 use crate::{
-    output::{BAD, GOOD, Output},
+    output::{GOOD, Output},
     stack,
 };
 
@@ -14,7 +15,7 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
     let read = stack::catalogue().and_then(|catalogue| Ok((catalogue, stack::read_config(file)?)));
     let (catalogue, text) = match read {
         Ok(read) => read,
-        Err(error) => return out.finish(None, Err(error)),
+        Err(error) => return out.finish(Err(error)),
     };
     match Plan::parse(&text, &catalogue) {
         Ok(plan) => {
@@ -22,18 +23,10 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
             out.object(&json!({ "ok": true, "plan": plan }));
             ExitCode::SUCCESS
         }
-        Err(error) if out.json => {
-            let problems: Vec<_> = error
-                .problems
-                .iter()
-                .map(|p| json!({ "line": p.line, "column": p.column, "message": p.message, "help": p.help }))
-                .collect();
-            out.object(&json!({ "ok": false, "problems": problems }));
-            ExitCode::FAILURE
-        }
         Err(error) => {
-            anstream::eprintln!("{BAD}{}{BAD:#} does not describe a stack:", file.display());
-            out.complain(&error.into());
+            out.complain(format_args!("{} does not describe a stack:\n{error}", file.display()));
+            let problems = &error.problems;
+            out.object(&json!({ "ok": false, "problems": problems, "error": Error::from(error.clone()) }));
             ExitCode::FAILURE
         }
     }

@@ -11,14 +11,13 @@ use crate::{
 };
 
 pub async fn run(args: Echo, out: &Output) -> ExitCode {
-    session::with(&args.tool, out, |session| async move {
-        let stream = session.open(args.protocol.clone()).await?;
+    session::with(&args.tool, args.protocol.clone(), out, |stream, env| async move {
         let half_close = !args.no_half_close;
-        let took = stackwire_protocol_echo::echo(stream, args.bytes, half_close, session.node.env()).await?;
+        let took = stackwire_protocol_echo::echo(stream, args.bytes, half_close, &env).await?;
         let speed = mbits(args.bytes, took);
         out.text(format!("{} went there and came back in {:.1} ms, {speed:.0} Mbit/s", bytes(args.bytes), ms(took)));
         Ok(json!({
-            "peer": session.connection.peer.to_string(), "protocol": args.protocol, "bytes": args.bytes,
+            "protocol": args.protocol, "bytes": args.bytes,
             "half_close": half_close, "ms": ms(took), "mbits": speed,
         }))
     })

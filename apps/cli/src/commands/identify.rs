@@ -12,10 +12,9 @@ use crate::{args::Tool, output::Output};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(tool: Tool, out: &Output) -> ExitCode {
-    session::with(&tool, out, |session| async move {
-        let mut stream = session.open("/ipfs/id/1.0.0").await?;
+    session::with(&tool, "/ipfs/id/1.0.0", out, |mut stream, env| async move {
         let asking = stackwire_protocol_identify::identify(&mut stream);
-        let info = session.node.env().timeout(PATIENCE, "waiting for identify", asking).await?;
+        let info = env.timeout(PATIENCE, "waiting for identify", asking).await?;
         out.text(format!("agent     {}\nversion   {}", info.agent, info.protocol_version));
         if let Some(observed) = &info.observed {
             out.text(format!("sees us   {observed}"));
@@ -27,7 +26,7 @@ pub async fn run(tool: Tool, out: &Output) -> ExitCode {
             out.text(format!("serves    {protocol}"));
         }
         let info = serde_json::to_value(&info).map_err(|e| Error::new(Kind::Internal, "writing JSON").caused_by(e))?;
-        Ok(json!({ "peer": session.connection.peer.to_string(), "info": info }))
+        Ok(json!({ "info": info }))
     })
     .await
 }

@@ -11,6 +11,7 @@ mod ping;
 mod plugins;
 mod run;
 mod session;
+mod stop;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ pub fn run(args: Plugins, out: &Output) -> ExitCode {
         None => list(out),
         Some(PluginsCommand::Show { name }) => show(&name, out),
     };
-    out.finish(None, result)
+    out.finish(result)
 }
 
 fn list(out: &Output) -> Result<Value> {
@@ -61,21 +61,46 @@ fn describe(plugin: &Descriptor) -> Value {
 /// The options of a plug-in's schema, a line each.
 fn options(plugin: &Descriptor) -> String {
     let schema = plugin.schema();
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return "none\n".to_string();
-    };
     let mut table = Table::new(&["option", "type", "default", "meaning"]);
-    for (name, option) in properties {
-        let text = |key: &str| option.get(key).and_then(Value::as_str).unwrap_or("-").replace('\n', " ");
-        let default = option.get("default").map_or_else(|| "-".to_string(), Value::to_string);
-        let kind = match option.get("type") {
-            Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
-            Some(Value::String(kind)) => kind.clone(),
-            _ => "table".to_string(),
-        };
-        table.row([name.clone(), kind, default, text("description")]);
+    if add_options(&mut table, schema.as_value(), schema.as_value(), "") {
+        table.render()
+    } else {
+        "none\n".to_string()
     }
-    table.render()
+}
+
+/// Adds the options of `schema`, a part of `root`, whose names begin with `prefix`; says whether there are any.
+fn add_options(table: &mut Table, schema: &Value, root: &Value, prefix: &str) -> bool {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+        return false;
+    };
+    for (name, option) in properties {
+        let name = format!("{prefix}{name}");
+        let part =
+            option.get("$ref").and_then(Value::as_str).and_then(|path| root.pointer(path.trim_start_matches('#')));
+        if let Some(part) = part
+            && add_options(table, part, root, &format!("{name}."))
+        {
+            continue;
+        }
+        let meaning = option.get("description").and_then(Value::as_str).unwrap_or("-").replace('\n', " ");
+        let default = match option.get("default") {
+            None | Some(Value::Null) => "-".to_string(),
+            Some(default) => default.to_string(),
+        };
+        table.row([name, kind(option).to_string(), default, meaning]);
+    }
+    !properties.is_empty()
+}
+
+/// The type of an option; that it may be left out shows in its default.
+fn kind(option: &Value) -> &str {
+    match option.get("type") {
+        Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
+        Some(kind) => kind.as_str(),
+        None => None,
+    }
+    .unwrap_or("table")
 }
 
 fn capabilities(plugin: &Descriptor) -> String {

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use serde_json::json;
 use stackwire_node::{Event, Node, Result};
 
+use super::stop;
 use crate::{
     args::Run,
     output::{BAD, DIM, GOOD, Output, ms},
@@ -30,46 +31,35 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     let plan = stack::plan(&args.stack, Some(&args.listen))?;
     let (node, mut events) = Node::watched(plan.stack()).await?;
     out.text(format!("{GOOD}running{GOOD:#} as {}; Ctrl-C stops", node.peer_id()));
-    let stop = stopped();
+    if node.addresses().is_empty() {
+        out.text("listening nowhere: it only dials; `--listen` names an address");
+    }
+    let stop = stop::wanted(out);
     tokio::pin!(stop);
     loop {
         tokio::select! {
-            Some(event) = events.next() => show(&event, out),
+            // The signal is waited for before anybody reads that we listen.
+            biased;
             () = &mut stop => break,
+            Some(event) = events.next() => show(&event, out),
         }
     }
     out.text("stopping: open streams get their time to finish");
-    let stopping = async {
-        node.shutdown().await;
-    };
     let watching = async {
         while let Some(event) = events.next().await {
             show(&event, out);
         }
     };
     tokio::select! {
-        () = stopping => {}
+        () = node.shutdown() => {}
         () = watching => {}
         // A second Ctrl-C does not wait.
-        () = stopped() => {}
+        () = stop::asked() => {}
+    }
+    while let Some(Some(event)) = events.next().now_or_never() {
+        show(&event, out);
     }
     Ok(())
-}
-
-/// Ctrl-C, or the polite signal of a service manager.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn show(event: &Event, out: &Output) {

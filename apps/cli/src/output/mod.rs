@@ -1,11 +1,21 @@
 //! What people and machines read.
 
-use std::process::ExitCode;
+mod table;
+
+use std::{
+    fmt::Display,
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 use stackwire_node::{Error, Path, Rung};
+use tokio_util::sync::CancellationToken;
+
+pub use table::Table;
 
 /// A heading.
 pub const HEAD: Style = Style::new().bold();
@@ -16,18 +26,27 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Something less important.
 pub const DIM: Style = Style::new().dimmed();
 
+/// The progress bar of bytes on their way.
+pub const BYTES_BAR: &str = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
+
 /// Where a command reports to.
-#[derive(Clone, Copy)]
 pub struct Output {
     /// For machines.
     pub json: bool,
+    /// The reader has closed its end of the pipe.
+    gone: CancellationToken,
 }
 
 impl Output {
+    /// Reports to standard output: JSON for machines, or text for people.
+    pub fn new(json: bool) -> Self {
+        Self { json, gone: CancellationToken::new() }
+    }
+
     /// Prints text, unless machines are listening.
-    pub fn text(&self, text: impl std::fmt::Display) {
+    pub fn text(&self, text: impl Display) {
         if !self.json {
-            anstream::println!("{text}");
+            self.print(text);
         }
     }
 
@@ -35,33 +54,80 @@ impl Output {
     pub fn object(&self, value: &impl Serialize) {
         if self.json {
             match serde_json::to_string(value) {
-                Ok(line) => println!("{line}"),
-                Err(error) => eprintln!("error: a report can't be written: {error}"),
+                Ok(line) => self.print(line),
+                Err(error) => warn(format_args!("a report can't be written: {error}")),
             }
         }
     }
 
     /// Prints an error for people, unless machines are listening.
-    pub fn complain(&self, error: &Error) {
-        if !self.json {
-            anstream::eprintln!("{BAD}error{BAD:#}: {error}");
+    pub fn complain(&self, error: impl Display) {
+        if !self.json && !self.gone.is_cancelled() {
+            warn(error);
         }
     }
 
-    /// Ends a tool: its result, the path it took if it got that far, and the exit code.
-    pub fn finish(&self, path: Option<&Path>, result: Result<Value, Error>) -> ExitCode {
-        match result {
-            Ok(result) => {
-                self.object(&json!({ "ok": true, "result": result, "path": path }));
+    /// Waits until nobody reads us any more, as in `stackwire run | head -1`; noticed when something is printed.
+    pub async fn reader_gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// A progress bar on the error output: only where a person at a terminal sees it, gone when it is dropped.
+    pub fn bar(&self, length: u64, template: &str) -> ProgressBar {
+        if self.json {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(length).with_finish(ProgressFinish::AndClear);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar
+    }
+
+    /// Ends a command: its result and the exit code.
+    pub fn finish(&self, result: Result<Value, Error>) -> ExitCode {
+        self.end(result, json!({}))
+    }
+
+    /// Ends a command that connects: its result, the path it took if it got that far, and the exit code.
+    pub fn finish_on(&self, path: Option<&Path>, result: Result<Value, Error>) -> ExitCode {
+        self.end(result, json!({ "path": path }))
+    }
+
+    fn end(&self, result: Result<Value, Error>, mut report: Value) -> ExitCode {
+        report["ok"] = result.is_ok().into();
+        let code = match &result {
+            Ok(value) => {
+                report["result"] = value.clone();
                 ExitCode::SUCCESS
             }
+            // Whoever had enough of our output is content.
+            Err(_) if self.gone.is_cancelled() => ExitCode::SUCCESS,
             Err(error) => {
-                self.object(&json!({ "ok": false, "error": error, "path": path }));
-                self.complain(&error);
+                report["error"] = json!(error);
+                self.complain(error);
                 ExitCode::FAILURE
             }
+        };
+        self.object(&report);
+        code
+    }
+
+    fn print(&self, text: impl Display) {
+        if self.gone.is_cancelled() {
+            return;
+        }
+        match writeln!(anstream::stdout().lock(), "{text}") {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone.cancel(),
+            Err(error) => warn(format_args!("the output can't be written: {error}")),
         }
     }
+}
+
+/// Prints an error for people. If even that can't be written, nobody is left to be told.
+pub fn warn(error: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{BAD}error{BAD:#}: {error}");
 }
 
 /// A path, a line a layer.
@@ -99,45 +165,4 @@ pub fn bytes(count: u64) -> String {
 /// Megabits per second of `count` bytes in `duration`.
 pub fn mbits(count: u64, duration: std::time::Duration) -> f64 {
     count as f64 * 8.0 / 1e6 / duration.as_secs_f64().max(1e-9)
-}
-
-/// A table in columns as wide as they need to be. Cells may carry colour.
-pub struct Table {
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    /// A table with these headings.
-    pub fn new(head: &[&str]) -> Self {
-        Self { rows: vec![head.iter().map(|h| format!("{HEAD}{h}{HEAD:#}")).collect()] }
-    }
-
-    /// Adds a row.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
-    }
-
-    /// The table as text, each row with its newline.
-    pub fn render(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|c| self.rows.iter().filter_map(|row| row.get(c)).map(|cell| width(cell)).max().unwrap_or(0))
-            .collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, wide) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.push_str(&" ".repeat(wide - width(cell) + 2));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// How wide a cell looks: colour takes no room.
-fn width(cell: &str) -> usize {
-    anstream::adapter::strip_str(cell).to_string().chars().count()
 }

@@ -10,12 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use indicatif::{ProgressBar, ProgressStyle};
 use stackwire_node::{Error, Host, Kind, PeerId, Protocol, ProtocolId, Result, Stream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::nodes::Village;
-use crate::output::Output;
+use crate::output::{BYTES_BAR, Output};
 
 const ID: ProtocolId = ProtocolId::new("/stackwire/demo-file/1.0.0");
 /// Read and written at a time.
@@ -122,10 +121,12 @@ impl Parcel {
     }
 
     /// A file of the user's.
-    pub(super) async fn of_file(path: PathBuf) -> Result<Self> {
+    pub(super) async fn of_file(path: PathBuf, out: &Output) -> Result<Self> {
         let failed =
             |e| Error::new(Kind::ConfigInvalid, format!("the file {} can't be read", path.display())).caused_by(e);
         let mut file = tokio::fs::File::open(&path).await.map_err(failed)?;
+        let length = file.metadata().await.map_err(failed)?.len();
+        let bar = out.bar(length, &format!("{BYTES_BAR} hashing"));
         let mut hasher = blake3::Hasher::new();
         let mut chunk = vec![0; CHUNK];
         let mut size = 0;
@@ -136,7 +137,12 @@ impl Parcel {
             }
             hasher.update(&chunk[..n]);
             size += n as u64;
+            bar.set_position(size);
         }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn hash(&self) -> String {
@@ -149,16 +155,13 @@ impl Parcel {
 }
 
 /// Sends `parcel` from the first node through all others, with a progress bar of what has reached the last one.
-/// Returns its size and the time until everyone had confirmed it.
-pub(super) async fn send(village: &Village, parcel: &Parcel, out: &Output) -> Result<(u64, Duration)> {
+/// Returns the time until everyone had confirmed it.
+pub(super) async fn send(village: &Village, parcel: &Parcel, out: &Output) -> Result<Duration> {
     let (Some(first), Some(last)) = (village.members.first(), village.members.last()) else {
         return Err(Error::new(Kind::Internal, "nobody to send to"));
     };
     let next = village.members[1].node.peer_id();
-    let bar = if out.json { ProgressBar::hidden() } else { ProgressBar::new(parcel.size) };
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec}") {
-        bar.set_style(style);
-    }
+    let bar = out.bar(parcel.size, BYTES_BAR);
     let begin = std::time::Instant::now();
     let sending = async {
         let mut stream = first.node.open_stream(next, &[ID]).await?;
@@ -189,12 +192,11 @@ pub(super) async fn send(village: &Village, parcel: &Parcel, out: &Output) -> Re
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let result = tokio::select! {
-        result = sending => result,
-        () = watching => Ok(()),
-    };
-    bar.finish_and_clear();
-    result.map(|()| (parcel.size, begin.elapsed()))
+    tokio::select! {
+        result = sending => result?,
+        () = watching => {}
+    }
+    Ok(begin.elapsed())
 }
 
 async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut Stream) -> Result<()> {

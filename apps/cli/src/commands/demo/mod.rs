@@ -2,15 +2,17 @@
 
 mod courier;
 mod nodes;
+mod report;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use serde_json::{Value, json};
-use stackwire_node::{Chosen, ConnectionInfo, Error, Kind, Layer, Multiaddr, Path, ProtocolId, Result, address};
+use stackwire_node::{Error, Kind, Result};
 
+use super::stop;
 use crate::{
     args::Demo,
-    output::{BAD, DIM, GOOD, HEAD, Output, Table, bytes, mbits, millis, ms},
+    output::{BAD, DIM, GOOD, HEAD, Output, Table, bytes, mbits, ms},
 };
 use courier::Parcel;
 use nodes::{Member, Village};
@@ -21,120 +23,60 @@ const GENERATED: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(args: Demo, out: &Output) -> ExitCode {
-    let result = tokio::select! {
-        result = demo(args.file, out) => result,
-        _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Closed, "interrupted")),
-    };
-    out.finish(None, result)
+    out.finish(stop::unless_wanted(out, demo(args.file, out)).await)
 }
 
 async fn demo(file: Option<PathBuf>, out: &Output) -> Result<Value> {
+    // First, so that a file that can't be read is known before anything else happens.
+    let parcel = match file {
+        Some(file) => Parcel::of_file(file, out).await?,
+        None => Parcel::generated(GENERATED),
+    };
+
     out.text(format!("{HEAD}Five nodes, each with its own mix{HEAD:#} {DIM}(order is preference){DIM:#}"));
     let village = Village::start().await?;
     let mut table = Table::new(&["node", "listens on", "security", "muxers", "seeds"]);
     for member in &village.members {
-        table.row(member.describe());
+        table.row(member.row());
     }
     out.text(table.render());
 
-    out.text(format!("{HEAD}They find each other by seeds, and negotiate{HEAD:#}"));
+    out.text(format!("{HEAD}They find each other by seeds, and negotiate{HEAD:#} {DIM}(ms, round trips){DIM:#}"));
     let waiting = village.all_connected();
     tokio::time::timeout(PATIENCE, waiting)
         .await
         .map_err(|_| Error::new(Kind::Timeout { limit: PATIENCE }, "waiting for the five nodes to find each other"))?;
     let connections = village.dialed();
-    out.text(connection_table(&village, &connections));
+    out.text(report::connections(&village, &connections));
 
     out.text(format!("{HEAD}Everyone pings everyone{HEAD:#} {DIM}(ms, there and back){DIM:#}"));
     let pings = pings(&village, out).await?;
 
     out.text(format!("{HEAD}A file goes through all of them{HEAD:#}"));
-    let parcel = match file {
-        Some(file) => Parcel::of_file(file).await?,
-        None => Parcel::generated(GENERATED),
-    };
-    let route = village.names().join(" → ");
-    let (size, took) = courier::send(&village, &parcel, out).await?;
+    let took = courier::send(&village, &parcel, out).await?;
     out.text(format!(
-        "{GOOD}✓{GOOD:#} {} over {route}, hash checked by every node: {DIM}blake3 {}{DIM:#}, {:.0} Mbit/s\n",
-        bytes(size),
+        "{GOOD}✓{GOOD:#} {} over {}, hash checked by every node: {DIM}blake3 {}{DIM:#}, {:.0} Mbit/s\n",
+        bytes(parcel.size()),
+        village.names().join(" → "),
         parcel.short_hash(),
-        mbits(size, took)
+        mbits(parcel.size(), took)
     ));
 
     out.text(format!("{HEAD}And a pair with nothing in common{HEAD:#}"));
     let refused = refused(&village).await?;
     out.text(format!("{BAD}✗{BAD:#} anna dials finn, who takes plaintext only:\n  {refused}\n"));
+    let report = json!({
+        "nodes": village.members.iter().map(Member::describe).collect::<Vec<_>>(),
+        "connections": report::describe(&village, &connections),
+        "pings": pings,
+        "file": {
+            "bytes": parcel.size(), "blake3": parcel.hash(), "ms": ms(took), "hops": village.members.len() - 1,
+        },
+        "refused": { "dialer": "anna", "listener": "finn", "error": refused },
+    });
     village.shutdown().await;
     out.text(format!("{GOOD}done{GOOD:#}: try `stackwire matrix` for every mix there is, `stackwire run` for a node."));
-    Ok(json!({
-        "connections": connections,
-        "pings": pings,
-        "file": { "bytes": size, "blake3": parcel.hash(), "seconds": took.as_secs_f64(), "hops": village.members.len() - 1 },
-        "refused": refused,
-    }))
-}
-
-fn connection_table(village: &Village, connections: &[(String, Arc<ConnectionInfo>)]) -> String {
-    let head = [
-        "dialer → listener",
-        "transport",
-        "ms",
-        "security",
-        "ms",
-        "muxer",
-        "ms",
-        "protocols it serves",
-        "trips",
-        "why: first in common of",
-    ];
-    let mut table = Table::new(&head);
-    for (dialer, connection) in connections {
-        let path = &connection.path;
-        let listener = village.name_of(&connection.peer);
-        let mut row = vec![format!("{dialer} → {listener}")];
-        for layer in [Layer::Transport, Layer::Security, Layer::Muxer] {
-            let rung = path.rung(layer);
-            row.push(match rung {
-                Some(rung) if layer == Layer::Transport => form(&path.remote, &rung.plugin),
-                Some(rung) => rung.protocol.as_ref().map_or(rung.plugin.clone(), nodes::short),
-                None => "-".to_string(),
-            });
-            row.push(rung.map_or_else(|| "-".to_string(), millis));
-        }
-        row.push(village.protocols(&connection.peer));
-        row.push(path.round_trips().to_string());
-        row.push(why(path));
-        table.row(row);
-    }
-    table.render()
-}
-
-/// The transport as the address spells it: `tcp`, `tcp/ws`, `tcp/tls/ws`, `memory`.
-fn form(address: &Multiaddr, plugin: &str) -> String {
-    let parts = address.iter().filter(|part| address::ip_of(&Multiaddr::from(part.clone())).is_none());
-    let names: Vec<&str> = parts.map(|part| part.tag()).collect();
-    if names.is_empty() { plugin.to_string() } else { names.join("/") }
-}
-
-/// Why the security protocol and the muxer are what they are, in a few words.
-fn why(path: &Path) -> String {
-    let of = |layer| match path.rung(layer).map(|rung| &rung.chosen) {
-        Some(Chosen::Negotiated { offered, .. } | Chosen::InHandshake { offered }) if offered.len() == 1 => {
-            "only offer".to_string()
-        }
-        Some(Chosen::Negotiated { offered, .. }) => shorts(offered),
-        Some(Chosen::InHandshake { offered }) => {
-            format!("{} (in the handshake)", shorts(offered))
-        }
-        Some(other) => other.to_string(),
-        None => "-".to_string(),
-    };
-    format!("{}; {}", of(Layer::Security), of(Layer::Muxer))
-}
-
-fn shorts(ids: &[ProtocolId]) -> String {
-    ids.iter().map(nodes::short).collect::<Vec<_>>().join(", ")
+    Ok(report)
 }
 
 async fn pings(village: &Village, out: &Output) -> Result<Value> {

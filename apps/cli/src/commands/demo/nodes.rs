@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::{Value, json};
 use stackwire_config::Plan;
-use stackwire_node::{ConnectionInfo, Error, Kind, Multiaddr, Node, PeerId, ProtocolId, RemoteInfo, Result, Role};
+use stackwire_node::{
+    ConnectionInfo, Error, Kind, Multiaddr, Node, PeerId, ProtocolId, RemoteInfo, Result, Role, address::split_peer,
+};
 
 use super::courier::Courier;
 use crate::stack;
@@ -66,17 +69,20 @@ impl Member {
         address.ok_or_else(|| Error::new(Kind::Internal, format!("{} listens nowhere", self.name)))
     }
 
-    pub(super) fn describe(&self) -> [String; 5] {
-        [
-            self.name.to_string(),
-            self.node
-                .addresses()
-                .first()
-                .map_or_else(String::new, |a| stackwire_node::address::split_peer(a).0.to_string()),
-            self.mix.securities.join(", "),
-            self.mix.muxers.join(", "),
-            self.seeds.to_string(),
-        ]
+    /// The node as a row: name, address, security, muxers, seeds.
+    pub(super) fn row(&self) -> [String; 5] {
+        let address = self.node.addresses().first().map_or_else(String::new, |a| split_peer(a).0.to_string());
+        let Mix { securities, muxers, .. } = self.mix;
+        [self.name.to_string(), address, securities.join(", "), muxers.join(", "), self.seeds.to_string()]
+    }
+
+    /// The same for machines.
+    pub(super) fn describe(&self) -> Value {
+        json!({
+            "name": self.name, "peer": self.node.peer_id().to_string(),
+            "addresses": self.node.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "security": self.mix.securities, "muxer": self.mix.muxers, "seeds": self.seeds,
+        })
     }
 }
 
@@ -106,11 +112,11 @@ impl Village {
     }
 
     /// Every connection, with the name of who dialed it.
-    pub(super) fn dialed(&self) -> Vec<(String, Arc<ConnectionInfo>)> {
+    pub(super) fn dialed(&self) -> Vec<(&'static str, Arc<ConnectionInfo>)> {
         let of = |member: &Member| {
-            let name = member.name.to_string();
+            let name = member.name;
             let ours = member.node.connections().into_iter().filter(|c| c.path.role == Role::Dialer);
-            ours.map(move |connection| (name.clone(), connection)).collect::<Vec<_>>()
+            ours.map(move |connection| (name, connection)).collect::<Vec<_>>()
         };
         self.members.iter().flat_map(of).collect()
     }
@@ -126,7 +132,7 @@ impl Village {
     /// The versions of the protocols that `peer` serves, as it told the first node that listens to it.
     pub(super) fn protocols(&self, peer: &PeerId) -> String {
         let told = self.members.iter().find_map(|member| member.node.remote(peer));
-        let names = |info: Arc<RemoteInfo>| info.protocols.iter().map(|id| short(id)).collect::<Vec<_>>().join(" ");
+        let names = |info: Arc<RemoteInfo>| info.protocols.iter().map(short).collect::<Vec<_>>().join(" ");
         told.map_or_else(|| "-".to_string(), names)
     }
 

@@ -133,13 +133,15 @@ async fn talk(node: &Node, connection: &ConnectionInfo, bytes: u64, step: &mut &
     let stream = open(node, connection, "/echo/1.0.0").await?;
     stackwire_protocol_echo::echo(stream, ECHO, true, env).await?;
     *step = "moving bytes";
-    let stream = open(node, connection, "/perf/1.0.0").await?;
-    let report = stackwire_protocol_perf::perf(stream, bytes, bytes, |_| {}, env).await?;
-    Ok(Side {
-        ping_ms: ms(ping),
-        upload_mbits: mbits(bytes, report.upload_time),
-        download_mbits: mbits(bytes, report.download_time),
-    })
+    // One way a time, and from the request to the last byte: what is in some buffer already would look too fast.
+    let mut speeds = [0.0; 2];
+    for (speed, (up, down)) in speeds.iter_mut().zip([(bytes, 0), (0, bytes)]) {
+        let stream = open(node, connection, "/perf/1.0.0").await?;
+        let report = stackwire_protocol_perf::perf(stream, up, down, |_| {}, env).await?;
+        *speed = mbits(bytes, report.upload_time + report.download_time);
+    }
+    let [upload_mbits, download_mbits] = speeds;
+    Ok(Side { ping_ms: ms(ping), upload_mbits, download_mbits })
 }
 
 async fn open(node: &Node, connection: &ConnectionInfo, id: &'static str) -> Result<Stream> {

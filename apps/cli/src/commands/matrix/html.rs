@@ -20,7 +20,11 @@ pub(super) fn page(report: &Report) -> String {
     for transport in names(report, |cell| cell.transport) {
         sections.push_str(&section(report, transport, &muxers, best));
     }
+    let failures = failures(report);
     let moved = bytes(report.bytes);
+    let version = env!("CARGO_PKG_VERSION");
+    let build =
+        if cfg!(debug_assertions) { ", a debug build, which is many times slower than a release build" } else { "" };
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -42,10 +46,25 @@ Hold the pointer over a square for every figure.</p>
 </header>
 <main>
 {sections}</main>
+{failures}<footer>Made by stackwire {version}{build}: two nodes in one process, over this machine's loopback.</footer>
 </body>
 </html>
 "#
     )
+}
+
+/// What failed, in full; nothing where nothing did.
+fn failures(report: &Report) -> String {
+    let line = |cell: &Cell| match &cell.outcome {
+        Outcome::Failed { step, error } => {
+            let mix = format!("{} / {} / {}", cell.transport, cell.security, cell.muxer);
+            let why = escape(&format!("{step}: {error}"));
+            Some(format!("<dt>✗ {}</dt><dd>{why}</dd>\n", escape(&mix)))
+        }
+        _ => None,
+    };
+    let lines: String = report.cells.iter().filter_map(line).collect();
+    if lines.is_empty() { lines } else { format!("<section><h2>What failed</h2>\n<dl>\n{lines}</dl></section>\n") }
 }
 
 fn section(report: &Report, transport: &str, muxers: &[&str], best: f64) -> String {
@@ -62,7 +81,7 @@ fn section(report: &Report, transport: &str, muxers: &[&str], best: f64) -> Stri
     }
     let head: String = muxers.iter().map(|muxer| format!("<th scope=\"col\">{}</th>", escape(muxer))).collect();
     format!(
-        "<section><h2>{}</h2>\n<table>\n<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></section>\n",
+        "<section><h2>{}</h2>\n<table>\n<colgroup><col class=\"names\"></colgroup>\n<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></section>\n",
         escape(transport)
     )
 }
@@ -72,7 +91,7 @@ fn square(cell: &Cell, best: f64) -> String {
         Outcome::Passed(m) => {
             // The square root spreads the slow ones, which differ most in what a reader cares about.
             let heat = (m.mbits() / best.max(1.0)).sqrt();
-            let hot = if heat > 0.55 { " hot" } else { "" };
+            let hot = if heat > 0.7 { " hot" } else { "" };
             let title = format!(
                 "dialer: ping {:.2} ms, up {:.0}, down {:.0} Mbit/s\nlistener: ping {:.2} ms, up {:.0}, down {:.0} Mbit/s",
                 m.dialer.ping_ms,
@@ -129,7 +148,7 @@ fn escape(text: &str) -> String {
 
 const STYLE: &str = r"
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #667; --line: #d8dce2; --bad: #c62f3b; --none: #eceef1; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --paper: #14171b; --soft: #9aa3ad; --line: #333a42; --bad: #e0505b; --none: #22272d; } }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --paper: #14171b; --soft: #9aa3ad; --line: #333a42; --none: #22272d; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem; }
@@ -142,13 +161,48 @@ header p { max-width: 46rem; margin: .5rem 0; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr)); gap: 2rem; margin-top: 1.5rem; }
 table { border-collapse: separate; border-spacing: 3px; width: 100%; table-layout: fixed; }
 th { color: var(--soft); font-weight: 500; font-size: .85rem; text-align: left; padding: .25rem .4rem; }
-tbody th { text-align: right; width: 5.5rem; }
+.names { width: 5.5rem; }
+thead th { text-align: center; }
+tbody th { text-align: right; }
 tbody td { border-radius: .35rem; padding: .55rem .5rem; text-align: center; vertical-align: middle; }
 td strong { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums; }
-td small { display: block; font-size: .72rem; line-height: 1.25; opacity: .9; overflow-wrap: anywhere; }
-.ok { background: hsl(205 65% calc(92% - var(--heat) * 62%)); color: #10202c; }
+td small { display: block; font-size: .72rem; line-height: 1.25; overflow-wrap: anywhere; }
+.ok { background: hsl(205 65% calc(92% - var(--heat) * 62%)); color: #0a151d; }
 .ok.hot { color: #fff; }
+main + section { margin-top: 2rem; }
+dt { font-weight: 600; }
+dd { margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+footer { margin-top: 2rem; color: var(--soft); font-size: .85rem; }
 .bad { background: var(--bad); color: #fff; }
 .none { background: var(--none); color: var(--soft); }
 @media (max-width: 30rem) { main { grid-template-columns: 1fr; } }
 ";
+
+#[cfg(test)]
+mod tests {
+    use stackwire_node::{Error, Kind};
+
+    use super::*;
+
+    fn cell(muxer: &'static str, outcome: Outcome) -> Cell {
+        Cell { transport: "tcp", security: "noise", muxer, outcome }
+    }
+
+    #[test]
+    fn a_failure_shows_in_the_verdict_in_its_square_and_in_full_and_nothing_breaks_out_of_the_page() {
+        let error = Error::new(Kind::Internal, "a <script> & more");
+        let reason = "tcp \"brings\" its own".to_string();
+        let report = Report {
+            bytes: 1,
+            cells: vec![
+                cell("yamux", Outcome::Failed { step: "ping", error }),
+                cell("mplex", Outcome::NotApplicable { reason }),
+            ],
+        };
+        let page = page(&report);
+        assert!(page.contains("One mix fails."));
+        assert!(page.contains("<dt>✗ tcp / noise / yamux</dt><dd>ping: a &lt;script&gt; &amp; more</dd>"));
+        assert!(page.contains("tcp &quot;brings&quot; its own"));
+        assert!(!page.contains("<script"));
+    }
+}

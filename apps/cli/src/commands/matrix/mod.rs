@@ -6,11 +6,12 @@ mod text;
 
 use std::{process::ExitCode, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::json;
 use stackwire_config::{Catalogue, Descriptor, Fixture, suggest};
 use stackwire_node::{Error, Kind, Layer, Result};
 
+use super::stop;
 use crate::{args::Matrix as Args, output::Output, stack};
 
 /// Which cells, and how much to move in each.
@@ -107,7 +108,7 @@ impl Measured {
     }
 }
 
-/// Runs the cells of `choice`, telling `progress` of each mix before it runs and after. Fails where `choice` names
+/// Runs the cells of `choice`, telling `progress` how many there are and of each that is done. Fails where `choice` names
 /// something that is not linked.
 pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnMut(usize, &Cell)) -> Result<Report> {
     let transports = chosen(catalogue, Layer::Transport, &choice.transports)?;
@@ -158,44 +159,26 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
     let choice =
         Choice { transports: args.transports, securities: args.securities, muxers: args.muxers, bytes: args.bytes };
     let work = async {
-        let bar = progress_bar();
-        let report = walk(&stack::catalogue()?, &choice, |total, cell| {
+        let bar = out.bar(0, "{bar:30} {pos}/{len} {msg}");
+        bar.enable_steady_tick(Duration::from_millis(200));
+        walk(&stack::catalogue()?, &choice, |total, cell| {
             bar.set_length(total as u64);
             bar.set_message(format!("{} / {} / {}", cell.transport, cell.security, cell.muxer));
             bar.inc(1);
         })
-        .await;
-        bar.finish_and_clear();
-        let report = report?;
-        if let Some(file) = &args.html {
-            std::fs::write(file, html::page(&report)).map_err(|e| {
-                Error::new(Kind::PermissionDenied, format!("the page {} can't be written", file.display())).caused_by(e)
-            })?;
-        }
-        Ok::<_, Error>(report)
+        .await
     };
-    let result = tokio::select! {
-        result = work => result,
-        _ = tokio::signal::ctrl_c() => Err(Error::new(Kind::Closed, "interrupted")),
+    let report = match stop::unless_wanted(out, work).await {
+        Ok(report) => report,
+        Err(error) => return out.finish(Err(error)),
     };
-    match result {
-        Ok(report) => {
-            out.text(text::table(&report).trim_end());
-            if let Some(file) = &args.html {
-                out.text(format!("the page is {}", file.display()));
-            }
-            out.object(&serde_json::json!({ "ok": report.ok(), "report": report }));
-            if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    out.text(text::table(&report).trim_end());
+    if let Some(file) = &args.html {
+        if let Err(error) = std::fs::write(file, html::page(&report)) {
+            return out.finish(Err(Error::io(format!("writing the page {}", file.display()), error)));
         }
-        Err(error) => out.finish(None, Err(error)),
+        out.text(format!("the page is {}", file.display()));
     }
-}
-
-fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    out.object(&json!({ "ok": report.ok(), "report": report }));
+    if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

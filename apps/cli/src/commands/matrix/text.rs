@@ -29,7 +29,11 @@ pub(super) fn table(report: &Report) -> String {
             }
             Outcome::NotApplicable { reason } => {
                 skipped += 1;
-                remarks.push_str(&format!("{DIM}– {} / {}: {reason}{DIM:#}\n", cell.transport, cell.security));
+                let remark = format!("{DIM}– {} / {}: {reason}{DIM:#}\n", cell.transport, cell.security);
+                // One remark for all muxers it is true of.
+                if !remarks.ends_with(&remark) {
+                    remarks.push_str(&remark);
+                }
                 (format!("{DIM}–{DIM:#}"), std::array::from_fn(|_| "-".to_string()))
             }
         };

@@ -1,0 +1,81 @@
+//! `check FILE`
+
+use crate::support::{Finished, finish, text};
+
+fn check(config: &str, flags: &[&str]) -> Finished {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, config).expect("the config is written");
+    finish(&[&["check", text(&file)], flags].concat())
+}
+
+const GOOD: &str = r#"
+[node]
+identity = "not-there.key"
+listen = ["/ip4/127.0.0.1/tcp/0/ws"]
+
+[[transport]]
+use = "websocket"
+
+[[security]]
+use = "noise"
+[[security]]
+use = "tls"
+
+[[muxer]]
+use = "yamux"
+"#;
+
+const BAD: &str = r#"[[transport]]
+use = "tpc"
+
+[[security]]
+use = "noise"
+colour = 1
+
+[[muxer]]
+use = "yamux"
+"#;
+
+#[test]
+fn a_good_config_is_shown_resolved_and_no_file_it_names_is_touched() {
+    let done = check(GOOD, &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    for part in ["not-there.key", "/ip4/127.0.0.1/tcp/0/ws", "1. noise", "2. tls", "(by default)"] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+    let json = check(GOOD, &["--json"]).json();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["plan"]["layers"][0]["name"], "websocket");
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place_what_is_there_and_what_was_meant() {
+    let done = check(BAD, &[]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    for part in
+        ["line 2, column 7: transport `tpc` is not linked", "did you mean `tcp`", "line 6, column 1: unknown key"]
+    {
+        assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
+    }
+    let json = check(BAD, &["--json"]);
+    assert_eq!(json.error()["kind"], "config_invalid");
+    let problems = json.json()["problems"].clone();
+    let places = [0, 1].map(|i| (problems[i]["line"].as_u64(), problems[i]["column"].as_u64()));
+    assert_eq!(places, [(Some(2), Some(7)), (Some(6), Some(1))]);
+    assert!(problems[0]["help"].as_str().is_some_and(|help| help.contains("available: ")));
+}
+
+#[test]
+fn what_is_no_toml_has_a_place_too() {
+    let done = check("[node\n", &["--json"]);
+    assert_eq!(done.json()["problems"][0]["line"], 1);
+    assert_eq!(done.code, Some(1));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let done = finish(&["check", "/no/such/file.toml"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("/no/such/file.toml can't be read"), "{}", done.stderr);
+}

@@ -1,0 +1,15 @@
+//! The program as its users see it: arguments in; text, JSON and an exit code out.
+
+#![cfg(unix)]
+#![allow(clippy::disallowed_methods, reason = "a test of a program runs in real time")]
+
+mod configs;
+mod demo;
+mod keys;
+mod matrix;
+mod output;
+mod plugins;
+mod run;
+mod stacks;
+mod support;
+mod tools;

@@ -1,0 +1,68 @@
+//! What every command has in common: colour, pipes, interrupts, usage.
+
+use std::io::{BufRead, BufReader, Read};
+
+use crate::support::{Guard, Node, collect, finish, finish_command, stackwire};
+
+#[test]
+fn pipes_get_no_escape_codes_and_no_color_is_obeyed() {
+    let commands: [&[&str]; 3] = [&["plugins"], &["plugins", "show", "tcp"], &["ping", "/ip4/127.0.0.1/tcp/1"]];
+    for args in commands {
+        let done = finish(args);
+        assert!(!done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "{done:?}");
+    }
+    let mut forced = stackwire(&["plugins"]);
+    forced.env("CLICOLOR_FORCE", "1");
+    assert!(finish_command(forced).stdout.contains('\u{1b}'), "colour can be asked for");
+    let mut without = stackwire(&["plugins"]);
+    without.env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
+    assert!(!finish_command(without).stdout.contains('\u{1b}'), "even where it is asked for");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_program_quietly() {
+    let node = Node::start(&[], 2);
+    let mut child = Guard::spawn(stackwire(&["ping", &node.addresses[0], "--count", "4000000"]));
+    let mut first = String::new();
+    let stdout = child.0.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut first).expect("a first line");
+    assert!(first.starts_with("connected to"), "{first}");
+    // The reader is gone: the next ping can't be shown.
+    let mut complaints = String::new();
+    child.0.stderr.take().expect("stderr is piped").read_to_string(&mut complaints).expect("text");
+    assert_eq!((child.wait().code(), complaints.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn ctrl_c_ends_a_tool_with_a_typed_error_and_its_path() {
+    let node = Node::start(&[], 2);
+    let child = Guard::spawn(stackwire(&["ping", &node.addresses[0], "--count", "4000000", "--json"]));
+    while node.until("stream_opened")["role"] != "listener" {}
+    child.interrupt();
+    let done = collect(child);
+    assert_eq!(done.error()["kind"], "closed");
+    assert!(done.json()["path"]["rungs"].is_array());
+    node.until("disconnected");
+}
+
+#[test]
+fn wrong_usage_is_an_error_for_machines_too() {
+    let done = finish(&["ping", "--json"]);
+    assert!(done.error()["message"].as_str().is_some_and(|text| text.contains("<ADDR>")), "{done:?}");
+    let done = finish(&["pnig"]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    assert!(done.stderr.contains("'ping'"), "a similar command is named: {}", done.stderr);
+}
+
+#[test]
+fn help_is_there_for_every_command() {
+    let commands = ["demo", "run", "ping", "identify", "perf", "echo", "plugins", "check", "key", "matrix"];
+    let all = finish(&["--help"]);
+    assert_eq!(all.code, Some(0));
+    for command in commands {
+        assert!(all.stdout.contains(&format!("  {command} ")), "{command} in {}", all.stdout);
+        let help = finish(&[command, "--help"]);
+        assert_eq!(help.code, Some(0));
+        assert!(help.stdout.contains("Usage: stackwire"), "{}", help.stdout);
+    }
+}

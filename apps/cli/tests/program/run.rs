@@ -1,0 +1,69 @@
+//! `run`: events, and its end.
+
+use crate::support::{Node, finish, finish_command, plugins, stackwire, text};
+
+#[test]
+fn events_tell_of_connections_and_streams() {
+    let node = Node::start(&[], 2);
+    finish(&["ping", &node.addresses[0], "--count", "1", "--json"]).result();
+    let connected = node.until("connected")["connection"].clone();
+    assert_eq!(plugins(&connected["path"]), ["tcp", "tls", "yamux"]);
+    assert_eq!(connected["path"]["role"], "listener");
+    let stream = node.until("stream_opened");
+    assert_eq!((&stream["connection"], &stream["peer"]), (&connected["id"], &connected["peer"]));
+    let disconnected = node.until("disconnected");
+    assert_eq!((&disconnected["connection"], &disconnected["peer"]), (&connected["id"], &connected["peer"]));
+    assert!(disconnected["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+}
+
+#[test]
+fn ctrl_c_closes_connections_and_ends_with_0() {
+    let node = Node::start(&[], 2);
+    // A node that stays connected: the other one is its seed.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("guest.toml");
+    let config = format!(
+        "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n[[discovery]]\nuse = \"seeds\"\npeers = [{:?}]\n",
+        node.addresses[0]
+    );
+    std::fs::write(&file, config).expect("the config is written");
+    let guest = Node::start(&["--config", text(&file)], 0);
+    let id = node.until("connected")["connection"]["id"].clone();
+    guest.until("connected");
+    node.interrupt();
+    let (events, code) = node.end();
+    assert_eq!(code, Some(0));
+    let gone = events.iter().find(|event| event["event"] == "disconnected").expect("a disconnected event");
+    assert_eq!(gone["connection"], id);
+    assert_eq!(events.last().map(|event| event["event"].clone()), Some("stopped".into()));
+    guest.until("disconnected");
+    guest.interrupt();
+    assert_eq!(guest.end().1, Some(0));
+}
+
+#[test]
+fn a_busy_port_is_a_typed_error_that_names_the_fix() {
+    let node = Node::start(&["--transport", "tcp"], 1);
+    let (address, _) = node.addresses[0].split_once("/p2p/").expect("the address names the peer");
+    let done = finish(&["run", "--listen", address, "--json"]);
+    assert_eq!(done.code, Some(1));
+    let event = done.json();
+    assert_eq!((&event["event"], &event["error"]["kind"]), (&"error".into(), &"address_in_use".into()));
+    assert!(finish(&["run", "--listen", address]).stderr.contains("0 for a free one"));
+}
+
+#[test]
+fn a_config_that_is_not_there_is_named() {
+    let done = finish(&["run", "--config", "/no/such/file.toml", "--json"]);
+    assert_eq!((done.code, &done.json()["error"]["kind"]), (Some(1), &"config_invalid".into()));
+    assert!(done.stdout.contains("/no/such/file.toml"));
+}
+
+#[test]
+fn logs_go_to_the_error_output_without_colour() {
+    let mut command = stackwire(&["ping", "/ip4/127.0.0.1/tcp/1", "--json"]);
+    command.env("RUST_LOG", "debug");
+    let done = finish_command(command);
+    done.error();
+    assert!(!done.stderr.contains('\u{1b}'), "{}", done.stderr);
+}

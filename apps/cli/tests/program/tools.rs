@@ -1,0 +1,96 @@
+//! `ping`, `identify`, `perf` and `echo` against a node of `run`.
+
+use serde_json::json;
+
+use crate::support::{Node, finish, plugins};
+
+#[test]
+fn every_tool_works_over_tcp_and_over_websocket_and_names_its_path() {
+    let node = Node::start(&[], 2);
+    for (address, transport) in node.addresses.iter().zip(["tcp", "websocket"]) {
+        let peer = address.rsplit('/').next().expect("an address ends with its peer");
+        let tools: [&[&str]; 4] = [
+            &["ping", "--count", "3"],
+            &["identify"],
+            &["perf", "--upload-bytes", "300000", "--download-bytes", "200000"],
+            &["echo", "--bytes", "70000"],
+        ];
+        let [ping, identify, perf, echo] = tools.map(|tool| {
+            let done = finish(&[tool, &[address, "--json"]].concat());
+            assert_eq!(done.result()["peer"], peer);
+            assert_eq!(plugins(&done.json()["path"]), [transport, "tls", "yamux"]);
+            done.result()
+        });
+        assert_eq!(ping["count"], 3);
+        assert!(ping["min_ms"].as_f64() <= ping["median_ms"].as_f64());
+        assert!(ping["median_ms"].as_f64() <= ping["max_ms"].as_f64());
+        let protocols = identify["info"]["protocols"].as_array().expect("identify tells protocols");
+        assert!(protocols.contains(&json!("/perf/1.0.0")));
+        assert_eq!(perf["uploaded"], 300_000);
+        assert_eq!(perf["downloaded"], 200_000);
+        assert_eq!((&echo["bytes"], &echo["half_close"]), (&json!(70_000), &json!(true)));
+    }
+}
+
+#[test]
+fn echo_works_without_half_close_too() {
+    let node = Node::start(&[], 2);
+    let done = finish(&["echo", &node.addresses[0], "--bytes", "5000", "--no-half-close", "--json"]);
+    assert_eq!(done.result()["half_close"], false);
+}
+
+#[test]
+fn text_shows_the_path_and_the_result() {
+    let node = Node::start(&[], 2);
+    let done = finish(&["ping", &node.addresses[0], "--count", "1"]);
+    assert_eq!(done.code, Some(0));
+    for part in ["security   tls", "muxer      yamux", "median"] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+}
+
+#[test]
+fn a_protocol_nobody_serves_is_a_typed_error_that_tells_what_is_served() {
+    let node = Node::start(&[], 2);
+    let done = finish(&["echo", &node.addresses[0], "--protocol", "/nobody/1.0.0", "--json"]);
+    assert_eq!(done.error()["kind"], "no_common_protocol");
+    assert!(done.error()["message"].as_str().is_some_and(|text| text.contains("/echo/1.0.0")), "{done:?}");
+    assert_eq!(plugins(&done.json()["path"]), ["tcp", "tls", "yamux"]);
+}
+
+#[test]
+fn somebody_else_at_the_address_is_found_out() {
+    let node = Node::start(&[], 2);
+    let (place, _) = node.addresses[0].rsplit_once('/').expect("an address ends with its peer");
+    let address = format!("{place}/12D3KooWCAPfLQSZQs9RnLP7LG2P2H7w7htoiWv691exA4YJqCUH");
+    let error = finish(&["ping", &address, "--json"]).error();
+    assert_eq!(error["kind"], "dial_failed");
+    assert_eq!(error["addresses"][0]["error"]["kind"], "peer_mismatch");
+}
+
+#[test]
+fn nobody_there_is_a_typed_error_without_a_path() {
+    // Bound and let go: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = format!("/ip4/127.0.0.1/tcp/{}", free.expect("a free port").port());
+    let done = finish(&["ping", &address, "--json"]);
+    assert_eq!(done.error()["addresses"][0]["error"]["kind"], "refused");
+    assert!(done.json()["path"].is_null());
+}
+
+#[test]
+fn a_bad_address_is_a_typed_error() {
+    assert_eq!(finish(&["ping", "nonsense", "--json"]).error()["kind"], "address_invalid");
+    let done = finish(&["ping", "nonsense"]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    assert!(done.stderr.contains("is not a multiaddr such as /ip4/"), "{}", done.stderr);
+}
+
+#[test]
+fn a_self_signed_wss_node_is_dialed_with_no_verify_only() {
+    let node = Node::start(&["--listen", "/ip4/127.0.0.1/tcp/0/tls/ws"], 1);
+    finish(&["ping", &node.addresses[0], "--json"]).error();
+    let done = finish(&["ping", &node.addresses[0], "--no-verify", "--count", "1", "--json"]);
+    assert_eq!(plugins(&done.json()["path"])[0], "websocket");
+    assert_eq!(done.result()["count"], 1);
+}
