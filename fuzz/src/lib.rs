@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use stackwire_core::{Error, Keypair, Kind};
 
 pub use libfuzzer_sys;
-pub use peer::{How, Step, script};
+pub use peer::{How, Step, check_reading, honest_part, script};
 
 /// Our identity.
 pub static US: LazyLock<Keypair> = LazyLock::new(|| Keypair::ed25519_from_seed([1; 32]));
@@ -25,9 +25,7 @@ pub static THEM: LazyLock<Keypair> = LazyLock::new(|| Keypair::ed25519_from_seed
 #[macro_export]
 macro_rules! target {
     (|$input:ident| $body:block, examples: $examples:expr) => {
-        $crate::libfuzzer_sys::fuzz_target!(|$input: &[u8]| {
-            $body
-        });
+        $crate::libfuzzer_sys::fuzz_target!(|$input: &[u8]| { $body });
         $crate::libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
             static EXAMPLES: std::sync::LazyLock<Vec<Vec<u8>>> = std::sync::LazyLock::new(|| $examples);
             $crate::mutate(&EXAMPLES, data, size, max_size, seed)
@@ -71,5 +69,6 @@ pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 pub fn delimited(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len();
     let prefix = [length as u8 | 0x80, (length >> 7) as u8];
-    [if length < 0x80 { &[length as u8][..] } else { &prefix }, bytes].concat()
+    let short = [length as u8];
+    [if length < 0x80 { &short[..] } else { &prefix }, bytes].concat()
 }

@@ -83,7 +83,8 @@ pub fn script(mut input: &[u8]) -> Vec<Step<'_>> {
         input = rest;
         steps.push(match what % 4 {
             0 | 1 => Step::Sealed(bytes.to_vec()),
-            2 => Step::Sealed(bytes.repeat(257)),
+            // At most what fits one frame of Noise.
+            2 => Step::Sealed(bytes.repeat(255)),
             _ => Step::Raw(bytes),
         });
     }
@@ -91,7 +92,7 @@ pub fn script(mut input: &[u8]) -> Vec<Step<'_>> {
 }
 
 /// What a script says up to the first bytes that were not sealed, and whether there are any.
-pub(crate) fn honest_part(steps: &[Step<'_>]) -> (Vec<u8>, bool) {
+pub fn honest_part(steps: &[Step<'_>]) -> (Vec<u8>, bool) {
     let mut honest = Vec::new();
     for step in steps {
         match step {

@@ -3,7 +3,9 @@
 use futures::executor::block_on;
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
-use stackwire_core::{AddressPart, Keypair, Kind, LocalInfo, Multiaddr, PeerId, RemoteInfo, Result};
+use stackwire_core::{
+    AddressPart, Keypair, Kind, LocalInfo, Multiaddr, PeerId, RemoteInfo, Result, address::split_peer,
+};
 
 use crate::{
     proto,
@@ -38,10 +40,30 @@ fn local(addresses: usize, protocols: usize) -> LocalInfo {
 
 fn check_bounds(info: &RemoteInfo) {
     assert!(info.listen.len() <= MAX_ADDRESSES && info.protocols.len() <= MAX_PROTOCOLS);
-    // A control character of one byte becomes a replacement of three.
-    assert!(info.agent.len() <= 3 * MAX_TEXT && info.protocol_version.len() <= 3 * MAX_TEXT);
+    assert!(info.agent.len() <= MAX_TEXT && info.protocol_version.len() <= MAX_TEXT);
     assert!(!info.agent.contains(char::is_control) && !info.protocol_version.contains(char::is_control));
     assert!(info.protocols.iter().all(|id| id.as_str().len() <= MAX_TEXT));
+    assert!(info.listen.iter().chain(&info.observed).all(|a| !a.is_empty() && split_peer(a).1.is_none()));
+}
+
+#[test]
+fn texts_stay_short_where_characters_are_replaced_by_longer_ones() {
+    let message = proto::Identify { agent_version: Some("\u{1}".repeat(MAX_TEXT)), ..Default::default() };
+    check_bounds(&update(RemoteInfo::default(), message, peer()).unwrap());
+}
+
+#[test]
+fn addresses_that_are_only_a_peer_or_name_it_twice_are_left_out() {
+    let only = Multiaddr::empty().with(AddressPart::P2p(peer()));
+    let good = Multiaddr::empty().with(AddressPart::Memory(7)).with(AddressPart::P2p(peer()));
+    let twice = good.clone().with(AddressPart::P2p(peer()));
+    for observed in [&only, &twice] {
+        let listen_addrs = [&only, &twice, &good].map(|address| address.to_vec()).to_vec();
+        let message = proto::Identify { listen_addrs, observed_addr: Some(observed.to_vec()), ..Default::default() };
+        let info = update(RemoteInfo::default(), message, peer()).unwrap();
+        check_bounds(&info);
+        assert_eq!((info.listen, info.observed), (vec![Multiaddr::empty().with(AddressPart::Memory(7))], None));
+    }
 }
 
 prop_compose! {

@@ -40,7 +40,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
         info.protocols = protocols(message.protocols);
     }
     if let Some(observed) = &message.observed_addr {
-        info.observed = address::from_wire(observed).ok().map(|address| address::split_peer(&address).0);
+        info.observed = address::from_wire(observed).ok().and_then(|full| split(&full)).map(|(address, _)| address);
     }
     if let Some(record) = message.signed_peer_record.as_deref().and_then(open) {
         if record.peer != peer {
@@ -63,7 +63,10 @@ fn open(record: &[u8]) -> Option<PeerRecord> {
 
 /// A text as it may be shown: of bounded length, and nothing that a terminal would act on.
 fn text(text: &str) -> String {
-    cut(text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let shown: String =
+        cut(text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    // What is shown instead may be longer.
+    cut(&shown).to_string()
 }
 
 fn protocols(ids: Vec<String>) -> Vec<ProtocolId> {
@@ -80,10 +83,16 @@ fn protocols(ids: Vec<String>) -> Vec<ProtocolId> {
 fn addresses(addresses: impl Iterator<Item = Multiaddr>, peer: PeerId) -> Vec<Multiaddr> {
     let mut seen = HashSet::new();
     addresses
-        .map(|address| address::split_peer(&address))
-        .filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer))
+        .filter_map(|full| split(&full))
+        .filter(|(_, of)| of.is_none_or(|of| of == peer))
         .map(|(rest, _)| rest)
         .filter(|address| seen.insert(address.clone()))
         .take(MAX_ADDRESSES)
         .collect()
+}
+
+/// An address and whose it is. `None` where there is no address, or one that names a peer twice.
+fn split(full: &Multiaddr) -> Option<(Multiaddr, Option<PeerId>)> {
+    let (address, of) = address::split_peer(full);
+    (!address.is_empty() && address::split_peer(&address).1.is_none()).then_some((address, of))
 }

@@ -119,10 +119,14 @@ impl Exchange {
     /// Sends the next message with `payload`.
     async fn send(&mut self, payload: &[u8], during: &'static str) -> Result<()> {
         let mut frame = vec![0; HEADER + (payload.len() + OVERHEAD).min(MAX_FRAME)];
-        let length = self
-            .state
-            .write_message(payload, &mut frame[HEADER..])
-            .map_err(|e| Error::new(Kind::Internal, during).caused_by(e))?;
+        let length = self.state.write_message(payload, &mut frame[HEADER..]).map_err(|e| {
+            let kind = match e {
+                // The peer's public key is one of the few that no secret can be agreed on with.
+                snow::Error::Dh => Kind::PeerMisbehaved,
+                _ => Kind::Internal,
+            };
+            Error::new(kind, during).caused_by(e)
+        })?;
         let length = u16::try_from(length).map_err(|e| Error::new(Kind::Internal, during).caused_by(e))?;
         frame[..HEADER].copy_from_slice(&length.to_be_bytes());
         frame.truncate(HEADER + usize::from(length));
@@ -298,6 +302,20 @@ mod tests {
     #[tokio::test]
     async fn answers_a_peer_with_other_primitives() {
         meets_plain_snow(Role::Listener).await;
+    }
+
+    #[tokio::test]
+    async fn a_key_that_no_secret_can_be_agreed_on_with_is_the_peers_fault() {
+        for (role, length) in [(Role::Listener, KEY), (Role::Dialer, 2 * (KEY + TAG))] {
+            let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+            theirs.write_u16(length as u16).await.unwrap();
+            theirs.write_all(&vec![0; length]).await.unwrap();
+            let us = Keypair::ed25519_from_seed([1; 32]);
+            let env = stackwire_conformance::env();
+            let context = SecurityContext { identity: &us, expected: None, muxers: &[], env: &env };
+            let result = Noise::new().handshake(Box::new(Buffered::new(ours)), role, context).await;
+            assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved, "{role:?}");
+        }
     }
 
     #[tokio::test]

@@ -56,11 +56,13 @@ impl Stack {
         let [transport, security, muxer] = self.names();
         let listen = self.listen();
         let consent = if self.security == Security::Plaintext { "insecure = true\n" } else { "" };
-        let protocols = ["identify", "ping", "perf", "echo"].map(|name| format!("[[protocol]]\nuse = \"{name}\"\n"));
+        // No pings of the node's own: rust-libp2p keeps one inbound ping stream, and a second resets the first.
+        let ping = "[[protocol]]\nuse = \"ping\"\ninterval_secs = 0\n";
+        let protocols = ["identify", "perf", "echo"].map(|name| format!("[[protocol]]\nuse = \"{name}\"\n"));
         let protocols = protocols.concat();
         format!(
             "[node]\nlisten = [\"{listen}\"]\n[[transport]]\nuse = \"{transport}\"\n\
-             [[security]]\nuse = \"{security}\"\n{consent}[[muxer]]\nuse = \"{muxer}\"\n{protocols}"
+             [[security]]\nuse = \"{security}\"\n{consent}[[muxer]]\nuse = \"{muxer}\"\n{protocols}{ping}"
         )
     }
 
