@@ -11,7 +11,6 @@ security = [{ use = "noise" }]
 muxer = [{ use = "yamux" }]
 "#;
 const ID: ProtocolId = ProtocolId::new("/example/echo/1.0.0");
-
 struct Echo;
 
 #[async_trait::async_trait]
@@ -36,5 +35,6 @@ async fn main() -> Result<()> {
     stream.shutdown().await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(println!("the answer is {answer}"))
+    println!("the answer is {answer}");
+    Ok(())
 }

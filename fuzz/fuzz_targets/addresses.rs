@@ -81,11 +81,13 @@ fn id(peer: &PeerId) {
     }
 }
 
-/// The crate `multiaddr` writes a Unix path as it is but reads only its first part, and takes I2P addresses of more
-/// lengths as bytes than as text.
+/// The crate `multiaddr` writes a Unix path as it is but reads only its first part, and takes Tor and I2P addresses as
+/// bytes that it refuses as text.
 fn has_text(address: &Multiaddr) -> bool {
     !address.iter().any(|part| match part {
         AddressPart::Unix(path) => path.contains('/'),
+        AddressPart::Onion(_, port) => port == 0,
+        AddressPart::Onion3(address) => address.port() == 0,
         AddressPart::Garlic32(_) | AddressPart::Garlic64(_) => true,
         _ => false,
     })

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
 
 use crate::{ID, Ping};
 
@@ -26,11 +26,16 @@ impl Default for PingConfig {
 }
 
 impl Plugin for PingConfig {
-    const SUMMARY: Summary =
-        Summary::new(Layer::Protocol, "ping", "measures round trips, notices dead connections").ids(&[ID]).example(
+    const SUMMARY: Summary = Summary::new(Layer::Protocol, "ping", "measures round trips, notices dead connections")
+        .ids(&[ID])
+        .example(
             "interval_secs = 15  # between two pings of a connection; 0: only answer\n\
-             timeout_secs = 20   # to wait for an answer\n",
-        );
+                 timeout_secs = 20   # to wait for an answer\n",
+        )
+        .capabilities(Capabilities {
+            notes: &["rust-libp2p keeps one ping stream of a peer: one that an application opens resets ours"],
+            ..Capabilities::DEFAULT
+        });
 
     fn build(self) -> Result<Built> {
         if self.timeout_secs == 0 {
