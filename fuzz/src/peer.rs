@@ -81,11 +81,11 @@ pub fn script(mut input: &[u8]) -> Vec<Step<'_>> {
     while let [what, length, rest @ ..] = input {
         let (bytes, rest) = rest.split_at(usize::from(*length).min(rest.len()));
         input = rest;
-        steps.push(match what % 4 {
-            0 | 1 => Step::Sealed(bytes.to_vec()),
+        steps.push(match what {
             // At most what fits one frame of Noise.
             2 => Step::Sealed(bytes.repeat(255)),
-            _ => Step::Raw(bytes),
+            what if what % 4 == 3 => Step::Raw(bytes),
+            _ => Step::Sealed(bytes.to_vec()),
         });
     }
     steps

@@ -373,17 +373,14 @@ impl Connection {
 
     pub(crate) fn reset(&self, key: Key, code: u32) {
         self.with(|state, wakes| {
-            let Some(entry) = state.streams.get(&key) else { return };
-            if entry.reset.is_some() {
-                return;
-            }
-            if !entry.is_over() && state.ended.is_none() {
+            let ended = state.ended.is_some();
+            let Some(entry) = state.streams.get_mut(&key) else { return };
+            let (untold, code) = (!entry.is_over() && !ended, entry.reset.unwrap_or(code));
+            // Ours ends reading at once, whatever was complete.
+            entry.remote_closed = false;
+            if untold {
                 state.frame(key, key.reset(), &[]);
                 wakes.extend(state.driver.take());
-            }
-            if let Some(entry) = state.streams.get_mut(&key) {
-                // Ours ends reading at once, whatever was complete.
-                entry.remote_closed = false;
             }
             state.reset(key, code, wakes);
         });

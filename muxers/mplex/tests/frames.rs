@@ -123,6 +123,17 @@ async fn a_reset_after_the_peers_close_loses_no_data() {
 }
 
 #[tokio::test]
+async fn our_reset_ends_reading_after_the_peers_close_and_reset() {
+    let mut played = play(MplexConfig::default());
+    played.says(b"\x00\x00\x02\x01a\x04\x00\x06\x00\x08\x00").await;
+    let mut stream = played.session.accept().await.unwrap();
+    let _next = played.session.accept().await.unwrap();
+    stream.reset(7);
+    let error = stream.read(&mut [0]).await.expect_err("nothing is read after our reset");
+    assert_eq!(reset_code(&error), Some(0), "the peer's reset was the first");
+}
+
+#[tokio::test]
 async fn misbehaviour_ends_the_connection() {
     for (what, bytes) in [
         ("a stream opened twice", &b"\x00\x00\x00\x00"[..]),
