@@ -1,6 +1,7 @@
 //! Application protocols: the few lines they take, versions, refusals, limits.
 
 use async_trait::async_trait;
+use futures::stream::FuturesUnordered;
 use stackwire_node::{Error, Event, Host, Kind, Pipe, Protocol, ProtocolId, Result, Stream, reset_code};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -131,18 +132,21 @@ async fn a_flood_of_streams_is_reset_beyond_the_limit() {
     .await;
     let client = node("", "").await;
     client.connect(&address(&server)).await.unwrap();
-    let mut flood = Vec::new();
+    let mut flood = FuturesUnordered::new();
     for _ in 0..100 {
         let mut stream = client.open_stream(server.peer_id(), &ids(&["/silent"])).await.unwrap();
-        stream.flush().await.unwrap();
-        flood.push(stream);
+        flood.push(async move {
+            // Fails where the refusal is already here.
+            let _sent = stream.flush().await;
+            stream.read_u8().await
+        });
     }
-    let mut refused = 0;
-    for mut stream in flood {
-        let ended = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
-        refused += usize::from(ended.is_ok());
+    // Eight are served and never end; identify may have had a place or two of theirs.
+    for _ in 0..90 {
+        let ended = in_time("a refusal", flood.next()).await.expect("a hundred were opened");
+        assert!(ended.is_err(), "nothing is ever answered");
     }
-    assert!(refused >= 80, "only {refused} of 100 were refused");
+    drop(flood);
     let later = async { while ask(&client, &server, &["/v/1"]).await.is_err() {} };
     in_time("a later stream", later).await;
 }
