@@ -48,7 +48,8 @@ impl TlsPipe {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => {
                     let cut = "the peer closed the pipe without closing the TLS session; bytes may be missing";
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut)));
+                    let error = errors::named(Error::closed(cut));
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
                 }
             }
             if let Some(error) = &self.failed {

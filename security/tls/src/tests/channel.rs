@@ -46,6 +46,7 @@ async fn an_end_that_tls_did_not_say_is_an_error_after_the_data() {
         let cut = in_time("the end", b.read_u8()).await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         assert!(cut.to_string().contains("without closing the TLS session"), "{cut}");
+        assert_eq!(Error::from(cut).plugin(), Some("tls"));
     }
 }
 
