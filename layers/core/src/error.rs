@@ -164,6 +164,8 @@ pub enum Retry {
 pub enum Layer {
     /// Moves bytes between machines.
     Transport,
+    /// Hides a pipe from everyone outside a private network, below every negotiation.
+    Protector,
     /// Proves identities and encrypts.
     Security,
     /// Makes streams out of one pipe.
@@ -185,6 +187,7 @@ impl Layer {
     pub fn name(self) -> &'static str {
         match self {
             Layer::Transport => "transport",
+            Layer::Protector => "protector",
             Layer::Security => "security",
             Layer::Muxer => "muxer",
             Layer::Negotiator => "negotiator",

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::stream::BoxStream;
 use serde::{Serialize, Serializer};
 
-use crate::{Candidate, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo, Role};
+use crate::{Candidate, Chosen, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo, Role};
 
 /// Names one connection of a node; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -81,6 +81,18 @@ pub enum Event {
         /// Why; lists every address.
         error: Error,
     },
+    /// A new configuration is in force.
+    Configured,
+    /// A better connection has taken the place of another, which closes when its streams have ended.
+    Upgraded {
+        /// With whom.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// The old one.
+        from: ConnectionId,
+        /// The new one.
+        to: ConnectionId,
+    },
     /// A stream was opened and its protocol agreed.
     StreamOpened {
         /// On which connection.
@@ -92,6 +104,8 @@ pub enum Event {
         protocol: ProtocolId,
         /// Who opened it: `Dialer` is us.
         role: Role,
+        /// Why it is this version and no other.
+        chosen: Chosen,
     },
     /// A stream ended with an error.
     StreamFailed {

@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -11,7 +12,8 @@ use futures::future::BoxFuture;
 use crate::{BoxPipe, Env, ProtocolId, PublicKey, Result, Role};
 
 /// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
-/// that either side asked for, else why the connection ended. Dropping it aborts the connection.
+/// that either side asked for, `Reset` with the code of a peer that closed with another than 0, else why the connection
+/// ended. Dropping it aborts the connection.
 pub type Driver = BoxFuture<'static, Result<()>>;
 
 /// A stream multiplexer.
@@ -38,6 +40,11 @@ pub trait Session: Send + Sync + 'static {
     /// Begins to close: no new streams, what streams have accepted for writing is sent, then the peer is told
     /// `code` (0: normal) and the driver ends. Does not wait; the driver's end is the close's. Harmless when repeated.
     fn close(&self, code: u32);
+
+    /// The smoothed round-trip time to the peer, where the muxer measures it.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// [`Session`] with futures.

@@ -15,7 +15,41 @@ pub trait Negotiator: Send + Sync + 'static {
     /// Takes exactly its own bytes from the pipe. Fails with `NoCommonProtocol` where the sides share nothing,
     /// `PeerMisbehaved` for anything malformed, `Closed` where the peer went away. Memory is bounded; time limits
     /// are the caller's. Dropping the future drops the pipe.
+    ///
+    /// A negotiator that puts nothing on the wire takes the first offer.
     async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated>;
+
+    /// Whether a connection that begins with `first` is negotiated by this. The dialer always speaks first, so a
+    /// listener with several negotiators asks each until one says `Yes`.
+    fn recognizes(&self, first: &[u8]) -> Recognition;
+
+    /// Whether it can choose the protocol of a stream: without, both sides would have to serve the same single one.
+    fn chooses(&self) -> bool {
+        true
+    }
+}
+
+/// What the first bytes of a connection tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recognition {
+    /// They are ours.
+    Yes,
+    /// They are not.
+    No,
+    /// More of them are needed.
+    More,
+}
+
+impl Recognition {
+    /// Whether `first` is `prefix`, or the beginning of it.
+    pub fn of(prefix: &[u8], first: &[u8]) -> Self {
+        let n = prefix.len().min(first.len());
+        match prefix[..n] == first[..n] {
+            false => Recognition::No,
+            true if n == prefix.len() => Recognition::Yes,
+            true => Recognition::More,
+        }
+    }
 }
 
 /// Whether a dialer waits for the answer.

@@ -47,6 +47,8 @@ pub struct Rung {
 pub enum Chosen {
     /// The address names it.
     Address,
+    /// The config puts it on every connection.
+    Config,
     /// We proposed `offered` in this order (as dialer), or chose among ours by the dialer's order (as listener).
     Negotiated {
         /// The negotiator's name.
@@ -67,6 +69,7 @@ impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (how, offered) = match self {
             Chosen::Address => return f.write_str("named by the address"),
+            Chosen::Config => return f.write_str("named by the config"),
             Chosen::Transport => return f.write_str("part of the transport"),
             Chosen::Negotiated { by, offered } => (by.as_str(), offered),
             Chosen::InHandshake { offered } => ("in the security handshake", offered),

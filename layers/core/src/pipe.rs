@@ -2,16 +2,18 @@
 
 use std::{
     io::{self, IoSlice},
+    num::NonZeroU64,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use crate::{Error, Kind};
+use crate::{Error, Kind, Result};
 
 /// A full-duplex byte channel: what a transport, a security channel and a stream of a muxer all are.
 ///
@@ -39,6 +41,30 @@ pub trait Pipe: AsyncBufRead + AsyncWrite + Send + Unpin + 'static {
     fn set_priority(&mut self, priority: Priority) {
         let _ = priority;
     }
+
+    /// Caps this pipe's writes at so many bytes a second; `None` lifts the cap. Muxers without rates ignore it.
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        let _ = bytes_per_second;
+    }
+
+    /// The datagrams that travel beside this stream, where the connection carries them. Both sides get the same flow
+    /// by asking the two ends of one stream; it ends with the stream.
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        None
+    }
+}
+
+/// Datagrams that belong to one stream: whole, unordered, and lost where the network or a full queue loses them.
+pub trait Datagrams: Send + Sync + 'static {
+    /// The most bytes one may have now.
+    fn max_size(&self) -> usize;
+
+    /// Sends one, without waiting: where the queue is full, the oldest unsent one is dropped. Fails with
+    /// `LimitExceeded` above [`Datagrams::max_size`], `Closed` or `Reset` where the stream or connection has ended.
+    fn send(&self, data: Bytes) -> Result<()>;
+
+    /// Takes the next one. The queue is bounded: a slow reader loses the oldest. One task polls this.
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes>>;
 }
 
 /// A pipe whose type was erased: one box per rung or stream, none per operation.
@@ -53,6 +79,12 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
     }
     fn set_priority(&mut self, priority: Priority) {
         (**self).set_priority(priority);
+    }
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        (**self).set_rate(bytes_per_second);
+    }
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        (**self).datagrams()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::{BoxPipe, Env, Keypair, PeerId, ProtocolId, Result, Role, SecuredPipe};
+use crate::{
+    BoxPipe, Env, Keypair, PeerId, ProtocolId, Result, Role, SecuredPipe,
+    address::{Fixed, FixedPath},
+};
 
 /// A security protocol.
 #[async_trait]
@@ -12,6 +15,18 @@ pub trait Security: Send + Sync + 'static {
 
     /// The id it is negotiated by.
     fn id(&self) -> ProtocolId;
+
+    /// Whether it can be one of several offers. Those that can't (their listener's key must be known beforehand) are used
+    /// where an address fixes them.
+    fn negotiable(&self) -> bool {
+        true
+    }
+
+    /// What a listener's address must say for dialers to use this, where it fixes it: `/noise-ik/<our key>`.
+    fn address(&self, identity: &Keypair) -> Option<Fixed> {
+        let _ = identity;
+        None
+    }
 
     /// Proves both identities over `pipe`.
     ///
@@ -30,6 +45,11 @@ pub struct SecurityContext<'a> {
     /// The muxers we would speak, most wanted first, for protocols that negotiate them inside the handshake.
     /// Empty: do not.
     pub muxers: &'a [ProtocolId],
+    /// The security protocols our side offers on this connection, most wanted first. Protocols that can bind them to
+    /// the handshake do, so that nobody in between can strip the better ones.
+    pub offers: &'a [ProtocolId],
+    /// What the address says beside the choice itself.
+    pub fixed: &'a FixedPath,
     /// Time, randomness, tasks.
     pub env: &'a Env,
 }

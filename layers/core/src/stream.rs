@@ -2,13 +2,15 @@
 
 use std::{
     io::{self, IoSlice},
+    num::NonZeroU64,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{BoxPipe, ConnectionId, PeerId, Pipe, Priority, ProtocolId};
+use crate::{BoxPipe, Chosen, ConnectionId, Datagrams, PeerId, Pipe, Priority, ProtocolId};
 
 /// A stream with a peer, on which a protocol has been agreed.
 ///
@@ -18,6 +20,7 @@ pub struct Stream {
     protocol: ProtocolId,
     peer: PeerId,
     connection: ConnectionId,
+    chosen: Option<Chosen>,
     /// Dropped with the stream: how a node counts its streams.
     guard: Option<Box<dyn Send + Sync>>,
 }
@@ -25,13 +28,24 @@ pub struct Stream {
 impl Stream {
     /// Names a negotiated pipe.
     pub fn new(pipe: BoxPipe, protocol: ProtocolId, peer: PeerId, connection: ConnectionId) -> Self {
-        Self { pipe, protocol, peer, connection, guard: None }
+        Self { pipe, protocol, peer, connection, chosen: None, guard: None }
     }
 
     /// Keeps `guard` until the stream is dropped.
     pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Self {
         self.guard = Some(Box::new(guard));
         self
+    }
+
+    /// Says why it is this protocol and no other.
+    pub fn with_chosen(mut self, chosen: Chosen) -> Self {
+        self.chosen = Some(chosen);
+        self
+    }
+
+    /// Why it is this protocol and no other, where that was negotiated.
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_ref()
     }
 
     /// The protocol id that was agreed: which version, where a protocol has several.
@@ -101,5 +115,11 @@ impl Pipe for Stream {
     }
     fn set_priority(&mut self, priority: Priority) {
         self.pipe.set_priority(priority);
+    }
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        self.pipe.set_rate(bytes_per_second);
+    }
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        self.pipe.datagrams()
     }
 }

@@ -1,9 +1,9 @@
 //! The transport layer: moves bytes between machines.
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
+use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{Env, Keypair, Multiaddr, PeerId, Result, Stage};
+use crate::{BoxPipe, Env, Error, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
 
 /// Reaches other machines and lets them reach us.
 ///
@@ -29,6 +29,40 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Starts to listen on `listen.address`. When this returns, connections are being queued.
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>>;
+
+    /// For a transport that runs over another one's channel (WebSocket over TCP): the address of that one. Where a node
+    /// listens on both, they share the port; [`Transport::recognizes`] tells whose a connection is.
+    fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
+        let _ = address;
+        None
+    }
+
+    /// Whether a connection that arrived at the carrier and begins with `first` is for `address`.
+    fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition {
+        let _ = (address, first);
+        Recognition::No
+    }
+
+    /// Takes a connection that arrived at the carrier and was recognized: what [`Listener::accept`] would have given.
+    /// Dropping the future closes it.
+    async fn accept_over(&self, over: Over<'_>) -> Result<Opened> {
+        let _ = over;
+        Err(Error::new(Kind::Unsupported, "this transport runs over no other"))
+    }
+}
+
+/// A connection that arrived at the port this transport shares with its carrier.
+pub struct Over<'a> {
+    /// The channel, at its first byte.
+    pub pipe: BoxPipe,
+    /// The shared address, in this transport's form: `/ip4/…/tcp/…/ws`.
+    pub address: &'a Multiaddr,
+    /// Where the connection came from, in the carrier's form.
+    pub remote: &'a Multiaddr,
+    /// Our identity, for transports that authenticate.
+    pub identity: &'a Keypair,
+    /// Time, randomness, tasks.
+    pub env: &'a Env,
 }
 
 /// What a transport is told about a dial.
@@ -72,6 +106,11 @@ pub trait Listener: Send + 'static {
     /// Waits for the next connection. Cancel-safe. An error is the listener's own end; a failed handshake of one
     /// connection is an error of its [`Incoming::open`] and never of the listener.
     async fn accept(&mut self) -> Result<Incoming>;
+
+    /// What [`Listener::addresses`] becomes whenever it changes, for listeners whose machine's addresses may. Taken once.
+    fn watch(&mut self) -> Option<BoxStream<'static, Vec<Multiaddr>>> {
+        None
+    }
 }
 
 /// A connection that is arriving.
@@ -82,5 +121,19 @@ pub struct Incoming {
     pub local: Multiaddr,
     /// What the transport still has to do before the connection is usable (an HTTP upgrade, a TLS handshake): run
     /// beside `accept`, so that one slow peer holds up nobody else. Dropping it closes the connection.
-    pub open: BoxFuture<'static, Result<Stage>>,
+    pub open: BoxFuture<'static, Result<Opened>>,
+}
+
+/// A connection that has arrived.
+pub struct Opened {
+    /// How high it reached.
+    pub stage: Stage,
+    /// Where it really came from, where that shows only now: a proxy told, or a header did.
+    pub remote: Option<Multiaddr>,
+}
+
+impl From<Stage> for Opened {
+    fn from(stage: Stage) -> Self {
+        Self { stage, remote: None }
+    }
 }

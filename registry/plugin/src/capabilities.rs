@@ -6,12 +6,19 @@ use serde::Serialize;
 /// and the conformance suite then checks the declared behaviour instead of the law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
+    /// Transport: how high it reaches.
+    pub reaches: Reach,
+    /// Transport or muxer: streams have datagrams beside them.
+    pub datagrams: bool,
     /// Transport: reaches only this process.
     pub in_process: bool,
     /// Security: proves or hides nothing an attacker could not forge or read; its config must say `insecure = true`.
     pub insecure: bool,
     /// Security: can agree on a muxer inside its handshake.
     pub muxer_in_handshake: bool,
+    /// Security: proves an X25519 key, by which peers are known unless a trusted set names them otherwise or they were
+    /// expected. Identities without such a form are refused.
+    pub x25519_identity: bool,
     /// Muxer: a reader that stops reading stops only its own sender. Without: it resets that stream when its
     /// buffer is full, or holds up the connection.
     pub flow_control: bool,
@@ -32,9 +39,12 @@ pub struct Capabilities {
 impl Capabilities {
     /// A full citizen, without what only some implementations have.
     pub const DEFAULT: Self = Self {
+        reaches: Reach::Raw,
+        datagrams: false,
         in_process: false,
         insecure: false,
         muxer_in_handshake: false,
+        x25519_identity: false,
         flow_control: true,
         reset_codes: false,
         reset_after_half_close: true,
@@ -49,6 +59,19 @@ impl Default for Capabilities {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// Which rung of a connection a transport reaches by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// A byte channel: security and muxer are the stack's.
+    #[default]
+    Raw,
+    /// A channel with a proven peer: the muxer is the stack's.
+    Secured,
+    /// Streams with a proven peer: nothing is left to choose.
+    Multiplexed,
 }
 
 /// How a test makes a working instance: options, and for transports an address to listen on.

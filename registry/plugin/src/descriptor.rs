@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use stackwire_core::{Discovery, Layer, Muxer, Negotiator, Protocol, Result, Router, Security, Transport};
+use stackwire_core::{Discovery, Layer, Muxer, Negotiator, Protector, Protocol, Result, Router, Security, Transport};
 
 use crate::{Capabilities, Fixture, Options, Problem, deserialize};
 
@@ -76,6 +76,8 @@ impl Summary {
 pub enum Built {
     /// A transport.
     Transport(Arc<dyn Transport>),
+    /// What hides pipes from everyone outside a private network.
+    Protector(Arc<dyn Protector>),
     /// A security protocol.
     Security(Arc<dyn Security>),
     /// A muxer.
@@ -95,6 +97,7 @@ impl Built {
     pub fn layer(&self) -> Layer {
         match self {
             Built::Transport(_) => Layer::Transport,
+            Built::Protector(_) => Layer::Protector,
             Built::Security(_) => Layer::Security,
             Built::Muxer(_) => Layer::Muxer,
             Built::Negotiator(_) => Layer::Negotiator,

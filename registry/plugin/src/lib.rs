@@ -50,7 +50,7 @@ mod catalogue;
 mod descriptor;
 mod options;
 
-pub use capabilities::{Capabilities, Fixture};
+pub use capabilities::{Capabilities, Fixture, Reach};
 pub use catalogue::Catalogue;
 pub use descriptor::{Built, Descriptor, Plugin, Summary};
 pub use options::{Options, Problem, deserialize, parse_options, suggest};

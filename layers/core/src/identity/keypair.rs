@@ -2,7 +2,11 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::{
+    digest::{SHA512, digest},
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use curve25519_dalek::scalar::clamp_integer;
 use prost::Message;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -26,6 +30,8 @@ pub enum KeyType {
     Ecdsa,
     /// RSA; verified only.
     Rsa,
+    /// X25519; proves itself in a Diffie-Hellman, signs nothing.
+    X25519,
 }
 
 impl fmt::Display for KeyType {
@@ -35,6 +41,7 @@ impl fmt::Display for KeyType {
             KeyType::Secp256k1 => "secp256k1",
             KeyType::Ecdsa => "ecdsa",
             KeyType::Rsa => "rsa",
+            KeyType::X25519 => "x25519",
         })
     }
 }
@@ -88,6 +95,7 @@ impl Keypair {
                 }
             },
             KeyType::Rsa => Err(Error::new(Kind::Unsupported, "RSA identities are verified, never made")),
+            KeyType::X25519 => Err(Error::new(Kind::Unsupported, "an X25519 key signs nothing and is no identity")),
         }
     }
 
@@ -135,6 +143,23 @@ impl Keypair {
         }
     }
 
+    /// The X25519 secret of an Ed25519 identity, clamped; its public half is [`PublicKey::x25519`]. `None` for the other
+    /// types.
+    pub fn x25519_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let Secret::Ed25519(seed, _) = &self.0.secret else { return None };
+        // RFC 8032 §5.1.5: the scalar is the first half of the seed's SHA-512.
+        let mut secret = Zeroizing::new([0; 32]);
+        secret.copy_from_slice(&digest(&SHA512, seed.as_slice()).as_ref()[..32]);
+        *secret = clamp_integer(*secret);
+        Some(secret)
+    }
+
+    /// The scalar of a secp256k1 identity, in big-endian order, for agreeing on secrets. `None` for the other types.
+    pub fn secp256k1_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let Secret::Secp256k1(key) = &self.0.secret else { return None };
+        Some(Zeroizing::new(key.to_bytes().into()))
+    }
+
     /// The `PrivateKey` protobuf: what key files hold.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let (r#type, data) = match &self.0.secret {
@@ -179,7 +204,7 @@ impl Keypair {
             Ok(WireType::Rsa) => {
                 Err(Error::new(Kind::Unsupported, "RSA identities are verified, never used as our own"))
             }
-            Err(_) => Err(bad_key("a private key of an unknown type")),
+            Ok(WireType::X25519) | Err(_) => Err(bad_key("a private key of an unknown type")),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use multihash::Multihash;
 use p256::pkcs8::{DecodePublicKey, EncodePublicKey};
 use prost::Message;
@@ -30,6 +31,9 @@ pub enum PublicKey {
     Ecdsa(p256::ecdsa::VerifyingKey),
     /// RSA, as PKIX DER; verified, never made.
     Rsa(Box<[u8]>),
+    /// X25519: proven by a Diffie-Hellman (Noise IK and IX), it signs nothing. No libp2p peer has one; whoever is known
+    /// by another key beside it is named by that one where the security protocol is told so.
+    X25519([u8; 32]),
 }
 
 impl PublicKey {
@@ -40,6 +44,7 @@ impl PublicKey {
             PublicKey::Secp256k1(_) => KeyType::Secp256k1,
             PublicKey::Ecdsa(_) => KeyType::Ecdsa,
             PublicKey::Rsa(_) => KeyType::Rsa,
+            PublicKey::X25519(_) => KeyType::X25519,
         }
     }
 
@@ -67,6 +72,25 @@ impl PublicKey {
             .expect("an inlined key is at most 42 bytes and a SHA-256 hash 32, and a peer id holds 64")
     }
 
+    /// The key that `peer` carries in full; `None` where it is only a hash of one.
+    pub fn of_peer(peer: &PeerId) -> Option<Self> {
+        let hash = peer.as_ref();
+        if hash.code() != 0 {
+            return None;
+        }
+        Self::decode(hash.digest()).ok()
+    }
+
+    /// The X25519 key of the same secret: an Ed25519 key's Montgomery form (RFC 7748 §4.1), an X25519 key itself. `None`
+    /// for the other types.
+    pub fn x25519(&self) -> Option<[u8; 32]> {
+        match self {
+            PublicKey::Ed25519(key) => CompressedEdwardsY(*key).decompress().map(|point| point.to_montgomery().0),
+            PublicKey::X25519(key) => Some(*key),
+            _ => None,
+        }
+    }
+
     /// Whether `signature` is this key's over `message`.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
@@ -78,6 +102,7 @@ impl PublicKey {
             PublicKey::Rsa(der) => {
                 UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).verify(message, signature).is_ok()
             }
+            PublicKey::X25519(_) => false,
         }
     }
 
@@ -90,6 +115,7 @@ impl PublicKey {
                 key.to_public_key_der().expect("a P-256 point that was parsed or made has a DER form").into_vec(),
             ),
             PublicKey::Rsa(der) => (WireType::Rsa, der.to_vec()),
+            PublicKey::X25519(key) => (WireType::X25519, key.to_vec()),
         };
         proto::PublicKey { r#type: r#type.into(), data }
     }
@@ -112,6 +138,9 @@ impl PublicKey {
             Ok(WireType::Rsa) => aws_lc_rs::rsa::PublicEncryptingKey::from_der(data)
                 .map(|_| PublicKey::Rsa(data.into()))
                 .map_err(|_| bad_key("an RSA key; PKIX DER of 2048 to 8192 bits is supported")),
+            Ok(WireType::X25519) => {
+                data.try_into().map(PublicKey::X25519).map_err(|_| bad_key("an X25519 key that is not 32 bytes"))
+            }
             Err(_) => Err(bad_key("a key of an unknown type")),
         }
     }

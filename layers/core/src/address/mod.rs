@@ -5,7 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-pub use multiaddr::{Multiaddr, Protocol};
+mod fixed;
+mod multiaddr;
+
+pub use ::multiaddr::Protocol;
+pub use fixed::{Fixed, FixedPath};
+pub use multiaddr::Multiaddr;
 
 use crate::{
     Error, Kind, PeerId, Result,
@@ -50,6 +55,11 @@ pub enum Transport {
     Tcp,
     /// `/udp`
     Udp,
+}
+
+/// `/ip4|ip6/…/udp/…` of a socket address.
+pub fn udp(address: SocketAddr) -> Multiaddr {
+    ip(address.ip()).with(Protocol::Udp(address.port()))
 }
 
 /// `/ip4|ip6/…/tcp/…` of a socket address.
@@ -104,7 +114,7 @@ pub fn parse(text: &str) -> Result<Multiaddr> {
     };
     let address: Multiaddr = match text.parse() {
         Ok(address) => address,
-        Err(error) => plain(text).parse().map_err(|_| invalid().caused_by(error))?,
+        Err(error) => plain(text).parse().map_err(|_: ::multiaddr::Error| invalid().caused_by(error))?,
     };
     check(&address).map_err(|why| invalid().caused_by(why))?;
     Ok(address)
@@ -129,12 +139,12 @@ pub fn from_wire(bytes: &[u8]) -> Result<Multiaddr> {
         Err(e) => return Err(Error::misbehaved("an address that does not parse").caused_by(e)),
     };
     check(&address).map_err(|why| Error::misbehaved("an address that means nothing").caused_by(why))?;
-    // A code or a length may be written in more bytes than it needs; two forms of one address would be two addresses.
-    let plain: Multiaddr = address.iter().collect();
-    if plain != address {
-        return Err(Error::misbehaved("an address in another than its shortest form"));
+    // What can't be written down as text can't be logged, configured or compared; and a code or a length in more bytes
+    // than it needs would make two addresses of one.
+    match address.to_string().parse::<Multiaddr>() {
+        Ok(same) if same == address => Ok(address),
+        _ => Err(Error::misbehaved("an address whose text is another address")),
     }
-    Ok(address)
 }
 
 /// Finds what `Multiaddr` lets pass: names that are empty or would be several parts as text, and peer ids that no key

@@ -1,0 +1,172 @@
+//! Looking at the first bytes of a pipe without taking them.
+
+use std::{
+    io::{self, IoSlice},
+    num::NonZeroU64,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{BoxPipe, Datagrams, Error, Kind, Pipe, Priority, Result};
+
+/// Nothing that tells one protocol from another needs to look further.
+const MAX_PEEK: usize = 256;
+
+/// Shows `decide` the first bytes of `pipe`, again with more whenever it answers `None`, and gives the pipe back at its
+/// first byte. Fails with `Closed` where the peer ends before it was decided, `PeerMisbehaved` where 256 bytes do not
+/// suffice. Usually the bytes come at once and the same pipe is returned; else a wrapper gives them out again.
+pub async fn peek<T>(mut pipe: BoxPipe, mut decide: impl FnMut(&[u8]) -> Option<T>) -> Result<(T, BoxPipe)> {
+    let first = fill(&mut pipe).await?;
+    if let Some(decision) = decide(first) {
+        return Ok((decision, pipe));
+    }
+    let mut seen = first.to_vec();
+    pipe.consume(seen.len());
+    loop {
+        if seen.len() > MAX_PEEK {
+            return Err(Error::misbehaved("first bytes that are of no known protocol"));
+        }
+        let more = fill(&mut pipe).await?;
+        let n = more.len();
+        seen.extend_from_slice(more);
+        pipe.consume(n);
+        if let Some(decision) = decide(&seen) {
+            return Ok((decision, Box::new(Prefixed { prefix: seen, at: 0, pipe })));
+        }
+    }
+}
+
+async fn fill(pipe: &mut BoxPipe) -> Result<&[u8]> {
+    let during = "waiting for a connection's first bytes";
+    let first = pipe.fill_buf().await.map_err(|e| Error::io(during, e))?;
+    if first.is_empty() { Err(Error::new(Kind::Closed, during)) } else { Ok(first) }
+}
+
+/// A pipe with bytes put back in front of it.
+struct Prefixed {
+    prefix: Vec<u8>,
+    at: usize,
+    pipe: BoxPipe,
+}
+
+impl AsyncRead for Prefixed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.at == this.prefix.len() {
+            return Pin::new(&mut this.pipe).poll_read(cx, out);
+        }
+        let rest = &this.prefix[this.at..];
+        let n = rest.len().min(out.remaining());
+        out.put_slice(&rest[..n]);
+        Pin::new(this).consume(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Prefixed {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.at == this.prefix.len() {
+            return Pin::new(&mut this.pipe).poll_fill_buf(cx);
+        }
+        Poll::Ready(Ok(&this.prefix[this.at..]))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        if this.at == this.prefix.len() {
+            return Pin::new(&mut this.pipe).consume(n);
+        }
+        this.at = (this.at + n).min(this.prefix.len());
+        if this.at == this.prefix.len() {
+            (this.prefix, this.at) = (Vec::new(), 0);
+        }
+    }
+}
+
+impl AsyncWrite for Prefixed {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().pipe).poll_write(cx, data)
+    }
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().pipe).poll_write_vectored(cx, slices)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.pipe.is_write_vectored()
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().pipe).poll_flush(cx)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().pipe).poll_shutdown(cx)
+    }
+}
+
+impl Pipe for Prefixed {
+    fn reset(&mut self, code: u32) {
+        self.pipe.reset(code);
+    }
+    fn close_read(&mut self) {
+        self.pipe.close_read();
+    }
+    fn set_priority(&mut self, priority: Priority) {
+        self.pipe.set_priority(priority);
+    }
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        self.pipe.set_rate(bytes_per_second);
+    }
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        self.pipe.datagrams()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::Buffered;
+
+    #[tokio::test]
+    async fn bytes_that_were_looked_at_are_still_there() {
+        for chunk in [1, 3, 64] {
+            let (mut a, b) = tokio::io::duplex(64);
+            let text = b"/multistream/1.0.0";
+            let write = async {
+                for part in text.chunks(chunk) {
+                    a.write_all(part).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                a.shutdown().await.unwrap();
+            };
+            let read = async {
+                let decide = |first: &[u8]| (first.len() >= 6).then(|| first.starts_with(b"/multi"));
+                let (ours, mut pipe) = peek(Box::new(Buffered::new(b)), decide).await.unwrap();
+                assert!(ours);
+                let mut all = Vec::new();
+                pipe.read_to_end(&mut all).await.unwrap();
+                assert_eq!(all, text);
+            };
+            futures::future::join(write, read).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_never_shows_what_it_is_is_refused() {
+        let (mut a, b) = tokio::io::duplex(1024);
+        a.write_all(&[0; 1000]).await.unwrap();
+        let error = peek(Box::new(Buffered::new(b)), |_| None::<()>).await.err().unwrap();
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+        let (a, b) = tokio::io::duplex(1024);
+        drop(a);
+        let error = peek(Box::new(Buffered::new(b)), |_| None::<()>).await.err().unwrap();
+        assert_eq!(error.kind(), &Kind::Closed);
+    }
+}
