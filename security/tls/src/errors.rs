@@ -1,6 +1,7 @@
 //! rustls's errors as ours.
 
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use rustls::{AlertDescription, Error as TlsError};
+use stackwire_certificate::explain;
 use stackwire_core::{Error, Kind, Layer};
 
 use crate::NAME;
@@ -26,34 +27,7 @@ pub(crate) fn of_handshake(error: &TlsError, ours: &[Vec<u8>], theirs: &[Vec<u8>
 
 /// The error of a session, or of a handshake where the handshake does not matter.
 pub(crate) fn of_session(error: &TlsError) -> Error {
-    named(match error {
-        TlsError::InvalidCertificate(CertificateError::Other(other)) => match other.0.downcast_ref::<Error>() {
-            Some(ours) => ours.clone(),
-            None => caused(Kind::AuthenticationFailed, "the peer's certificate is refused", error),
-        },
-        TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            caused(Kind::AuthenticationFailed, "the peer's certificate expired", error)
-        }
-        TlsError::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-            caused(Kind::AuthenticationFailed, "the peer's certificate is not valid yet", error)
-        }
-        TlsError::InvalidCertificate(_) => {
-            caused(Kind::AuthenticationFailed, "the peer's proof of its certificate's key does not hold", error)
-        }
-        TlsError::NoCertificatesPresented => Error::new(Kind::AuthenticationFailed, "the peer sent no certificate"),
-        // Whether the peer or somebody in between altered the record can't be told.
-        TlsError::DecryptError => Error::new(Kind::AuthenticationFailed, "a record was altered on its way"),
-        TlsError::AlertReceived(alert) => {
-            Error::new(Kind::Reset { code: 0 }, format!("the peer ended the session with the TLS alert {alert:?}"))
-        }
-        TlsError::PeerIncompatible(_) => caused(Kind::Unsupported, "the peer's TLS shares too little with ours", error),
-        TlsError::InappropriateMessage { .. }
-        | TlsError::InappropriateHandshakeMessage { .. }
-        | TlsError::InvalidMessage(_)
-        | TlsError::PeerMisbehaved(_)
-        | TlsError::PeerSentOversizedRecord => caused(Kind::PeerMisbehaved, "the peer broke TLS", error),
-        _ => caused(Kind::Internal, "running TLS", error),
-    })
+    named(explain(error))
 }
 
 /// The peer ended the handshake with an alert. In TLS 1.3 the dialer is done before the listener has seen its
@@ -68,8 +42,4 @@ pub(crate) fn refused(alert: AlertDescription) -> Error {
 /// Names this plug-in as the place of an error.
 pub(crate) fn named(error: Error) -> Error {
     error.at(Layer::Security, NAME)
-}
-
-fn caused(kind: Kind, during: &'static str, cause: &TlsError) -> Error {
-    Error::new(kind, during).caused_by(cause.clone())
 }

@@ -16,10 +16,11 @@ use rustls::{
     pki_types::ServerName,
     server::{Accepted, AcceptedAlert, Acceptor},
 };
+use stackwire_certificate::Settings;
 use stackwire_core::{BoxPipe, Error, Result};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
-use crate::{alpn, errors, tls::Settings};
+use crate::{alpn, errors};
 
 /// How long a peer has to take the alert that says why we give up.
 const FAREWELL: Duration = Duration::from_secs(1);

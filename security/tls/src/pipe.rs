@@ -7,6 +7,7 @@
 
 use std::{
     io::{self, BufRead, IoSlice, Write},
+    num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -211,6 +212,10 @@ impl Pipe for TlsPipe {
 
     fn set_priority(&mut self, priority: Priority) {
         self.pipe.set_priority(priority);
+    }
+
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        self.pipe.set_rate(bytes_per_second);
     }
 }
 

@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use rcgen::{CustomExtension, date_time_ymd};
 use rustls::{
-    ClientConnection, Connection, HandshakeKind, SignatureScheme,
+    CipherSuite, ClientConnection, Connection, HandshakeKind, SignatureScheme,
     client::ResolvesClientCert,
-    crypto::aws_lc_rs::{default_provider, kx_group},
+    crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group},
     pki_types::ServerName,
     sign::CertifiedKey,
     version::TLS12,
 };
+use stackwire_certificate::{Settings, has_fast_aes, making, provider};
 use stackwire_conformance::{in_time, pipes};
 use stackwire_core::{Error, Kind, ProtocolId, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{altered, honest, identity, settings, settings_of, shake};
-use crate::{alpn, certificate, errors, handshake, pipe::TlsPipe, provider::provider, tls::Settings};
+use crate::{alpn, errors, handshake, pipe::TlsPipe};
 
 fn made(seed: u8) -> CertifiedKey {
-    certificate::make(&identity(seed), &provider()).unwrap()
+    making::make(&identity(seed), &provider()).unwrap()
 }
 
 /// Certificates that no honest peer shows, and what is said about them.
@@ -43,7 +44,7 @@ fn hostile() -> Vec<(CertifiedKey, &'static str)> {
         ),
         (
             altered(&identity(1), |params| {
-                params.custom_extensions = vec![certificate::extension(&identity(1), &super::new_key())];
+                params.custom_extensions = vec![making::extension(&identity(1), &super::new_key())];
             }),
             "did not sign",
         ),
@@ -198,6 +199,29 @@ async fn a_listener_that_wants_another_key_share_costs_a_round_trip() {
     let (dialed, listened) = shake(&honest(1), &settings_of(other, made(2), None)).await;
     for side in [dialed, listened] {
         assert_eq!(side.unwrap().1.handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
+    }
+}
+
+#[tokio::test]
+async fn the_listener_picks_the_suite_that_its_cpu_is_fast_at() {
+    let chacha_first = [
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+    ];
+    let mut aes_first = chacha_first;
+    aes_first.reverse();
+    let picked = match has_fast_aes() {
+        true => CipherSuite::TLS13_AES_128_GCM_SHA256,
+        false => CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    for listed in [chacha_first, aes_first] {
+        let mut other = provider();
+        other.cipher_suites = listed.to_vec();
+        let (dialed, listened) = shake(&settings_of(other, made(1), None), &honest(2)).await;
+        for side in [dialed, listened] {
+            assert_eq!(side.unwrap().1.negotiated_cipher_suite().unwrap().suite(), picked);
+        }
     }
 }
 

@@ -1,22 +1,18 @@
 //! Tests that need our insides: hostile certificates and handshakes.
 
-mod certificates;
 mod channel;
 mod handshakes;
-mod vectors;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::future::join;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::{Connection, Error as TlsError, crypto::CryptoProvider, pki_types::UnixTime, sign::CertifiedKey};
+use rustls::{Connection, crypto::CryptoProvider, sign::CertifiedKey};
+use stackwire_certificate::{Settings, Verifier, making, provider};
 use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{BoxPipe, Keypair, PeerId, PublicKey, Result};
+use stackwire_core::{BoxPipe, Keypair, PeerId, Result};
 
-use crate::{alpn, certificate, errors, handshake, peer, provider::provider, tls::Settings, verifier::Verifier};
-
-/// In the year 2033.
-const NOW: u64 = 2_000_000_000;
+use crate::{alpn, handshake};
 
 fn identity(seed: u8) -> Keypair {
     Keypair::ed25519_from_seed([seed; 32])
@@ -28,7 +24,7 @@ fn new_key() -> KeyPair {
 
 /// Parameters of the certificate we would make for `identity`.
 fn usual(identity: &Keypair, key: &KeyPair) -> CertificateParams {
-    certificate::params(vec![certificate::extension(identity, key)])
+    making::params(vec![making::extension(identity, key)])
 }
 
 /// A certificate of a new key, whose parameters `alter` has changed.
@@ -36,18 +32,7 @@ fn altered(identity: &Keypair, alter: impl FnOnce(&mut CertificateParams)) -> Ce
     let key = new_key();
     let mut params = usual(identity, &key);
     alter(&mut params);
-    certificate::certify(params, &key, &provider()).unwrap()
-}
-
-fn verify_at(der: &[u8], now: u64) -> Result<PublicKey> {
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-    peer::verify(der, now, &provider().signature_verification_algorithms)
-        .map(|proof| proof.identity)
-        .map_err(|e| errors::of_session(&TlsError::InvalidCertificate(e)))
-}
-
-fn verify(der: &[u8]) -> Result<PublicKey> {
-    verify_at(der, NOW)
+    making::certify(params, &key, &provider()).unwrap()
 }
 
 /// What a side with this certificate uses.
@@ -67,7 +52,7 @@ fn settings_of(provider: CryptoProvider, certificate: CertifiedKey, expected: Op
 
 /// What an honest side uses.
 fn honest(seed: u8) -> Settings {
-    settings(certificate::make(&identity(seed), &provider()).unwrap(), None)
+    settings(making::make(&identity(seed), &provider()).unwrap(), None)
 }
 
 type Side = Result<(BoxPipe, Connection)>;

@@ -41,7 +41,7 @@ pub(crate) const CERTIFICATE_ALGORITHMS: &[(AlgorithmIdentifier, AlgorithmIdenti
 ];
 
 /// aws-lc-rs with the TLS 1.3 suites, the fastest on this machine first.
-pub(crate) fn provider() -> CryptoProvider {
+pub fn provider() -> CryptoProvider {
     let gcm = [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384];
     let chacha = [TLS13_CHACHA20_POLY1305_SHA256];
     let cipher_suites = if has_fast_aes() { [&gcm[..], &chacha].concat() } else { [&chacha[..], &gcm].concat() };
@@ -54,7 +54,7 @@ pub(crate) fn provider() -> CryptoProvider {
 }
 
 /// Whether the CPU has instructions for AES-GCM.
-fn has_fast_aes() -> bool {
+pub fn has_fast_aes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
     #[cfg(target_arch = "aarch64")]

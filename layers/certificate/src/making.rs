@@ -1,4 +1,4 @@
-//! Our own certificate.
+//! Our own certificate: how it is made. In its parts, so that tests can make certificates that nobody should show.
 
 use std::sync::Arc;
 
@@ -11,18 +11,19 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     sign::CertifiedKey,
 };
-use stackwire_core::{Error, Keypair, Kind, Result};
+use stackwire_core::{Error, Keypair, Kind, PeerId, Result};
 
 use crate::wire::{EXTENSION_OID, SignedKey, encode_signed_key, signed_message};
 
-/// Makes a self-signed certificate of a new P-256 key that `identity` vouches for.
-pub(crate) fn make(identity: &Keypair, provider: &CryptoProvider) -> Result<CertifiedKey> {
+/// Makes a self-signed certificate of a new P-256 key that `identity` vouches for. Fails with `Internal` where the
+/// system has no randomness.
+pub fn make(identity: &Keypair, provider: &CryptoProvider) -> Result<CertifiedKey> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| failed(e.into()))?;
     certify(params(vec![extension(identity, &key)]), &key, provider)
 }
 
 /// Signs a certificate and makes it ready for rustls.
-pub(crate) fn certify(params: CertificateParams, key: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey> {
+pub fn certify(params: CertificateParams, key: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey> {
     let certificate = params.self_signed(key).map_err(|e| failed(e.into()))?;
     let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let signer = provider.key_provider.load_private_key(secret).map_err(|e| failed(e.into()))?;
@@ -31,7 +32,7 @@ pub(crate) fn certify(params: CertificateParams, key: &KeyPair, provider: &Crypt
 
 /// A certificate without names that never expires: a wrong clock at the peer must not lock us out, and the key behind it
 /// lives no longer than the process.
-pub(crate) fn params(extensions: Vec<CustomExtension>) -> CertificateParams {
+pub fn params(extensions: Vec<CustomExtension>) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.not_before = date_time_ymd(1975, 1, 1);
@@ -42,7 +43,7 @@ pub(crate) fn params(extensions: Vec<CustomExtension>) -> CertificateParams {
 
 /// The extension by which `identity` vouches for `key`. Not critical, as go-libp2p writes it: whoever speaks this
 /// protocol looks for it anyway.
-pub(crate) fn extension(identity: &Keypair, key: &KeyPair) -> CustomExtension {
+pub fn extension(identity: &Keypair, key: &KeyPair) -> CustomExtension {
     let public_key = identity.public().encode();
     let signature = identity.sign(&signed_message(&key.subject_public_key_info()));
     let content = encode_signed_key(SignedKey { public_key: &public_key, signature: &signature });
@@ -53,18 +54,18 @@ fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
     Error::new(Kind::Internal, "making the TLS certificate").caused_by(cause)
 }
 
-/// The certificates of the identities a plug-in instance has served, so that a handshake does not make one.
+/// The certificates of the identities that were served, so that a handshake does not make one. Keeps at most 8.
 #[derive(Debug, Default)]
-pub(crate) struct Cache {
-    made: Vec<(stackwire_core::PeerId, Arc<CertifiedKey>)>,
+pub struct Certificates {
+    made: Vec<(PeerId, Arc<CertifiedKey>)>,
 }
 
-impl Cache {
+impl Certificates {
     /// A node has one identity; tests and gateways a few.
     const CAPACITY: usize = 8;
 
     /// The certificate of `identity`, made on first use.
-    pub(crate) fn get(&mut self, identity: &Keypair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
+    pub fn get(&mut self, identity: &Keypair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
         let peer = identity.peer_id();
         if let Some((_, certificate)) = self.made.iter().find(|(of, _)| *of == peer) {
             return Ok(certificate.clone());

@@ -3,8 +3,10 @@
 //! libp2p specs `tls/tls.md`, “Peer Authentication”: valid now, signed by its own key, no critical extension that we do
 //! not understand, and exactly one libp2p extension whose signature holds. Names, CA flags and key usage mean nothing.
 
+use std::{borrow::Cow, time::Duration};
+
 use rustls::{
-    CertificateError, OtherError,
+    CertificateError,
     crypto::WebPkiSupportedAlgorithms,
     pki_types::{SubjectPublicKeyInfoDer, UnixTime},
 };
@@ -19,6 +21,7 @@ use x509_parser::{
 };
 
 use crate::{
+    errors::refuse,
     provider::CERTIFICATE_ALGORITHMS,
     wire::{EXTENSION_OID, SEQUENCE, SignedKey, decode_signed_key, element, signed_message},
 };
@@ -28,21 +31,19 @@ const MAX_CERTIFICATE: usize = 16 * 1024;
 
 /// What a certificate proves, once the peer also proves to hold its key.
 #[derive(Clone, Debug)]
-pub(crate) struct Proof {
+pub struct Proof {
     /// The identity key.
-    pub(crate) identity: PublicKey,
+    pub identity: PublicKey,
     /// The certificate's own key.
-    pub(crate) key: SubjectPublicKeyInfoDer<'static>,
+    pub key: SubjectPublicKeyInfoDer<'static>,
 }
 
-/// Checks everything about a certificate that can be checked without the handshake around it.
-pub(crate) fn verify(
-    der: &[u8],
-    now: UnixTime,
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<Proof, CertificateError> {
+/// Checks everything about a certificate that can be checked without the handshake around it: that it is a libp2p
+/// certificate, of at most 16 KiB, valid at `now` (wall-clock time since 1970-01-01 UTC). [`explain`](crate::explain) says
+/// what an error means.
+pub fn verify(der: &[u8], now: Duration, algorithms: &WebPkiSupportedAlgorithms) -> Result<Proof, CertificateError> {
     let certificate = parse(der)?;
-    verify_validity(&certificate, now)?;
+    verify_validity(&certificate, UnixTime::since_unix_epoch(now))?;
     verify_self_signature(&certificate, algorithms)?;
     let key = certificate.tbs_certificate.subject_pki.raw;
     let signed = find_signed_key(&certificate)?;
@@ -67,7 +68,7 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
 }
 
 fn verify_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
-    let unix = |time: i64| UnixTime::since_unix_epoch(std::time::Duration::from_secs(time.max(0).unsigned_abs()));
+    let unix = |time: i64| UnixTime::since_unix_epoch(Duration::from_secs(time.max(0).unsigned_abs()));
     let validity = certificate.validity();
     let (not_before, not_after) = (unix(validity.not_before.timestamp()), unix(validity.not_after.timestamp()));
     if now < not_before {
@@ -148,15 +149,10 @@ fn is_understood(oid: &Oid<'_>) -> bool {
     .contains(oid)
 }
 
-fn auth(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn auth(what: impl Into<Cow<'static, str>>) -> Error {
     Error::new(Kind::AuthenticationFailed, what)
 }
 
-/// Carries our error through rustls; [`crate::errors`] takes it out again.
-pub(crate) fn refuse(error: Error) -> CertificateError {
-    CertificateError::Other(OtherError(std::sync::Arc::new(error)))
-}
-
-fn refusal(what: impl Into<std::borrow::Cow<'static, str>>) -> CertificateError {
+fn refusal(what: impl Into<Cow<'static, str>>) -> CertificateError {
     refuse(auth(what))
 }

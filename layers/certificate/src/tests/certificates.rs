@@ -10,7 +10,7 @@ use stackwire_core::{Keypair, Kind, identity::KeyType};
 
 use super::{NOW, altered, identity, new_key, usual, vectors::*, verify, verify_at};
 use crate::{
-    certificate,
+    making,
     provider::provider,
     wire::{EXTENSION_OID, SignedKey, encode_signed_key},
 };
@@ -51,7 +51,7 @@ fn forged_certificates_of_the_specification_are_refused() {
 fn our_own_certificates_prove_identities_of_every_type() {
     for key_type in [KeyType::Ed25519, KeyType::Secp256k1, KeyType::Ecdsa] {
         let identity = Keypair::generate(key_type, &env()).unwrap();
-        let made = certificate::make(&identity, &provider()).unwrap();
+        let made = making::make(&identity, &provider()).unwrap();
         assert_eq!(&verify(&made.cert[0]).unwrap(), identity.public());
     }
 }
@@ -94,14 +94,14 @@ fn exactly_one_extension_is_taken() {
 #[test]
 fn the_extension_must_be_of_this_key_and_this_identity() {
     let elsewhere = altered(&identity(1), |params| {
-        params.custom_extensions = vec![certificate::extension(&identity(1), &new_key())];
+        params.custom_extensions = vec![making::extension(&identity(1), &new_key())];
     });
     assert_refused(&elsewhere.cert[0], "did not sign");
     let key = new_key();
     let stolen = SignedKey { public_key: &identity(1).public().encode(), signature: &identity(2).sign(b"anything") };
     let mut params = usual(&identity(1), &key);
     params.custom_extensions = vec![CustomExtension::from_oid_content(EXTENSION_OID, encode_signed_key(stolen))];
-    let made = certificate::certify(params, &key, &provider()).unwrap();
+    let made = making::certify(params, &key, &provider()).unwrap();
     assert_refused(&made.cert[0], "did not sign");
 }
 
@@ -165,7 +165,7 @@ fn other_algorithms_are_refused() {
 
 #[test]
 fn nothing_may_follow_and_nothing_may_be_huge() {
-    let made = certificate::make(&identity(1), &provider()).unwrap();
+    let made = making::make(&identity(1), &provider()).unwrap();
     let longer = [&made.cert[0][..], &[0]].concat();
     assert_refused(&longer, "bytes follow");
     let huge = altered(&identity(1), |params| {

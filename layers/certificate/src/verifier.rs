@@ -1,6 +1,6 @@
 //! What rustls asks about the peer, answered for one handshake.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsError, PeerIncompatible, PeerMisbehaved, SignatureScheme,
@@ -12,27 +12,41 @@ use rustls::{
 use stackwire_core::{Error, Kind, PeerId, PublicKey};
 
 use crate::{
-    peer::{self, Proof, refuse},
+    errors::refuse,
+    proof::{self, Proof},
     provider::SCHEMES,
 };
 
 /// Verifies the peer of one handshake, in either role, and keeps what it proved.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     expected: Option<PeerId>,
     proof: OnceLock<Proof>,
+    refusal: OnceLock<TlsError>,
 }
 
 impl Verifier {
     /// For a peer that must be `expected`, where known.
-    pub(crate) fn new(algorithms: WebPkiSupportedAlgorithms, expected: Option<PeerId>) -> Self {
-        Self { algorithms, expected, proof: OnceLock::new() }
+    pub fn new(algorithms: WebPkiSupportedAlgorithms, expected: Option<PeerId>) -> Self {
+        Self { algorithms, expected, proof: OnceLock::new(), refusal: OnceLock::new() }
     }
 
     /// The peer's identity key. Proven once the handshake is complete, not before.
-    pub(crate) fn identity(&self) -> Option<&PublicKey> {
+    pub fn identity(&self) -> Option<&PublicKey> {
         self.proof.get().map(|proof| &proof.identity)
+    }
+
+    /// Why the peer was refused, if it was: for those whose TLS does not hand rustls's errors on.
+    pub fn refusal(&self) -> Option<&TlsError> {
+        self.refusal.get()
+    }
+
+    /// Keeps the first refusal.
+    fn noted<T>(&self, judgement: Result<T, TlsError>) -> Result<T, TlsError> {
+        judgement.inspect_err(|error| {
+            let _first = self.refusal.set(error.clone());
+        })
     }
 
     fn verify_certificate(
@@ -45,7 +59,8 @@ impl Verifier {
             let error = Error::new(Kind::AuthenticationFailed, "the peer sent more than one certificate");
             return Err(refuse(error).into());
         }
-        let proof = peer::verify(certificate, now, &self.algorithms)?;
+        let now = Duration::from_secs(now.as_secs());
+        let proof = proof::verify(certificate, now, &self.algorithms)?;
         self.proof.set(proof).map_err(|_| TlsError::General("a second certificate in one handshake".into()))
     }
 
@@ -83,7 +98,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        self.verify_certificate(certificate, others, now).map(|()| ServerCertVerified::assertion())
+        self.noted(self.verify_certificate(certificate, others, now)).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -101,7 +116,7 @@ impl ServerCertVerifier for Verifier {
         _certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.verify_possession(message, signature)
+        self.noted(self.verify_possession(message, signature))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -124,7 +139,7 @@ impl ClientCertVerifier for Verifier {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, TlsError> {
-        self.verify_certificate(certificate, others, now).map(|()| ClientCertVerified::assertion())
+        self.noted(self.verify_certificate(certificate, others, now)).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -142,7 +157,7 @@ impl ClientCertVerifier for Verifier {
         _certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.verify_possession(message, signature)
+        self.noted(self.verify_possession(message, signature))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
