@@ -1,12 +1,14 @@
 //! Climbs a connection rung by rung and records the path: the one place that knows the order of the layers.
 //!
 //! ```text
-//!  Raw ──security──▶ Secured ──muxer──▶ Multiplexed
+//!  Raw ──protector──▶ Raw ──security──▶ Secured ──muxer──▶ Multiplexed
 //! ```
 //!
 //! A transport starts the climb at the rung it reached: TCP at the bottom, QUIC at the top. Security is negotiated on
 //! the raw pipe, lazily where there is one offer; the muxer inside the security handshake where both sides can, else
 //! on the secured pipe (libp2p specs, `connections/README.md` and `connections/inlined-muxer-negotiation.md`).
+
+mod negotiators;
 
 use std::{
     sync::Arc,
@@ -14,21 +16,26 @@ use std::{
 };
 
 use stackwire_core::{
-    BoxPipe, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, Negotiator, Path, PeerId,
-    ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe, Security, SecurityContext, Session, Stage, Wait,
+    BoxPipe, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, Negotiated, Negotiator,
+    Path, PeerId, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe, Security, SecurityContext,
+    Session, Stage, Wait, address::FixedPath,
 };
+
+pub use negotiators::Negotiators;
 
 /// What a stack climbs with.
 #[derive(Clone)]
 pub struct Upgrader {
     /// Who we are.
     pub identity: Keypair,
+    /// What raw pipes are wrapped in before anything else, the outermost first.
+    pub protectors: Vec<Arc<dyn Protector>>,
     /// Security protocols, most wanted first.
     pub securities: Vec<Arc<dyn Security>>,
     /// Muxers, most wanted first.
     pub muxers: Vec<Arc<dyn Muxer>>,
-    /// How protocols are chosen.
-    pub negotiator: Arc<dyn Negotiator>,
+    /// How protocols are chosen, most wanted first. A listener tells them apart by a connection's first bytes.
+    pub negotiators: Negotiators,
     /// Time, randomness, tasks.
     pub env: Env,
 }
@@ -45,6 +52,8 @@ pub struct Start {
     pub remote: Multiaddr,
     /// Our end, where known.
     pub local: Option<Multiaddr>,
+    /// What the address fixes.
+    pub fixed: FixedPath,
     /// The transport's name.
     pub transport: &'static str,
     /// Round trips the transport took.
@@ -65,6 +74,8 @@ pub struct Climbed {
     pub session: Arc<dyn Session>,
     /// Moves the bytes; whoever climbed runs it.
     pub driver: Driver,
+    /// Choose the protocols of its streams: the one that the connection itself was negotiated by, or all that may.
+    pub negotiators: Negotiators,
     /// How it came about.
     pub path: Path,
 }
@@ -87,6 +98,8 @@ impl Upgrader {
             stack: self,
             role: start.role,
             expected: start.expected,
+            fixed: start.fixed,
+            negotiator: None,
             transport: start.transport,
             path,
             clock: self.env.now(),
@@ -94,7 +107,11 @@ impl Upgrader {
             limit: start.limit,
         };
         let top = climb.run(start.stage).await?;
-        Ok(Climbed { peer: top.peer, session: top.session, driver: top.driver, path: climb.path })
+        let negotiators = match climb.negotiator.filter(|negotiator| negotiator.chooses()) {
+            Some(settled) => Negotiators::new(vec![settled]),
+            None => self.negotiators.choosing()?,
+        };
+        Ok(Climbed { peer: top.peer, session: top.session, driver: top.driver, negotiators, path: climb.path })
     }
 }
 
@@ -102,6 +119,9 @@ struct Climb<'a> {
     stack: &'a Upgrader,
     role: Role,
     expected: Option<PeerId>,
+    fixed: FixedPath,
+    /// The one in use, once there was something to negotiate.
+    negotiator: Option<Arc<dyn Negotiator>>,
     transport: &'static str,
     path: Path,
     /// When the current rung began.
@@ -113,7 +133,10 @@ struct Climb<'a> {
 impl Climb<'_> {
     async fn run(&mut self, stage: Stage) -> Result<Multiplexed> {
         let secured = match stage {
-            Stage::Raw(pipe) => self.secure(pipe).await?,
+            Stage::Raw(pipe) => {
+                let pipe = self.protect(pipe).await?;
+                self.secure(pipe).await?
+            }
             Stage::Secured(secured) => {
                 self.brought_along(Layer::Security);
                 secured
@@ -129,27 +152,58 @@ impl Climb<'_> {
         self.multiplex(secured).await
     }
 
+    async fn protect(&mut self, mut pipe: BoxPipe) -> Result<BoxPipe> {
+        let stack = self.stack;
+        for protector in &stack.protectors {
+            let protecting = async {
+                let protected = protector.protect(pipe, self.role, &stack.env).await;
+                protected.map_err(|e| e.at(Layer::Protector, protector.name()))
+            };
+            pipe = self.in_time("entering a private network", protecting).await?;
+            self.reached(Layer::Protector, protector.name(), None, Chosen::Config, 0);
+        }
+        Ok(pipe)
+    }
+
     async fn secure(&mut self, pipe: BoxPipe) -> Result<SecuredPipe> {
         let stack = self.stack;
-        let offers: Vec<ProtocolId> = stack.securities.iter().map(|s| s.id()).collect();
-        let muxers: Vec<ProtocolId> = stack.muxers.iter().map(|m| m.id()).collect();
-        let negotiating = async {
-            let negotiated = stack.negotiator.select(pipe, self.role, &offers, Wait::Lazy).await;
-            negotiated.map_err(|e| rename(e, "choosing a security protocol"))
+        let (security, offers, pipe, before, chosen) = match self.fixed.security() {
+            Some(name) => {
+                let Some(security) = stack.securities.iter().find(|s| s.name() == name) else {
+                    return Err(not_here("security", name, stack.securities.iter().map(|s| s.name())));
+                };
+                (security, vec![security.id()], pipe, 0, Chosen::Address)
+            }
+            None => {
+                let offered: Vec<_> = stack.securities.iter().filter(|s| s.negotiable()).collect();
+                if offered.is_empty() {
+                    let why = "the security protocols of this stack can't be negotiated: write one into the address";
+                    return Err(missing(why));
+                }
+                let offers: Vec<ProtocolId> = offered.iter().map(|s| s.id()).collect();
+                let (choice, chosen) = self.negotiate(pipe, &offers, "choosing a security protocol").await?;
+                (offered[choice.index], offers, choice.pipe, choice.round_trips, chosen)
+            }
         };
-        let negotiated = self.in_time("choosing a security protocol", negotiating).await?;
-        let security = &stack.securities[negotiated.index];
-        let context =
-            SecurityContext { identity: &stack.identity, expected: self.expected, muxers: &muxers, env: &stack.env };
+        let muxers: Vec<ProtocolId> = match self.fixed.muxer() {
+            Some(_) => Vec::new(),
+            None => stack.muxers.iter().map(|m| m.id()).collect(),
+        };
+        let context = SecurityContext {
+            identity: &stack.identity,
+            expected: self.expected,
+            muxers: &muxers,
+            offers: &offers,
+            fixed: &self.fixed,
+            env: &stack.env,
+        };
         let handshake = async {
-            let secured = security.handshake(negotiated.pipe, self.role, context).await;
+            let secured = security.handshake(pipe, self.role, context).await;
             secured.map_err(|e| rename(e, "choosing a security protocol").at(Layer::Security, security.name()))
         };
         let secured = self.in_time("the security handshake", handshake).await?;
-        let round_trips = negotiated.round_trips.saturating_add(secured.round_trips);
-        let by = stack.negotiator.name().to_string();
-        let chosen = Chosen::Negotiated { by, offered: offers };
-        self.reached(Layer::Security, security.name(), security.id(), chosen, round_trips);
+        let round_trips = before.saturating_add(secured.round_trips);
+        self.reached(Layer::Security, security.name(), Some(security.id()), chosen, round_trips);
         Ok(secured)
     }
 
@@ -157,23 +211,53 @@ impl Climb<'_> {
         let stack = self.stack;
         let offers: Vec<ProtocolId> = stack.muxers.iter().map(|m| m.id()).collect();
         let agreed = secured.muxer.and_then(|id| offers.iter().position(|offer| *offer == id));
-        let (index, pipe, round_trips, chosen) = match agreed {
-            Some(index) => (index, secured.pipe, 0, Chosen::InHandshake { offered: offers }),
-            None => {
-                let negotiating = async {
-                    let negotiated = stack.negotiator.select(secured.pipe, self.role, &offers, Wait::Lazy).await;
-                    negotiated.map_err(|e| rename(e, "choosing a muxer"))
-                };
-                let negotiated = self.in_time("choosing a muxer", negotiating).await?;
-                let by = stack.negotiator.name().to_string();
-                let chosen = Chosen::Negotiated { by, offered: offers };
-                (negotiated.index, negotiated.pipe, negotiated.round_trips, chosen)
+        let (index, pipe, round_trips, chosen) = match (self.fixed.muxer(), agreed) {
+            (Some(name), _) => match stack.muxers.iter().position(|m| m.name() == name) {
+                Some(index) => (index, secured.pipe, 0, Chosen::Address),
+                None => return Err(not_here("muxer", name, stack.muxers.iter().map(|m| m.name()))),
+            },
+            (None, Some(index)) => (index, secured.pipe, 0, Chosen::InHandshake { offered: offers }),
+            (None, None) => {
+                let (choice, chosen) = self.negotiate(secured.pipe, &offers, "choosing a muxer").await?;
+                (choice.index, choice.pipe, choice.round_trips, chosen)
             }
         };
         let muxer = &stack.muxers[index];
         let (session, driver) = muxer.start(pipe, self.role, &stack.env);
-        self.reached(Layer::Muxer, muxer.name(), muxer.id(), chosen, round_trips);
+        self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips);
         Ok(Multiplexed { peer: secured.peer, session, driver })
+    }
+
+    /// Chooses one of `offers`; `step` says of what.
+    async fn negotiate(
+        &mut self,
+        pipe: BoxPipe,
+        offers: &[ProtocolId],
+        step: &'static str,
+    ) -> Result<(Negotiated, Chosen)> {
+        let finding = self.negotiator(pipe);
+        let (negotiator, pipe) = self.in_time(step, finding).await?;
+        let negotiating = async {
+            let negotiated = negotiator.select(pipe, self.role, offers, Wait::Lazy).await;
+            negotiated.map_err(|e| rename(e, step))
+        };
+        let negotiated = self.in_time(step, negotiating).await?;
+        let chosen = Chosen::Negotiated { by: negotiator.name().to_string(), offered: offers.to_vec() };
+        self.negotiator = Some(negotiator);
+        Ok((negotiated, chosen))
+    }
+
+    /// The connection's negotiator: what the address says, else what dialer or listener settle on.
+    async fn negotiator(&self, pipe: BoxPipe) -> Result<(Arc<dyn Negotiator>, BoxPipe)> {
+        let known = &self.stack.negotiators;
+        match (&self.negotiator, self.fixed.negotiator()) {
+            (Some(settled), _) => Ok((settled.clone(), pipe)),
+            (None, Some(name)) => match known.named(name) {
+                Some(negotiator) => Ok((negotiator.clone(), pipe)),
+                None => Err(not_here("negotiator", name, known.names())),
+            },
+            (None, None) => known.settle(pipe, self.role).await,
+        }
     }
 
     fn check_peer(&self, peer: &PublicKey) -> Result<()> {
@@ -186,11 +270,11 @@ impl Climb<'_> {
         }
     }
 
-    fn reached(&mut self, layer: Layer, plugin: &str, protocol: ProtocolId, chosen: Chosen, round_trips: u8) {
+    fn reached(&mut self, layer: Layer, plugin: &str, protocol: Option<ProtocolId>, chosen: Chosen, round_trips: u8) {
         let now = self.stack.env.now();
         let took = now.saturating_duration_since(std::mem::replace(&mut self.clock, now));
         let plugin = plugin.to_string();
-        self.path.rungs.push(Rung { layer, plugin, protocol: Some(protocol), chosen, round_trips, took });
+        self.path.rungs.push(Rung { layer, plugin, protocol, chosen, round_trips, took });
     }
 
     fn brought_along(&mut self, layer: Layer) {
@@ -214,11 +298,22 @@ impl Climb<'_> {
     }
 }
 
+fn missing(why: &'static str) -> Error {
+    Error::new(Kind::ConfigInvalid, why)
+}
+
+/// The address fixes what this stack does not have.
+fn not_here<'a>(what: &str, name: &str, have: impl Iterator<Item = &'a str>) -> Error {
+    let have = have.collect::<Vec<_>>().join(", ");
+    Error::new(Kind::Unsupported, format!("the address fixes {what} `{name}`, and this stack has: {have}"))
+}
+
 /// Says which choice found nothing in common: the negotiator itself does not know what it negotiates, and a lazy
 /// refusal shows only in the next handshake.
 fn rename(error: Error, choosing: &'static str) -> Error {
     match error.kind() {
-        kind @ Kind::NoCommonProtocol { .. } => {
+        // A security protocol that negotiates something of its own says so itself.
+        kind @ Kind::NoCommonProtocol { .. } if error.layer() != Some(Layer::Security) => {
             Error::new(kind.clone(), choosing).at(Layer::Negotiator, error.plugin().unwrap_or_default().to_string())
         }
         _ => error,

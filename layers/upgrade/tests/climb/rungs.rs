@@ -1,91 +1,21 @@
-//! The ladder: what is chosen, what is recorded, and how each rung fails.
+//! One rung after the other: what is recorded, and how each fails.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{
-    BoxPipe, Chosen, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, Result, Role, Security, SessionExt, Stage,
-};
-use stackwire_muxer_mplex::MplexConfig;
-use stackwire_muxer_yamux::YamuxConfig;
-use stackwire_negotiation::Multistream;
-use stackwire_plugin::{Built, Plugin};
-use stackwire_security_noise::NoiseConfig;
-use stackwire_security_plaintext::PlaintextConfig;
-use stackwire_security_tls::TlsConfig;
-use stackwire_upgrade::{Climbed, Start, Upgrader};
+use stackwire_conformance::{in_time, pipes};
+use stackwire_core::{Chosen, Kind, Layer, Multiplexed, Role, SessionExt, Stage};
+use stackwire_upgrade::Upgrader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const LIMIT: Duration = Duration::from_secs(10);
-
-fn security(name: &str) -> Arc<dyn Security> {
-    let built = match name {
-        "noise" => NoiseConfig::default().build(),
-        "tls" => TlsConfig::default().build(),
-        _ => PlaintextConfig { insecure: true }.build(),
-    };
-    match built {
-        Ok(Built::Security(security)) => security,
-        _ => panic!("{name} is a security protocol"),
-    }
-}
-
-fn muxer(name: &str) -> Arc<dyn Muxer> {
-    let built = if name == "yamux" { YamuxConfig::default().build() } else { MplexConfig::default().build() };
-    match built {
-        Ok(Built::Muxer(muxer)) => muxer,
-        _ => panic!("{name} is a muxer"),
-    }
-}
-
-fn key(seed: u8) -> Keypair {
-    Keypair::ed25519_from_seed([seed; 32])
-}
-
-fn stack(seed: u8, securities: &[&str], muxers: &[&str]) -> Upgrader {
-    Upgrader {
-        identity: key(seed),
-        securities: securities.iter().map(|name| security(name)).collect(),
-        muxers: muxers.iter().map(|name| muxer(name)).collect(),
-        negotiator: Arc::new(Multistream),
-        env: env(),
-    }
-}
-
-fn start(stack: &Upgrader, stage: Stage, role: Role) -> Start {
-    let address: Multiaddr = "/memory/1".parse().expect("it is an address");
-    Start {
-        stage,
-        role,
-        expected: None,
-        remote: address,
-        local: None,
-        transport: "memory",
-        round_trips: 0,
-        took: Duration::ZERO,
-        since: stack.env.now(),
-        limit: LIMIT,
-    }
-}
-
-async fn climb(dialer: &Upgrader, listener: &Upgrader) -> (Result<Climbed>, Result<Climbed>) {
-    let (a, b): (BoxPipe, BoxPipe) = pipes::pair();
-    let up = dialer.climb(start(dialer, Stage::Raw(a), Role::Dialer));
-    let down = listener.climb(start(listener, Stage::Raw(b), Role::Listener));
-    in_time("a climb", async { tokio::join!(up, down) }).await
-}
-
-fn error(result: Result<Climbed>) -> stackwire_core::Error {
-    result.map(|_| ()).expect_err("the climb fails")
-}
+use crate::stacks::{LIMIT, climb, error, key, muxer, stack, start};
 
 #[tokio::test(start_paused = true)]
 async fn both_sides_record_the_same_path() {
-    let (a, b) = climb(&stack(1, &["noise"], &["yamux"]), &stack(2, &["noise"], &["yamux"])).await;
+    let (a, b) = climb(&stack(1, &["noise"], &["yamux-ref"]), &stack(2, &["noise"], &["yamux-ref"])).await;
     let (a, b) = (a.unwrap(), b.unwrap());
     assert_eq!((a.peer.peer_id(), b.peer.peer_id()), (key(2).peer_id(), key(1).peer_id()));
     for climbed in [&a, &b] {
-        assert_eq!(climbed.path.to_string(), "memory / noise / yamux");
+        assert_eq!(climbed.path.to_string(), "memory / noise / yamux-ref");
         let muxer = climbed.path.rung(Layer::Muxer).unwrap();
         assert!(matches!(muxer.chosen, Chosen::InHandshake { .. }), "{muxer:?}");
         assert_eq!(muxer.round_trips, 0);
@@ -105,8 +35,8 @@ async fn both_sides_record_the_same_path() {
 #[tokio::test(start_paused = true)]
 async fn the_dialers_order_wins() {
     for security in ["noise", "tls", "plaintext"] {
-        let dialer = stack(1, &[security], &["mplex", "yamux"]);
-        let listener = stack(2, &["tls", "noise", "plaintext"], &["yamux", "mplex"]);
+        let dialer = stack(1, &[security], &["mplex", "yamux-ref"]);
+        let listener = stack(2, &["tls", "noise", "plaintext"], &["yamux-ref", "mplex"]);
         let (a, b) = climb(&dialer, &listener).await;
         let expected = format!("memory / {security} / mplex");
         assert_eq!((a.unwrap().path.to_string(), b.unwrap().path.to_string()), (expected.clone(), expected));
@@ -115,7 +45,7 @@ async fn the_dialers_order_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn a_muxer_is_negotiated_on_the_pipe_where_the_handshake_has_no_place_for_it() {
-    let (a, _) = climb(&stack(1, &["plaintext"], &["yamux"]), &stack(2, &["plaintext"], &["yamux"])).await;
+    let (a, _) = climb(&stack(1, &["plaintext"], &["yamux-ref"]), &stack(2, &["plaintext"], &["yamux-ref"])).await;
     let path = a.unwrap().path;
     let muxer = path.rung(Layer::Muxer).unwrap();
     assert!(matches!(&muxer.chosen, Chosen::Negotiated { by, .. } if by == "multistream"), "{muxer:?}");
@@ -124,7 +54,7 @@ async fn a_muxer_is_negotiated_on_the_pipe_where_the_handshake_has_no_place_for_
 /// Law 49.
 #[tokio::test(start_paused = true)]
 async fn nothing_in_common_is_told_by_rung() {
-    let (a, b) = climb(&stack(1, &["noise"], &["yamux"]), &stack(2, &["tls"], &["yamux"])).await;
+    let (a, b) = climb(&stack(1, &["noise"], &["yamux-ref"]), &stack(2, &["tls"], &["yamux-ref"])).await;
     for error in [error(a), error(b)] {
         assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered, .. } if offered == &["/noise"]), "{error:?}");
         assert!(error.to_string().contains("choosing a security protocol"), "{error}");
@@ -134,7 +64,7 @@ async fn nothing_in_common_is_told_by_rung() {
 /// Law 49. With one offer the dialer does not wait for the answer: its driver is told.
 #[tokio::test(start_paused = true)]
 async fn no_muxer_in_common_is_told_to_both() {
-    let (dialer, listener) = (stack(1, &["plaintext"], &["yamux"]), stack(2, &["plaintext"], &["mplex"]));
+    let (dialer, listener) = (stack(1, &["plaintext"], &["yamux-ref"]), stack(2, &["plaintext"], &["mplex"]));
     let (a, b) = pipes::pair();
     let up = async {
         let climbed = dialer.climb(start(&dialer, Stage::Raw(a), Role::Dialer)).await.expect("it does not wait");
@@ -148,7 +78,7 @@ async fn no_muxer_in_common_is_told_to_both() {
         assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
     }
 
-    let dialer = stack(1, &["plaintext"], &["yamux", "mplex"]);
+    let dialer = stack(1, &["plaintext"], &["yamux-ref", "mplex"]);
     let listener = Upgrader { muxers: Vec::new(), ..listener };
     let (a, b) = climb(&dialer, &listener).await;
     for error in [error(a), error(b)] {
@@ -158,7 +88,7 @@ async fn no_muxer_in_common_is_told_to_both() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_costs_the_time_limit_and_the_error_names_the_step() {
-    let stack = stack(1, &["noise", "tls"], &["yamux"]);
+    let stack = stack(1, &["noise", "tls"], &["yamux-ref"]);
     for (role, step) in
         [(Role::Dialer, "choosing a security protocol"), (Role::Listener, "choosing a security protocol")]
     {
@@ -172,7 +102,7 @@ async fn a_silent_peer_costs_the_time_limit_and_the_error_names_the_step() {
 /// Law 54.
 #[tokio::test(start_paused = true)]
 async fn the_wrong_peer_is_refused() {
-    let (dialer, listener) = (stack(1, &["noise"], &["yamux"]), stack(2, &["noise"], &["yamux"]));
+    let (dialer, listener) = (stack(1, &["noise"], &["yamux-ref"]), stack(2, &["noise"], &["yamux-ref"]));
     let (a, b) = pipes::pair();
     let mut from = start(&dialer, Stage::Raw(a), Role::Dialer);
     from.expected = Some(key(3).peer_id());
@@ -187,10 +117,10 @@ async fn the_wrong_peer_is_refused() {
 /// A transport that brings security and streams along is checked as any other.
 #[tokio::test(start_paused = true)]
 async fn a_stage_at_the_top_is_checked_and_recorded() {
-    let stack = stack(1, &["noise"], &["yamux"]);
+    let stack = stack(1, &["noise"], &["yamux-ref"]);
     for (expected, fits) in [(key(2), true), (key(3), false)] {
         let (pipe, _other) = pipes::pair();
-        let (session, driver) = muxer("yamux").start(pipe, Role::Dialer, &stack.env);
+        let (session, driver) = muxer("yamux-ref").start(pipe, Role::Dialer, &stack.env);
         let top = Multiplexed { peer: key(2).public().clone(), session, driver };
         let mut from = start(&stack, Stage::Multiplexed(top), Role::Dialer);
         from.expected = Some(expected.peer_id());
@@ -205,7 +135,7 @@ async fn a_stage_at_the_top_is_checked_and_recorded() {
 /// Law 47.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_climb_frees_the_pipe() {
-    let stack = stack(1, &["noise"], &["yamux"]);
+    let stack = stack(1, &["noise"], &["yamux-ref"]);
     let (a, mut b) = pipes::pair();
     {
         let mut climbing = std::pin::pin!(stack.climb(start(&stack, Stage::Raw(a), Role::Dialer)));

@@ -3,7 +3,9 @@
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use async_trait::async_trait;
-use stackwire_core::{BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Result, Role, Wait};
+use stackwire_core::{
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait,
+};
 use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     message::{HEADER, MessageReader, NA, check_answer, encode, expect_header, is_sendable, no_common},
 };
 
-const NAME: &str = "multistream";
+pub(crate) const NAME: &str = "multistream";
 /// Refused proposals after which a listener gives up on a dialer.
 const MAX_REFUSALS: usize = 64;
 
@@ -39,6 +41,10 @@ impl Negotiator for Multistream {
         }
         .map_err(|e| e.at(Layer::Negotiator, NAME))
     }
+
+    fn recognizes(&self, first: &[u8]) -> Recognition {
+        Recognition::of(HEADER, first)
+    }
 }
 
 async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
@@ -63,7 +69,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
     let mut out = HEADER.to_vec();
     // Some dialers wait for our header before they propose. Where the proposal is already here, both go in one write.
     if !has_bytes(&mut pipe).await {
-        send(&mut pipe, &mut out).await?;
+        answer(&mut pipe, &mut out).await;
     }
     let mut refused = Vec::new();
     for _ in 0..MAX_REFUSALS {
@@ -76,7 +82,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         };
         let choice = offers.iter().position(|offer| offer.as_str().as_bytes() == proposal.as_slice());
         encode(if choice.is_some() { &proposal } else { NA }, &mut out);
-        send(&mut pipe, &mut out).await?;
+        answer(&mut pipe, &mut out).await;
         if let Some(index) = choice {
             return Ok(Negotiated { index, pipe, round_trips: 1 });
         }
@@ -95,6 +101,14 @@ async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
     pipe.flush().await.map_err(|e| Error::io(during, e))?;
     out.clear();
     Ok(())
+}
+
+/// Sends what a listener has to say. Who has sent all it wanted and left hears no answer and is served all the same;
+/// if the pipe is gone altogether, reading says so.
+async fn answer(pipe: &mut BoxPipe, out: &mut Vec<u8>) {
+    if send(pipe, out).await.is_err() {
+        out.clear();
+    }
 }
 
 async fn has_bytes(pipe: &mut BoxPipe) -> bool {

@@ -2,11 +2,13 @@
 
 use std::{
     io::{self, IoSlice},
+    num::NonZeroU64,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
-use stackwire_core::{BoxPipe, Error, Layer, Pipe, Priority, ProtocolId};
+use stackwire_core::{BoxPipe, Datagrams, Error, Layer, Pipe, Priority, ProtocolId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
@@ -16,8 +18,11 @@ pub(crate) struct Lazy {
     pipe: BoxPipe,
     /// Header and proposal, as far as they are still to be written.
     unsent: Vec<u8>,
-    /// The write side is shut down: there is nothing left to flush.
-    shut: bool,
+    /// Nobody has flushed the pipe since the proposal was sent.
+    unflushed: bool,
+    /// The writer, where it waits while a reader may have to send the proposal: a pipe wakes only who polled its write
+    /// side last.
+    writer: Option<Waker>,
     /// Gone once the answer has been checked.
     awaiting: Option<Box<Awaiting>>,
 }
@@ -35,7 +40,7 @@ impl Lazy {
         let mut unsent = HEADER.to_vec();
         encode(offer.as_str().as_bytes(), &mut unsent);
         let awaiting = Awaiting { offer, reader: MessageReader::default(), header_seen: false, failed: None };
-        Self { pipe, unsent, shut: false, awaiting: Some(Box::new(awaiting)) }
+        Self { pipe, unsent, unflushed: true, writer: None, awaiting: Some(Box::new(awaiting)) }
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -57,17 +62,41 @@ impl Lazy {
         Ok(())
     }
 
+    /// For the writer: its turn at the pipe, remembered where it has to wait.
+    fn poll_writer<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let result = turn(self, cx);
+        if self.unflushed {
+            self.writer = result.is_pending().then(|| cx.waker().clone());
+        }
+        result
+    }
+
+    /// For a reader: without it the peer may never see the proposal. The reader does not wait for it.
+    fn propose(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.unflushed {
+            return Ok(());
+        }
+        let waker = match &self.writer {
+            Some(writer) => Waker::from(Arc::new(Both(writer.clone(), cx.waker().clone()))),
+            None => cx.waker().clone(),
+        };
+        let cx = &mut Context::from_waker(&waker);
+        if self.poll_send(cx)?.is_ready() && Pin::new(&mut self.pipe).poll_flush(cx)?.is_ready() {
+            self.unflushed = false;
+            if let Some(writer) = self.writer.take() {
+                writer.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the answer is here, and checks it.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.awaiting.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        if !self.unsent.is_empty() {
-            ready!(self.poll_send(cx))?;
-        }
-        if !self.shut {
-            // Harmless when nothing is buffered, and without it the peer may never see the proposal.
-            ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
-        }
+        self.propose(cx)?;
         let Some(awaiting) = &mut self.awaiting else { return Poll::Ready(Ok(())) };
         if let Some(error) = &awaiting.failed {
             return Poll::Ready(Err(error.clone().into()));
@@ -75,7 +104,8 @@ impl Lazy {
         let result = ready!(awaiting.poll(&mut self.pipe, cx));
         match result {
             Ok(()) => {
-                self.awaiting = None;
+                // Who answers the proposal has it.
+                (self.awaiting, self.unflushed) = (None, false);
                 Poll::Ready(Ok(()))
             }
             Err(error) => {
@@ -84,6 +114,16 @@ impl Lazy {
                 Poll::Ready(Err(error.into()))
             }
         }
+    }
+}
+
+/// Wakes the writer beside the reader that polled in its place.
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
     }
 }
 
@@ -121,7 +161,7 @@ impl AsyncBufRead for Lazy {
 impl AsyncWrite for Lazy {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         if self.unsent.is_empty() {
-            return Pin::new(&mut self.get_mut().pipe).poll_write(cx, data);
+            return self.get_mut().poll_writer(cx, |this, cx| Pin::new(&mut this.pipe).poll_write(cx, data));
         }
         self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
@@ -131,29 +171,29 @@ impl AsyncWrite for Lazy {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.unsent.is_empty() {
-            return Pin::new(&mut this.pipe).poll_write_vectored(cx, slices);
-        }
-        // The first bytes follow the proposal in one write. A pipe that does not gather gets them copied together:
-        // it is the first write only.
-        let proposal = this.unsent.len();
-        let n = if this.pipe.is_write_vectored() {
-            let mut all = Vec::with_capacity(slices.len() + 1);
-            all.push(IoSlice::new(&this.unsent));
-            all.extend(slices.iter().map(|s| IoSlice::new(s)));
-            ready!(Pin::new(&mut this.pipe).poll_write_vectored(cx, &all))?
-        } else {
-            let mut all = this.unsent.clone();
-            slices.iter().for_each(|s| all.extend_from_slice(s));
-            ready!(Pin::new(&mut this.pipe).poll_write(cx, &all))?
-        };
-        this.sent(n.min(proposal))?;
-        if n > proposal {
-            return Poll::Ready(Ok(n - proposal));
-        }
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.pipe).poll_write_vectored(cx, slices)
+        self.get_mut().poll_writer(cx, |this, cx| {
+            if !this.unsent.is_empty() {
+                // The first bytes follow the proposal in one write. A pipe that does not gather gets them copied
+                // together: it is the first write only.
+                let proposal = this.unsent.len();
+                let n = if this.pipe.is_write_vectored() {
+                    let mut all = Vec::with_capacity(slices.len() + 1);
+                    all.push(IoSlice::new(&this.unsent));
+                    all.extend(slices.iter().map(|s| IoSlice::new(s)));
+                    ready!(Pin::new(&mut this.pipe).poll_write_vectored(cx, &all))?
+                } else {
+                    let mut all = this.unsent.clone();
+                    slices.iter().for_each(|s| all.extend_from_slice(s));
+                    ready!(Pin::new(&mut this.pipe).poll_write(cx, &all))?
+                };
+                this.sent(n.min(proposal))?;
+                if n > proposal {
+                    return Poll::Ready(Ok(n - proposal));
+                }
+                ready!(this.poll_send(cx))?;
+            }
+            Pin::new(&mut this.pipe).poll_write_vectored(cx, slices)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -161,21 +201,27 @@ impl AsyncWrite for Lazy {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.pipe).poll_flush(cx)
+        self.get_mut().poll_writer(cx, |this, cx| {
+            ready!(this.poll_send(cx))?;
+            ready!(Pin::new(&mut this.pipe).poll_flush(cx))?;
+            this.unflushed = false;
+            Poll::Ready(Ok(()))
+        })
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        this.shut = true;
-        Pin::new(&mut this.pipe).poll_shutdown(cx)
+        self.get_mut().poll_writer(cx, |this, cx| {
+            ready!(this.poll_send(cx))?;
+            // What is shut down has been flushed.
+            this.unflushed = false;
+            Pin::new(&mut this.pipe).poll_shutdown(cx)
+        })
     }
 }
 
 impl Pipe for Lazy {
     fn reset(&mut self, code: u32) {
+        (self.unsent, self.unflushed) = (Vec::new(), false);
         self.pipe.reset(code);
     }
     fn close_read(&mut self) {
@@ -183,5 +229,11 @@ impl Pipe for Lazy {
     }
     fn set_priority(&mut self, priority: Priority) {
         self.pipe.set_priority(priority);
+    }
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        self.pipe.set_rate(bytes_per_second);
+    }
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        self.pipe.datagrams()
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, pipes};
-use stackwire_core::{Kind, Negotiator, ProtocolId, Role, Wait};
-use stackwire_negotiation::Multistream;
+use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, Wait};
+use stackwire_negotiator_multistream::{Multistream, MultistreamConfig};
+use stackwire_plugin::{Built, Catalogue, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn make() -> NegotiatorUnderTest {
@@ -13,6 +14,20 @@ fn make() -> NegotiatorUnderTest {
 }
 
 negotiator_laws!(make);
+
+#[test]
+fn it_registers() {
+    assert!(matches!(MultistreamConfig::default().build(), Ok(Built::Negotiator(_))));
+    let catalogue = Catalogue::linked().unwrap();
+    assert_eq!(catalogue.get(Layer::Negotiator, "multistream").unwrap().summary.ids, ["/multistream/1.0.0"]);
+}
+
+#[test]
+fn only_its_own_header_is_recognized() {
+    assert_eq!(Multistream.recognizes(b"\x13/multistream/1.0.0\n\x07/noise\n"), Recognition::Yes);
+    assert_eq!(Multistream.recognizes(b"\x13/multistream/1.0"), Recognition::More);
+    assert_eq!(Multistream.recognizes(b"\x13/multistream/1.1.0\n"), Recognition::No);
+}
 
 static NOISE: [ProtocolId; 1] = [ProtocolId::new("/noise")];
 

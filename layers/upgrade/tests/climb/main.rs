@@ -1,0 +1,9 @@
+//! The ladder: what is chosen, by whom, what is recorded, and how each rung fails.
+
+#![allow(clippy::disallowed_methods, reason = "the climbs run on a test's own runtime")]
+
+mod choosing;
+mod fixed;
+mod private;
+mod rungs;
+mod stacks;
