@@ -95,7 +95,7 @@ impl Listener for MemoryListener {
         Ok(Incoming {
             remote: address_of(from),
             local: address_of(self.taken.number()),
-            open: Box::pin(async move { Ok(Stage::Raw(Box::new(pipe))) }),
+            open: Box::pin(async move { Ok(Stage::Raw(Box::new(pipe)).into()) }),
         })
     }
 }

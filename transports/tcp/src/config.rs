@@ -27,11 +27,27 @@ pub struct TcpConfig {
     /// How many bytes are read from the operating system at a time, 1 to 16777216. Only a connection that holds unread
     /// bytes has such a buffer. Default: 65536.
     pub read_buffer: u32,
-    /// Keeps a listener on an IPv6 address to IPv6. Off, one on `/ip6/::` takes IPv4 connections too. Default: true.
-    pub only_v6: bool,
+    /// Lets a listener on `/ip6/::` take IPv4 connections too, and reports its IPv4 addresses with the others. Default:
+    /// false, so that `/ip4/0.0.0.0` and `/ip6/::` can be listened on side by side at one port.
+    pub dual_stack: bool,
+    /// Listeners behind a load balancer: `require` reads a header of the PROXY protocol, version 2, before anything else
+    /// of every connection and takes the true source from it; connections without one are refused. Anyone who reaches
+    /// such a listener can claim any source, so only the load balancer must reach it. Default: `off`.
+    pub proxy_protocol: ProxyProtocol,
     /// Seconds of silence after which the operating system asks whether the peer is still there, and between such
     /// questions; at least 1. Default: it does not ask, since protocols above do.
     pub keepalive_secs: Option<u32>,
+}
+
+/// Whether connections begin with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// Every one does, or is refused.
+    Require,
 }
 
 impl Default for TcpConfig {
@@ -42,7 +58,8 @@ impl Default for TcpConfig {
             backlog: 1024,
             ttl: None,
             read_buffer: 64 * 1024,
-            only_v6: true,
+            dual_stack: false,
+            proxy_protocol: ProxyProtocol::Off,
             keepalive_secs: None,
         }
     }
@@ -56,7 +73,8 @@ impl Plugin for TcpConfig {
              port_reuse = false     # dial from the port we listen on\n\
              backlog = 1024         # connections the system holds until they are accepted\n\
              read_buffer = 65536    # bytes read at a time\n\
-             only_v6 = true         # listeners on IPv6 take no IPv4\n\
+             dual_stack = false     # listeners on /ip6/:: take IPv4 too\n\
+             proxy_protocol = \"off\" # \"require\": behind a load balancer that tells the true source\n\
              # ttl = 64             # routers a packet may pass\n\
              # keepalive_secs = 60  # silence after which the system asks for the peer\n",
         )

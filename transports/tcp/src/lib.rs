@@ -3,6 +3,10 @@
 //! The plainest way between two machines. It reaches the first rung, bytes with an unknown peer; who that is and how
 //! streams are made of it is for the layers above. Names are not for this transport: whoever dials has resolved them.
 //!
+//! Listeners on a wildcard report the machine's addresses, and tell when they change. Behind a load balancer that
+//! speaks the PROXY protocol, version 2, the option `proxy_protocol = "require"` has the true source of every
+//! connection.
+//!
 //! ```
 //! use stackwire_core::{Dial, Keypair, Listen, Stage, Transport};
 //! use stackwire_transport_tcp::Tcp;
@@ -19,7 +23,7 @@
 //! let dialed = tcp.dial(Dial { address: &address, peer: None, identity: &identity, env: &env }).await?;
 //! let accepted = listener.accept().await?.open.await?;
 //!
-//! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted) else { unreachable!() };
+//! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted.stage) else { unreachable!() };
 //! a.write_all(b"hello").await?;
 //! a.shutdown().await?;
 //! let mut text = String::new();
@@ -33,10 +37,12 @@ mod config;
 mod listener;
 mod pipe;
 mod ports;
+#[doc(hidden)]
+pub mod proxy;
 mod socket;
 mod transport;
 
-pub use config::TcpConfig;
+pub use config::{ProxyProtocol, TcpConfig};
 pub use pipe::TcpPipe;
 pub use transport::Tcp;
 

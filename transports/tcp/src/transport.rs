@@ -4,8 +4,9 @@ use std::{io, net::SocketAddr};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Retry, Stage, Transport, address,
+    Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport, address,
 };
+use stackwire_socket::{Acceptor, canonical, dial_error, listen_error};
 use tokio::net::TcpStream;
 
 use crate::{TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
@@ -58,8 +59,8 @@ impl Transport for Tcp {
         let address = dial.address;
         let remote =
             socket_of(address).filter(|remote| can_be_dialed(*remote)).ok_or_else(|| not_ours(address, "dialed"))?;
-        let stream = self.connect(remote).await.map_err(|e| dial_error(address, e))?;
-        let local = stream.local_addr().ok().map(address::tcp);
+        let stream = self.connect(remote).await.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
+        let local = stream.local_addr().ok().map(canonical).map(address::tcp);
         let pipe = TcpPipe::new(stream, self.config.read_buffer as usize);
         Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local, round_trips: 1 })
     }
@@ -67,20 +68,10 @@ impl Transport for Tcp {
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
         let address = listen.address;
         let wanted = socket_of(address).ok_or_else(|| not_ours(address, "listened on"))?;
-        let listening = || {
-            let socket = socket::listen(&self.config, wanted)?;
-            let bound = socket.local_addr()?;
-            Ok((socket, bound))
-        };
-        let (socket, bound) = listening().map_err(|e| listen_error(address, e))?;
-        Ok(Box::new(TcpListener {
-            config: self.config,
-            env: listen.env.clone(),
-            socket,
-            bound,
-            _port: self.ports.add(bound),
-            pause: None,
-        }))
+        let acceptor = Acceptor::bind(wanted, socket::listen_options(&self.config), listen.env)
+            .map_err(|e| listen_error(address, e).at(Layer::Transport, NAME))?;
+        let port = self.ports.add(acceptor.bound());
+        Ok(Box::new(TcpListener { config: self.config, acceptor, _port: port }))
     }
 }
 
@@ -115,58 +106,12 @@ fn not_ours(address: &Multiaddr, done: &str) -> Error {
     Error::new(Kind::AddressInvalid, during).at(Layer::Transport, NAME)
 }
 
-fn dial_error(address: &Multiaddr, error: io::Error) -> Error {
-    let during = format!("dialing {address}");
-    let error = match error.kind() {
-        // No answer for as long as the system waits, and families or networks that this machine does not have.
-        io::ErrorKind::TimedOut
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::Unsupported => Error::new(Kind::Unreachable, during).caused_by(error),
-        // A firewall of this machine, or a broadcast address: true of this address and not of others.
-        io::ErrorKind::PermissionDenied => Error::io(during, error).retry_advice(Retry::OtherAddress),
-        _ => Error::io(during, error),
-    };
-    error.at(Layer::Transport, NAME)
-}
-
-fn listen_error(address: &Multiaddr, error: io::Error) -> Error {
-    let fix = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is taken, perhaps by another node on this machine; take another port, or 0 for a free one"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; take one of its own, or /ip4/0.0.0.0 or /ip6/:: for all of them"
-        }
-        io::ErrorKind::PermissionDenied => "this user may not; ports from 1024 on need no special right",
-        _ => "the operating system refuses",
-    };
-    Error::io(format!("listening on {address}: {fix}"), error).at(Layer::Transport, NAME)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use std::net::IpAddr;
 
     use super::*;
-
-    #[test]
-    fn errors_of_the_system_have_their_kinds() {
-        let address = "/ip4/192.0.2.1/tcp/80".parse().unwrap();
-        for (system, kind, retry) in [
-            (io::ErrorKind::ConnectionRefused, Kind::Refused, Retry::OtherAddress),
-            (io::ErrorKind::HostUnreachable, Kind::Unreachable, Retry::OtherAddress),
-            (io::ErrorKind::TimedOut, Kind::Unreachable, Retry::OtherAddress),
-            (io::ErrorKind::AddrNotAvailable, Kind::Unreachable, Retry::OtherAddress),
-            (io::ErrorKind::PermissionDenied, Kind::PermissionDenied, Retry::OtherAddress),
-            (io::ErrorKind::OutOfMemory, Kind::Io, Retry::Later),
-        ] {
-            let error = dial_error(&address, system.into());
-            assert_eq!((error.kind(), error.retry()), (&kind, retry));
-            assert!(error.to_string().starts_with("transport tcp: dialing /ip4/192.0.2.1/tcp/80"), "{error}");
-        }
-    }
 
     #[test]
     fn a_name_is_told_to_be_resolved_first() {

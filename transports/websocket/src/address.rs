@@ -76,11 +76,15 @@ impl Endpoint {
 
 /// The address of a socket that speaks WebSocket.
 pub(crate) fn of(socket: SocketAddr, tls: bool) -> Multiaddr {
-    let mut address = address::tcp(socket);
+    on(address::tcp(socket), tls)
+}
+
+/// The address of a WebSocket on this address of TCP.
+pub(crate) fn on(mut tcp: Multiaddr, tls: bool) -> Multiaddr {
     if tls {
-        address.push(AddressPart::Tls);
+        tcp.push(AddressPart::Tls);
     }
-    address.with(AddressPart::Ws("/".into()))
+    tcp.with(AddressPart::Ws("/".into()))
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ use crate::{NAME, WebSocket};
 pub struct WebSocketConfig {
     /// Send small writes at once (TCP_NODELAY) instead of waiting to fill a packet.
     pub nodelay: bool,
+    /// Lets a listener on `/ip6/::` take IPv4 connections too, and reports its IPv4 addresses with the others. Default:
+    /// false, so that `/ip4/0.0.0.0` and `/ip6/::` can be listened on side by side at one port. A listener that shares
+    /// the port of a TCP listener has that one's.
+    pub dual_stack: bool,
     /// The longest message accepted from a peer, in bytes, over all its fragments. A peer that announces a longer
     /// one is disconnected. Messages are passed on as they arrive, so this is no measure of memory.
     pub max_message_bytes: u64,
@@ -41,7 +45,7 @@ pub struct TlsConfig {
 
 impl Default for WebSocketConfig {
     fn default() -> Self {
-        Self { nodelay: true, max_message_bytes: 16 * 1024 * 1024, tls: TlsConfig::default() }
+        Self { nodelay: true, dual_stack: false, max_message_bytes: 16 * 1024 * 1024, tls: TlsConfig::default() }
     }
 }
 
@@ -56,6 +60,7 @@ impl Plugin for WebSocketConfig {
         .ids(&["/ws", "/tls/ws", "/wss"])
         .example(concat!(
             "nodelay = true                  # send small writes at once\n",
+            "dual_stack = false              # listeners on /ip6/:: take IPv4 too\n",
             "max_message_bytes = 16777216    # the longest message accepted\n",
             "# tls.certificate = \"cert.pem\"  # listening; without, a self-signed one is made\n",
             "# tls.private_key = \"key.pem\"\n",

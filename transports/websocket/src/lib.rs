@@ -10,9 +10,16 @@
 //! Names are resolved by whoever dials; a name that TLS needs arrives as `/sni/NAME`. A path
 //! (`/x-parity-ws/chat`) is sent in the request when dialing; a listener answers on every path.
 //!
+//! **Sharing a port.** A node that listens on `/ip4/A/tcp/P` and on `/ip4/A/tcp/P/ws` or `/ip4/A/tcp/P/tls/ws` needs one
+//! port: whoever holds it asks [`recognizes`](stackwire_core::Transport::recognizes) whether a connection begins as HTTP
+//! or TLS do and hands it to [`accept_over`](stackwire_core::Transport::accept_over).
+//!
 //! The transport reaches the rung [`Raw`](stackwire_core::Stage::Raw): the outer TLS is that of the web and proves
 //! no peer id, so the inner security layer runs all the same. Frame boundaries mean nothing, as in libp2p: the pipe
 //! is the bytes of all data frames, text or binary, in order. We send binary frames of up to 64 KiB.
+//!
+//! Browsers are welcome: a request for the upgrade may have any path, `Origin` and cookies, and may offer extensions, of
+//! which none is taken up.
 //!
 //! HTTP messages and frame headers are parsed by `tungstenite`. The handshake and the framing around it are our own:
 //! tungstenite refuses a client whose first frame comes with its request, collects every message in memory before

@@ -1,42 +1,67 @@
-//! Dialing.
+//! Dialing, listening, and taking connections that arrived at TCP's port.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
-use rustls::{ClientConfig, ProtocolVersion};
-use stackwire_core::{Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+use parking_lot::Mutex;
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use stackwire_core::{
+    Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result, Stage, Transport,
 };
-use tokio_rustls::TlsConnector;
+use stackwire_socket::{Acceptor, TcpOptions, canonical, connect_tcp, dial_error, listen_error};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::{
     NAME, WebSocketConfig,
     address::{self, Endpoint},
-    listener::WebSocketListener,
+    listener::{WebSocketListener, open},
     over, tls,
 };
+
+/// How an HTTP request for an upgrade begins.
+const HTTP: &[u8] = b"GET ";
+
+/// How TLS begins: a record of the type “handshake”, of whichever version 3.x.
+const TLS: &[u8] = &[0x16, 0x03];
 
 /// The transport. Made by [`WebSocketConfig`] or [`WebSocket::new`].
 pub struct WebSocket {
     config: Arc<WebSocketConfig>,
     /// Made by the first dial that needs it; it remembers sessions, so that later dials need no certificate.
-    tls: OnceLock<Arc<ClientConfig>>,
+    client: OnceLock<Arc<ClientConfig>>,
+    /// The newest listener's, for connections that arrive at another transport's.
+    server: Mutex<Option<Arc<ServerConfig>>>,
 }
 
 impl WebSocket {
     /// A transport with these options. Touches nothing: files are read by `dial` and `listen`.
     pub fn new(config: WebSocketConfig) -> Self {
-        Self { config: Arc::new(config), tls: OnceLock::new() }
+        Self { config: Arc::new(config), client: OnceLock::new(), server: Mutex::new(None) }
     }
 
     fn client(&self, env: &Env) -> Result<Arc<ClientConfig>> {
-        if let Some(client) = self.tls.get() {
+        if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
         let client = tls::client(&self.config.tls, env)?;
-        Ok(self.tls.get_or_init(|| client).clone())
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// What a new listener at `ip` needs where its address says TLS. Reads or makes the certificate.
+    fn server(&self, ip: IpAddr, env: &Env) -> Result<TlsAcceptor> {
+        let server = tls::server(&self.config.tls, ip, env)?;
+        *self.server.lock() = Some(server.clone());
+        Ok(server.into())
+    }
+
+    /// The same for a connection that arrived elsewhere: the certificate is read or made for the first one only.
+    fn shared_server(&self, ip: IpAddr, env: &Env) -> Result<TlsAcceptor> {
+        let server = self.server.lock().clone();
+        server.map_or_else(|| self.server(ip, env), |server| Ok(server.into()))
     }
 }
 
@@ -61,9 +86,11 @@ impl Transport for WebSocket {
             true => Some((self.client(dial.env)?, tls::server_name(&endpoint)?)),
             false => None,
         };
-        let tcp = TcpStream::connect(endpoint.socket).await.map_err(|e| failed("connecting", e))?;
+        let tcp = connect_tcp(endpoint.socket, None)
+            .await
+            .map_err(|e| dial_error(dial.address, e).at(Layer::Transport, NAME))?;
         tcp.set_nodelay(self.config.nodelay).map_err(|e| failed("setting nodelay", e))?;
-        let local = tcp.local_addr().ok().map(|local| address::of(local, endpoint.tls));
+        let local = tcp.local_addr().ok().map(|local| address::of(canonical(local), endpoint.tls));
         let (stage, round_trips) = match tls {
             None => (self.upgrade(tcp, &endpoint, dial.env).await?, 0),
             Some((client, name)) => {
@@ -78,7 +105,38 @@ impl Transport for WebSocket {
     }
 
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
-        Ok(Box::new(WebSocketListener::bind(self.config.clone(), listen.address, listen.env)?))
+        let endpoint = Endpoint::require_listen(listen.address)?;
+        let tls = match endpoint.tls {
+            true => Some(self.server(endpoint.socket.ip(), listen.env)?),
+            false => None,
+        };
+        let options = TcpOptions { dual_stack: self.config.dual_stack, ..TcpOptions::default() };
+        let acceptor = Acceptor::bind(endpoint.socket, options, listen.env)
+            .map_err(|e| listen_error(listen.address, e).at(Layer::Transport, NAME))?;
+        Ok(Box::new(WebSocketListener { acceptor, tls, config: self.config.clone(), env: listen.env.clone() }))
+    }
+
+    /// TCP at the same socket.
+    fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
+        let endpoint = Endpoint::parse(address).filter(Endpoint::can_listen)?;
+        Some(stackwire_core::address::tcp(endpoint.socket))
+    }
+
+    fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition {
+        match Endpoint::parse(address).filter(Endpoint::can_listen) {
+            Some(endpoint) => Recognition::of(if endpoint.tls { TLS } else { HTTP }, first),
+            None => Recognition::No,
+        }
+    }
+
+    async fn accept_over(&self, over: Over<'_>) -> Result<Opened> {
+        let endpoint = Endpoint::require_listen(over.address)?;
+        let tls = match endpoint.tls {
+            true => Some(self.shared_server(endpoint.socket.ip(), over.env)?),
+            false => None,
+        };
+        let stage = open(over.pipe, tls, self.config.max_message_bytes, over.env).await?;
+        Ok(Opened { stage, remote: Some(address::on(over.remote.clone(), endpoint.tls)) })
     }
 }
 

@@ -10,13 +10,8 @@ use stackwire_core::{Env, Error, Kind, Layer, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{
     self,
-    handshake::{
-        client::Response,
-        derive_accept_key,
-        machine::TryParse,
-        server::{Request, create_response, write_response},
-    },
-    http::{HeaderMap, StatusCode, uri::PathAndQuery},
+    handshake::{client::Response, derive_accept_key, machine::TryParse, server::Request},
+    http::{HeaderMap, HeaderValue, StatusCode, uri::PathAndQuery},
 };
 
 use crate::NAME;
@@ -58,22 +53,52 @@ where
     let (request, rest) = match read_head::<Request>(io).await? {
         Head::Complete(request, rest) => (request, rest),
         Head::TooLong => {
-            refuse(io, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).await;
+            refuse(io, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "").await;
             return Err(misbehaved(format!("an HTTP request of more than {MAX_HEAD} bytes")));
         }
         Head::Wrong(e) => {
-            refuse(io, StatusCode::BAD_REQUEST).await;
+            refuse(io, StatusCode::BAD_REQUEST, "").await;
             return Err(misbehaved(format!("not a request for a WebSocket: {e}")));
         }
     };
-    let mut bytes = Vec::new();
-    if let Err(e) = create_response(&request).and_then(|response| write_response(&mut bytes, &response)) {
-        refuse(io, StatusCode::BAD_REQUEST).await;
-        return Err(misbehaved(format!("not a request for a WebSocket: {e}")));
-    }
-    io.write_all(&bytes).await.map_err(|e| failed("answering the HTTP upgrade", e))?;
+    let key = match key_of(request.headers()) {
+        Ok(key) => key,
+        Err(Wrong { why, status, header }) => {
+            refuse(io, status, header).await;
+            return Err(misbehaved(format!("not a request for a WebSocket: {why}")));
+        }
+    };
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    io.write_all(response.as_bytes()).await.map_err(|e| failed("answering the HTTP upgrade", e))?;
     io.flush().await.map_err(|e| failed("answering the HTTP upgrade", e))?;
     Ok(rest)
+}
+
+/// Why a request is answered with a refusal, and how.
+struct Wrong {
+    why: &'static str,
+    status: StatusCode,
+    header: &'static str,
+}
+
+/// The key of a request for the upgrade (section 4.2.1). What browsers and proxies send beside it does not matter: an
+/// origin, cookies, other things that the connection could be upgraded to, extensions and subprotocols, of which the
+/// answer takes up none. (That it is a GET of HTTP/1.1 its parser has checked.)
+fn key_of(headers: &HeaderMap) -> Result<&HeaderValue, Wrong> {
+    let wrong = |why| Wrong { why, status: StatusCode::BAD_REQUEST, header: "" };
+    if !has_token(headers, "connection", "upgrade") || !has_token(headers, "upgrade", "websocket") {
+        return Err(wrong("it asks for no upgrade to WebSocket"));
+    }
+    if !has_token(headers, "sec-websocket-version", "13") {
+        // Section 4.4: the answer says which version there is.
+        let header = "Sec-WebSocket-Version: 13\r\n";
+        return Err(Wrong { why: "it asks for another version", status: StatusCode::UPGRADE_REQUIRED, header });
+    }
+    headers.get("sec-websocket-key").ok_or_else(|| wrong("it has no `sec-websocket-key`"))
 }
 
 /// The head of an HTTP message.
@@ -134,12 +159,12 @@ fn check(response: &Response, accept: &str) -> Result<()> {
 
 fn has_token(headers: &HeaderMap, name: &str, wanted: &str) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    values.flat_map(|value| value.split([',', ' '])).any(|token| token.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Tells an HTTP client why not. The connection is given up either way, so failures do not matter.
-async fn refuse(io: &mut (impl AsyncWrite + Unpin), status: StatusCode) {
-    let text = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+async fn refuse(io: &mut (impl AsyncWrite + Unpin), status: StatusCode, header: &str) {
+    let text = format!("HTTP/1.1 {status}\r\n{header}Connection: close\r\nContent-Length: 0\r\n\r\n");
     if io.write_all(text.as_bytes()).await.is_ok() {
         let _gone = io.shutdown().await;
     }

@@ -3,7 +3,7 @@
 mod support;
 
 use stackwire_conformance::in_time;
-use stackwire_core::{Error, Kind, Result, Stage};
+use stackwire_core::{Error, Kind, Opened, Result};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -97,7 +97,7 @@ async fn a_peer_that_says_nothing_holds_up_nobody() {
     let _silent = TcpStream::connect(socket(&address)).await.unwrap();
     let _never_opened = accept(&mut listener).await;
     let open = async { accept(&mut listener).await.open.await };
-    let (dialed, opened): (_, Result<Stage>) = tokio::join!(dial(&transport, &address), open);
+    let (dialed, opened): (_, Result<Opened>) = tokio::join!(dial(&transport, &address), open);
     assert!(dialed.is_ok() && opened.is_ok());
 }
 

@@ -60,7 +60,8 @@ async fn our_listener_serves_a_stranger() {
         in_time("open", accept(&mut listener).await.open).await
     });
     let (stranger, _) = stranger.unwrap();
-    in_time("an exchange", async { tokio::join!(echo(stranger), exchange(pipe(opened.unwrap()), 3_000_000)) }).await;
+    in_time("an exchange", async { tokio::join!(echo(stranger), exchange(pipe(opened.unwrap().stage), 3_000_000)) })
+        .await;
 }
 
 #[tokio::test]
@@ -90,7 +91,7 @@ async fn a_stranger_that_closes_is_answered_when_we_close() {
     let (mut listener, address) = listen(&transport, WS).await;
     let tcp = TcpStream::connect(socket(&address)).await.unwrap();
     let (stranger, opened) = tokio::join!(client_async("ws://localhost/", tcp), accept(&mut listener).await.open);
-    let (mut stranger, mut pipe) = (stranger.unwrap().0, pipe(opened.unwrap()));
+    let (mut stranger, mut pipe) = (stranger.unwrap().0, pipe(opened.unwrap().stage));
     stranger.send(Message::binary(&b"last words"[..])).await.unwrap();
     stranger.close(None).await.unwrap();
     let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ mod support;
 use std::{fs, sync::Arc};
 
 use stackwire_conformance::in_time;
-use stackwire_core::{Error, Kind, Listener, Result, Stage};
+use stackwire_core::{Error, Kind, Listener, Opened, Result};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Dials `address` of `listener` with these options and opens what arrives.
-async fn connect(options: &str, address: &str, listener: &mut Box<dyn Listener>) -> (Result<u8>, Result<Stage>) {
+async fn connect(options: &str, address: &str, listener: &mut Box<dyn Listener>) -> (Result<u8>, Result<Opened>) {
     let transport = transport(options);
     let address = address.parse().unwrap();
     let dial = async { dial(&transport, &address).await.map(|dialed| dialed.round_trips) };

@@ -65,7 +65,7 @@ pub async fn pair(options: &str, at: &str) -> (BoxPipe, BoxPipe) {
     let transport = transport(options);
     let (mut listener, address) = listen(&transport, at).await;
     let (dialed, accepted) = tokio::join!(dial(&transport, &address), async { accept(&mut listener).await.open.await });
-    (pipe(dialed.unwrap().stage), pipe(accepted.unwrap()))
+    (pipe(dialed.unwrap().stage), pipe(accepted.unwrap().stage))
 }
 
 /// A request for an upgrade, as a peer may write it by hand.
@@ -79,7 +79,7 @@ pub async fn raw_client(options: &str, behind: &[u8]) -> (TcpStream, BoxPipe) {
     let (mut listener, address) = listen(&transport, WS).await;
     let mut tcp = TcpStream::connect(socket(&address)).await.unwrap();
     tcp.write_all(&[REQUEST.as_bytes(), behind].concat()).await.unwrap();
-    let stage = in_time("open", accept(&mut listener).await.open).await.unwrap();
+    let stage = in_time("open", accept(&mut listener).await.open).await.unwrap().stage;
     let head = read_head(&mut tcp).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     assert!(head.to_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
