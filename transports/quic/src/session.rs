@@ -1,0 +1,152 @@
+//! A connection's streams.
+
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    future::BoxFuture,
+    task::{AtomicWaker, waker_ref},
+};
+use parking_lot::Mutex;
+use quinn::{Connection, ConnectionError, RecvStream, SendStream};
+use stackwire_certificate::Verifier;
+use stackwire_core::{BoxPipe, Env, Error, Kind, Multiplexed, Result, Session};
+
+use crate::{
+    datagrams::Demultiplexer,
+    driver,
+    errors::{self, named},
+    openers::Openers,
+    party::Party,
+    stream::QuicPipe,
+};
+
+/// A connection at the top, after its handshake.
+pub(crate) fn start(connection: Connection, verifier: &Verifier, party: &Party, env: &Env) -> Result<Multiplexed> {
+    let Some(peer) = verifier.identity().cloned() else {
+        return Err(named(Error::new(Kind::Internal, "a handshake without a peer")));
+    };
+    let shared = Arc::new(Shared {
+        carries_datagrams: party.config.datagram_buffer > 0 && connection.max_datagram_size().is_some(),
+        connection,
+        idle: party.idle_timeout(),
+        closing: OnceLock::new(),
+        close_asked: AtomicWaker::new(),
+        accepter: AtomicWaker::new(),
+        openers: Arc::new(Openers::default()),
+        datagrams: Demultiplexer::default(),
+    });
+    let driver = driver::drive(shared.clone(), env.clone());
+    let session = QuicSession { shared, opening: Mutex::new(None), accepting: Mutex::new(None) };
+    Ok(Multiplexed { peer, session: Arc::new(session), driver })
+}
+
+/// What the session, its driver and its streams share.
+pub(crate) struct Shared {
+    pub(crate) connection: Connection,
+    /// Whether both sides take datagrams.
+    pub(crate) carries_datagrams: bool,
+    /// Our limit on silence, for an error message.
+    pub(crate) idle: Duration,
+    /// The code to close with, once that was asked for.
+    pub(crate) closing: OnceLock<u32>,
+    /// Wakes the driver when it was.
+    pub(crate) close_asked: AtomicWaker,
+    accepter: AtomicWaker,
+    openers: Arc<Openers>,
+    pub(crate) datagrams: Demultiplexer,
+}
+
+impl Shared {
+    /// Asks for the close, once. From here on nothing is opened, accepted or written.
+    pub(crate) fn close(&self, code: u32) {
+        if self.closing.set(code).is_ok() {
+            self.close_asked.wake();
+            self.accepter.wake();
+            self.openers.wake_all();
+        }
+    }
+
+    /// Fails where a close was asked for.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match self.closing.get() {
+            Some(_) => Err(self.lost(&self.connection.close_reason().unwrap_or(ConnectionError::LocallyClosed))),
+            None => Ok(()),
+        }
+    }
+
+    /// What it means that the connection has ended so.
+    pub(crate) fn lost(&self, error: &ConnectionError) -> Error {
+        errors::of_connection(error, self.idle)
+    }
+}
+
+type Halves = Result<(SendStream, RecvStream), ConnectionError>;
+
+struct QuicSession {
+    shared: Arc<Shared>,
+    /// What waits for a place, on behalf of everyone who does.
+    opening: Mutex<Option<BoxFuture<'static, Halves>>>,
+    /// What waits for a stream of the peer.
+    accepting: Mutex<Option<BoxFuture<'static, Halves>>>,
+}
+
+impl QuicSession {
+    fn pipe(&self, halves: Halves) -> Result<BoxPipe> {
+        let (send, recv) = halves.map_err(|error| self.shared.lost(&error))?;
+        Ok(Box::new(QuicPipe::new(send, recv, self.shared.clone())))
+    }
+}
+
+impl Session for QuicSession {
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.shared.check_open()?;
+        if let Poll::Ready(halves) = pin!(self.shared.connection.open_bi()).poll(cx) {
+            return Poll::Ready(self.pipe(halves));
+        }
+        // A future of quinn's wakes who polled it last, and forgets who drops it. So there is one for everyone.
+        self.shared.openers.register(cx.waker());
+        let mut opening = self.opening.lock();
+        let connection = self.shared.connection.clone();
+        let waiting = opening.get_or_insert_with(|| Box::pin(async move { connection.open_bi().await }));
+        let everyone = waker_ref(&self.shared.openers);
+        if let Poll::Ready(halves) = waiting.as_mut().poll(&mut Context::from_waker(&everyone)) {
+            *opening = None;
+            return Poll::Ready(self.pipe(halves));
+        }
+        // The close may have been asked for before we were registered.
+        self.shared.check_open()?;
+        Poll::Pending
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.shared.check_open()?;
+        let mut accepting = self.accepting.lock();
+        if accepting.is_none()
+            && let Poll::Ready(halves) = pin!(self.shared.connection.accept_bi()).poll(cx)
+        {
+            return Poll::Ready(self.pipe(halves));
+        }
+        self.shared.accepter.register(cx.waker());
+        let connection = self.shared.connection.clone();
+        let waiting = accepting.get_or_insert_with(|| Box::pin(async move { connection.accept_bi().await }));
+        if let Poll::Ready(halves) = waiting.as_mut().poll(cx) {
+            *accepting = None;
+            return Poll::Ready(self.pipe(halves));
+        }
+        self.shared.check_open()?;
+        Poll::Pending
+    }
+
+    fn close(&self, code: u32) {
+        self.shared.close(code);
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        Some(self.shared.connection.rtt())
+    }
+}

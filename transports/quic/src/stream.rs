@@ -1,0 +1,308 @@
+//! A stream as a pipe.
+
+use std::{
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use quinn::{RecvStream, SendStream, VarInt};
+use stackwire_core::{Datagrams, Error, Pipe, Priority, reset_error};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    datagrams::Flow,
+    errors::{self, named},
+    session::Shared,
+};
+
+/// How many received pieces are taken from quinn at a time. A piece is what was in one packet.
+const PIECES: usize = 16;
+/// The most bytes of a vectored write that are gathered into one piece.
+const MAX_GATHERED: usize = 64 * 1024;
+
+/// A bidirectional stream.
+pub(crate) struct QuicPipe {
+    send: SendStream,
+    recv: RecvStream,
+    shared: Arc<Shared>,
+    /// Pieces that were received and not yet read, from `next` on.
+    pieces: [Bytes; PIECES],
+    next: usize,
+    reading: Half,
+    writing: Half,
+    /// Who waits, for our own reset and `close_read`: quinn wakes nobody then.
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    flow: Option<Arc<Flow>>,
+}
+
+/// A direction of a stream.
+enum Half {
+    Open,
+    /// Properly: what is read is an end, what is written fails.
+    Over,
+    Failed(Error),
+}
+
+impl QuicPipe {
+    pub(crate) fn new(send: SendStream, recv: RecvStream, shared: Arc<Shared>) -> Self {
+        Self {
+            send,
+            recv,
+            shared,
+            pieces: [const { Bytes::new() }; PIECES],
+            next: PIECES,
+            reading: Half::Open,
+            writing: Half::Open,
+            reader: None,
+            writer: None,
+            flow: None,
+        }
+    }
+
+    fn id(&self) -> u64 {
+        self.send.id().into()
+    }
+
+    /// Whether there are bytes to lend; passes over pieces that are used up.
+    fn has_piece(&mut self) -> bool {
+        while self.pieces.get(self.next).is_some_and(Bytes::is_empty) {
+            self.next += 1;
+        }
+        self.next < PIECES
+    }
+
+    fn drop_pieces(&mut self) {
+        self.pieces.fill(Bytes::new());
+        self.next = PIECES;
+    }
+
+    /// Ready when there are bytes to lend or the reading half is no longer open.
+    fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.has_piece() && matches!(self.reading, Half::Open) {
+            let Poll::Ready(read) = pin!(self.recv.read_chunks(&mut self.pieces)).poll(cx) else {
+                note(&mut self.reader, cx);
+                return Poll::Pending;
+            };
+            match read {
+                Ok(Some(_)) => self.next = 0,
+                Ok(None) => self.reading = Half::Over,
+                Err(error) => self.fail_reading(&error),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn fail_reading(&mut self, error: &quinn::ReadError) {
+        let error = errors::of_reading(error, self.shared.idle);
+        if let Some(flow) = &self.flow {
+            flow.end(&error);
+        }
+        self.reading = Half::Failed(error);
+    }
+
+    /// Fails where nothing more can be written.
+    fn check_writable(&self) -> io::Result<()> {
+        match &self.writing {
+            Half::Open => Ok(self.shared.check_open()?),
+            Half::Over => Err(named(Error::closed("writing after the end was sent")).into()),
+            Half::Failed(error) => Err(error.clone().into()),
+        }
+    }
+}
+
+/// Remembers who waits.
+fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
+    match waiting {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waiting = Some(cx.waker().clone()),
+    }
+}
+
+impl AsyncBufRead for QuicPipe {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        ready!(this.poll_pieces(cx));
+        Poll::Ready(match (this.pieces.get(this.next), &this.reading) {
+            (Some(piece), _) => Ok(piece),
+            (None, Half::Failed(error)) => Err(error.clone().into()),
+            (None, _) => Ok(&[]),
+        })
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        if let Some(piece) = this.pieces.get_mut(this.next) {
+            piece.advance(n.min(piece.len()));
+        }
+    }
+}
+
+impl AsyncRead for QuicPipe {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if out.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.has_piece() && matches!(this.reading, Half::Open) {
+            // Straight from packets into the reader's own buffer, however many there are.
+            let before = out.filled().len();
+            return match this.recv.poll_read_buf(cx, out) {
+                Poll::Pending => {
+                    note(&mut this.reader, cx);
+                    Poll::Pending
+                }
+                Poll::Ready(Ok(())) => {
+                    if out.filled().len() == before {
+                        this.reading = Half::Over;
+                    }
+                    Poll::Ready(Ok(()))
+                }
+                Poll::Ready(Err(error)) => {
+                    this.fail_reading(&error);
+                    Pin::new(this).poll_read(cx, out)
+                }
+            };
+        }
+        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
+        let n = bytes.len().min(out.remaining());
+        out.put_slice(&bytes[..n]);
+        Pin::new(this).consume(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for QuicPipe {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check_writable()?;
+        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
+        let written = match (filled.next(), filled.next()) {
+            // quinn would announce the stream.
+            (None, _) => return Poll::Ready(Ok(0)),
+            (Some(only), None) => Pin::new(&mut this.send).poll_write(cx, only),
+            _ => {
+                // Several pieces would be several frames, or packets if somebody else's thread is quick.
+                let mut gathered = [gather(slices)];
+                pin!(this.send.write_chunks(&mut gathered)).poll(cx).map_ok(|written| written.bytes)
+            }
+        };
+        match written {
+            Poll::Ready(written) => {
+                Poll::Ready(written.map_err(|error| errors::of_writing(&error, this.shared.idle).into()))
+            }
+            Poll::Pending => {
+                note(&mut this.writer, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// What was accepted is on its way.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Half::Failed(error) = &self.writing {
+            return Poll::Ready(Err(error.clone().into()));
+        }
+        Poll::Ready(match self.shared.connection.close_reason() {
+            Some(error) => Err(self.shared.lost(&error).into()),
+            None => Ok(()),
+        })
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.writing, Half::Over) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.as_mut().poll_flush(cx))?;
+        // Where the peer wants no more of it, there is nothing left to end.
+        let _ended = self.send.finish();
+        self.writing = Half::Over;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The slices as one piece, as far as that is worth a copy.
+fn gather(slices: &[IoSlice<'_>]) -> Bytes {
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut gathered = BytesMut::with_capacity(total.min(MAX_GATHERED));
+    for slice in slices {
+        let room = MAX_GATHERED - gathered.len();
+        gathered.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+    gathered.freeze()
+}
+
+impl Pipe for QuicPipe {
+    fn reset(&mut self, code: u32) {
+        let error = named(Error::io("moving bytes", reset_error(code)));
+        // Either may be over already.
+        let _over = self.send.reset(VarInt::from_u32(code));
+        let _over = self.recv.stop(VarInt::from_u32(code));
+        self.drop_pieces();
+        if let Some(flow) = &self.flow {
+            flow.end(&error);
+        }
+        self.reading = Half::Failed(error.clone());
+        self.writing = Half::Failed(error);
+        [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(Waker::wake);
+    }
+
+    fn close_read(&mut self) {
+        if let Half::Open = self.reading {
+            let _over = self.recv.stop(VarInt::from_u32(0));
+            self.reading = Half::Over;
+        }
+        self.drop_pieces();
+        self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn set_priority(&mut self, priority: Priority) {
+        let priority = match priority {
+            Priority::Low => -1,
+            Priority::Normal => 0,
+            Priority::High => 1,
+            Priority::Urgent => 2,
+        };
+        // Of a stream that is over it does not matter.
+        let _over = self.send.set_priority(priority);
+    }
+
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        if self.flow.is_none() && self.shared.carries_datagrams {
+            let flow = Arc::new(Flow::new(self.id(), self.shared.clone()));
+            match (&self.reading, &self.writing) {
+                (Half::Failed(error), _) | (_, Half::Failed(error)) => flow.end(error),
+                _ => {}
+            }
+            self.flow = Some(flow);
+        }
+        self.flow.clone().map(|flow| flow as Arc<dyn Datagrams>)
+    }
+}
+
+impl Drop for QuicPipe {
+    fn drop(&mut self) {
+        if let Half::Open = self.writing {
+            // quinn would end it as if that were all. The other half stops by itself, unless it is over.
+            let _over = self.send.reset(VarInt::from_u32(0));
+        }
+        if let Some(flow) = &self.flow {
+            flow.end(&named(Error::closed("the stream of these datagrams was dropped")));
+        }
+    }
+}

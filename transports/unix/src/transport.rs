@@ -1,0 +1,76 @@
+//! Dialing and listening.
+
+use std::io;
+
+use async_trait::async_trait;
+use stackwire_core::{Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Retry, Stage, Transport};
+
+use crate::{UnixConfig, config::Checked, listener::UnixListener, path, pipe::UnixPipe, system};
+
+pub(crate) const NAME: &str = "unix";
+
+/// Connects programs of one machine; see the crate's description.
+#[derive(Clone, Debug)]
+pub struct Unix {
+    config: Checked,
+}
+
+impl Unix {
+    /// A transport with these options. Fails with `ConfigInvalid` where one is out of its range.
+    pub fn new(config: UnixConfig) -> Result<Self> {
+        Ok(Self { config: config.check()? })
+    }
+}
+
+impl Default for Unix {
+    fn default() -> Self {
+        Self::new(UnixConfig::default()).expect("the defaults are in range")
+    }
+}
+
+#[async_trait]
+impl Transport for Unix {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn can_dial(&self, address: &Multiaddr) -> bool {
+        path::name_of(address).is_some_and(|name| system::fits(&name).is_ok())
+    }
+
+    /// No round trip: the operating system connects the two. Dropping the future closes the connection.
+    async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
+        let address = dial.address;
+        let name = path::require(address, "dialed")?;
+        system::fits(&name).map_err(|why| unfit(address, why))?;
+        let connection = system::connect(&name, dial.env).await.map_err(|e| dial_error(address, e))?;
+        let pipe = UnixPipe::new(connection, self.config.read_buffer);
+        Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local: Some(address.clone()), round_trips: 0 })
+    }
+
+    async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
+        let address = listen.address;
+        let name = path::require(address, "listened on")?;
+        system::fits(&name).map_err(|why| unfit(address, why))?;
+        let (socket, name) = system::Socket::bind(&name, &self.config, listen.env)
+            .map_err(|(fix, e)| Error::io(format!("listening on {address}: {fix}"), e).at(Layer::Transport, NAME))?;
+        let (config, env) = (self.config, listen.env.clone());
+        Ok(Box::new(UnixListener { config, env, socket, address: path::address_of(&name), pause: None }))
+    }
+}
+
+fn dial_error(address: &Multiaddr, error: io::Error) -> Error {
+    let error = match system::unreachable(&error) {
+        Some(why) => Error::new(Kind::Unreachable, format!("dialing {address}: {why}")).caused_by(error),
+        // The rights of this one socket; others may be ours.
+        None if error.kind() == io::ErrorKind::PermissionDenied => {
+            Error::io(format!("dialing {address}"), error).retry_advice(Retry::OtherAddress)
+        }
+        None => Error::io(format!("dialing {address}"), error),
+    };
+    error.at(Layer::Transport, NAME)
+}
+
+fn unfit(address: &Multiaddr, why: String) -> Error {
+    Error::new(Kind::AddressInvalid, format!("{address}: {why}")).at(Layer::Transport, NAME)
+}
