@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,7 +10,7 @@ use std::{
 use stackwire_core::{BoxPipe, Error, Layer, Pipe, Priority, reset_error};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{Noise, crypto::FrameCipher, reader::Reader, writer::Writer};
+use crate::{crypto::FrameCipher, reader::Reader, writer::Writer};
 
 /// A pipe whose bytes are sealed.
 pub(crate) struct Channel {
@@ -21,13 +22,20 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// A channel of two fresh ciphers over the pipe that carried the handshake.
-    pub fn new(below: BoxPipe, receiving: FrameCipher, sending: FrameCipher) -> Self {
-        Self { below, reader: Reader::new(receiving), writer: Writer::new(sending), reset: None }
+    /// A channel of two fresh ciphers over the pipe that carried the handshake. Its errors name `plugin`.
+    pub fn new(below: BoxPipe, receiving: FrameCipher, sending: FrameCipher, plugin: &'static str) -> Self {
+        let (reader, writer) = (Reader::new(receiving, plugin), Writer::new(sending, plugin));
+        Self { below, reader, writer, reset: None }
     }
 
     fn check(&self) -> io::Result<()> {
         self.reset.map_or(Ok(()), |code| Err(reset_error(code)))
+    }
+
+    /// Whoever's frames do not open is not told anything more either.
+    fn check_writing(&self) -> io::Result<()> {
+        self.check()?;
+        self.reader.forged().map_or(Ok(()), Err)
     }
 }
 
@@ -69,7 +77,7 @@ impl AsyncWrite for Channel {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.check()?;
+        this.check_writing()?;
         this.writer.poll_write(&mut this.below, cx, slices)
     }
 
@@ -79,13 +87,13 @@ impl AsyncWrite for Channel {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check()?;
+        this.check_writing()?;
         this.writer.poll_flush(&mut this.below, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check()?;
+        this.check_writing()?;
         this.writer.poll_shutdown(&mut this.below, cx)
     }
 }
@@ -106,9 +114,13 @@ impl Pipe for Channel {
     fn set_priority(&mut self, priority: Priority) {
         self.below.set_priority(priority);
     }
+
+    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
+        self.below.set_rate(bytes_per_second);
+    }
 }
 
 /// An error of the byte path, with the plug-in's name on it.
-pub(crate) fn named(error: Error) -> Error {
-    error.at(Layer::Security, Noise::NAME)
+pub(crate) fn named(error: Error, plugin: &'static str) -> Error {
+    error.at(Layer::Security, plugin)
 }

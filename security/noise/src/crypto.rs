@@ -1,7 +1,7 @@
 //! The primitives, by aws-lc: what `snow` asks for during a handshake, and the keys of the frames after it.
 
 use aws_lc_rs::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     agreement::{PrivateKey, UnparsedPublicKey, X25519, agree},
     digest,
 };
@@ -19,7 +19,16 @@ pub(crate) const TAG: usize = 16;
 /// Bytes of an X25519 key, private or public.
 pub(crate) const KEY: usize = 32;
 
-/// Hands `snow` the primitives of the one suite that libp2p uses.
+/// The cipher of a suite; keys are agreed on by X25519 and hashed by SHA-256 in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// ChaCha20-Poly1305: libp2p.
+    ChaChaPoly,
+    /// AES-256-GCM: Libra, Diem and Aptos.
+    AesGcm,
+}
+
+/// Hands `snow` the primitives of these suites.
 pub(crate) struct Primitives(pub Env);
 
 impl CryptoResolver for Primitives {
@@ -33,7 +42,13 @@ impl CryptoResolver for Primitives {
         matches!(choice, HashChoice::SHA256).then(|| Box::new(Sha256::default()) as _)
     }
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        matches!(choice, CipherChoice::ChaChaPoly).then(|| Box::new(ChaChaPoly(FrameKey::new(&[0; KEY]))) as _)
+        let suite = match choice {
+            CipherChoice::ChaChaPoly => Suite::ChaChaPoly,
+            CipherChoice::AESGCM => Suite::AesGcm,
+            #[allow(unreachable_patterns, reason = "other features of snow have more ciphers")]
+            _ => return None,
+        };
+        Some(Box::new(MessageCipher(FrameKey::new(suite, &[0; KEY]))))
     }
 }
 
@@ -130,14 +145,18 @@ impl Hash for Sha256 {
     }
 }
 
-struct ChaChaPoly(FrameKey);
+/// The cipher of handshake messages.
+struct MessageCipher(FrameKey);
 
-impl Cipher for ChaChaPoly {
+impl Cipher for MessageCipher {
     fn name(&self) -> &'static str {
-        "ChaChaPoly"
+        match self.0.suite {
+            Suite::ChaChaPoly => "ChaChaPoly",
+            Suite::AesGcm => "AESGCM",
+        }
     }
     fn set(&mut self, key: &[u8; KEY]) {
-        self.0 = FrameKey::new(key);
+        self.0 = FrameKey::new(self.0.suite, key);
     }
     fn encrypt(&self, nonce: u64, associated: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
         let (text, tag) = out[..plaintext.len() + TAG].split_at_mut(plaintext.len());
@@ -153,33 +172,43 @@ impl Cipher for ChaChaPoly {
     }
 }
 
-/// A ChaCha20-Poly1305 key with the Noise form of nonces: four zero bytes and a little-endian counter.
-struct FrameKey(LessSafeKey);
+/// A key with the Noise form of nonces: four zero bytes and a counter, whose byte order is the cipher's.
+struct FrameKey {
+    key: LessSafeKey,
+    suite: Suite,
+}
 
 impl FrameKey {
-    fn new(key: &[u8; KEY]) -> Self {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the length that the cipher asks for");
-        Self(LessSafeKey::new(key))
+    fn new(suite: Suite, key: &[u8; KEY]) -> Self {
+        let algorithm = match suite {
+            Suite::ChaChaPoly => &CHACHA20_POLY1305,
+            Suite::AesGcm => &AES_256_GCM,
+        };
+        let key = UnboundKey::new(algorithm, key).expect("the key has the length that either cipher asks for");
+        Self { key: LessSafeKey::new(key), suite }
     }
 
-    fn nonce(counter: u64) -> Nonce {
+    fn nonce(&self, counter: u64) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
-        nonce[4..].copy_from_slice(&counter.to_le_bytes());
+        nonce[4..].copy_from_slice(&match self.suite {
+            Suite::ChaChaPoly => counter.to_le_bytes(),
+            Suite::AesGcm => counter.to_be_bytes(),
+        });
         Nonce::assume_unique_for_key(nonce)
     }
 
     /// Encrypts `text` where it lies and returns its tag.
     fn seal(&self, counter: u64, associated: &[u8], text: &mut [u8]) -> [u8; TAG] {
         let tag = self
-            .0
-            .seal_in_place_separate_tag(Self::nonce(counter), Aad::from(associated), text)
+            .key
+            .seal_in_place_separate_tag(self.nonce(counter), Aad::from(associated), text)
             .expect("a message of at most 64 KiB is far below the cipher's limit");
-        tag.as_ref().try_into().expect("a Poly1305 tag is 16 bytes")
+        tag.as_ref().try_into().expect("a tag of either cipher is 16 bytes")
     }
 
     /// Decrypts `text`, which ends with its tag, where it lies, and returns the length of the plaintext.
     fn open(&self, counter: u64, associated: &[u8], text: &mut [u8]) -> Option<usize> {
-        self.0.open_in_place(Self::nonce(counter), Aad::from(associated), text).ok().map(|plain| plain.len())
+        self.key.open_in_place(self.nonce(counter), Aad::from(associated), text).ok().map(|plain| plain.len())
     }
 }
 
@@ -191,8 +220,8 @@ pub(crate) struct FrameCipher {
 
 impl FrameCipher {
     /// A cipher before its first frame.
-    pub fn new(key: &[u8; KEY]) -> Self {
-        Self { key: FrameKey::new(key), counter: 0 }
+    pub fn new(suite: Suite, key: &[u8; KEY]) -> Self {
+        Self { key: FrameKey::new(suite, key), counter: 0 }
     }
 
     /// Encrypts the next frame's plaintext where it lies and returns its tag. `None` once the counter is used up,

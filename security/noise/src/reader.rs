@@ -24,6 +24,7 @@ const CAPACITY: usize = 256 * 1024;
 /// The receiving half. Its buffer exists only while it holds bytes that were not taken yet.
 pub(crate) struct Reader {
     cipher: FrameCipher,
+    plugin: &'static str,
     /// What was read and not yet dropped: an opened frame, then unopened ones.
     buffer: Vec<u8>,
     /// The part of the buffer that was opened and not yet taken.
@@ -41,8 +42,8 @@ enum End {
 
 impl Reader {
     /// A reader before the first frame.
-    pub fn new(cipher: FrameCipher) -> Self {
-        Self { cipher, buffer: Vec::new(), plain: 0..0, sealed: 0, end: None }
+    pub fn new(cipher: FrameCipher, plugin: &'static str) -> Self {
+        Self { cipher, plugin, buffer: Vec::new(), plain: 0..0, sealed: 0, end: None }
     }
 
     /// What is opened and not yet taken; opens or reads more where there is nothing. Empty at a clean end.
@@ -57,10 +58,20 @@ impl Reader {
             match self.open_next() {
                 Ok(true) => {}
                 Ok(false) => ready!(self.poll_read(below, cx))?,
-                Err(error) => self.finish(End::Failed(io::ErrorKind::InvalidData, named(error))),
+                Err(error) => {
+                    self.finish(End::Failed(io::ErrorKind::InvalidData, named(error, self.plugin)));
+                }
             }
         }
         Poll::Ready(Ok(&self.buffer[self.plain.clone()]))
+    }
+
+    /// The error of a frame that was altered or is none, once there was one.
+    pub fn forged(&self) -> Option<io::Error> {
+        match &self.end {
+            Some(End::Failed(kind @ io::ErrorKind::InvalidData, error)) => Some(io::Error::new(*kind, error.clone())),
+            _ => None,
+        }
     }
 
     /// Takes `n` bytes of what [`poll_fill`](Self::poll_fill) showed.
@@ -115,7 +126,7 @@ impl Reader {
         match ready!(result) {
             Ok(0) if had == 0 => self.finish(End::Clean),
             Ok(0) => {
-                let error = named(Error::closed("reading a frame that the pipe ended in"));
+                let error = named(Error::closed("reading a frame that the pipe ended in"), self.plugin);
                 self.finish(End::Failed(io::ErrorKind::UnexpectedEof, error));
             }
             Ok(_) => {}
@@ -135,14 +146,18 @@ mod tests {
     use futures::executor::block_on;
     use proptest::prelude::*;
     use stackwire_core::Buffered;
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::{channel::Channel, wire::MAX_PLAINTEXT};
+    use crate::{channel::Channel, crypto::Suite, wire::MAX_PLAINTEXT};
+
+    fn cipher(key: u8) -> FrameCipher {
+        FrameCipher::new(Suite::ChaChaPoly, &[key; 32])
+    }
 
     /// The frames of `messages`, each in one.
     fn frames(messages: &[&[u8]]) -> Vec<u8> {
-        let mut cipher = FrameCipher::new(&[5; 32]);
+        let mut cipher = cipher(5);
         let mut out = Vec::new();
         for message in messages {
             let mut text = message.to_vec();
@@ -157,7 +172,7 @@ mod tests {
     /// A channel that receives just these bytes.
     fn receiver(bytes: Vec<u8>) -> Channel {
         let below = Buffered::new(tokio::io::join(io::Cursor::new(bytes), tokio::io::sink()));
-        Channel::new(Box::new(below), FrameCipher::new(&[5; 32]), FrameCipher::new(&[6; 32]))
+        Channel::new(Box::new(below), cipher(5), cipher(6), "noise")
     }
 
     fn read(bytes: Vec<u8>) -> (Vec<u8>, io::Result<usize>) {
@@ -211,6 +226,8 @@ mod tests {
         for _ in 0..2 {
             let error = Error::io("reading", block_on(channel.fill_buf()).unwrap_err());
             assert_eq!(error.kind(), &Kind::AuthenticationFailed);
+            let error = Error::io("writing", block_on(channel.write_all(b"more")).unwrap_err());
+            assert_eq!(error.kind(), &Kind::AuthenticationFailed, "and so does writing");
         }
     }
 
@@ -218,11 +235,11 @@ mod tests {
     fn an_idle_reader_keeps_no_buffer() {
         let (mut theirs, ours) = tokio::io::duplex(1024);
         let mut below: BoxPipe = Box::new(Buffered::new(ours));
-        let mut reader = Reader::new(FrameCipher::new(&[5; 32]));
+        let mut reader = Reader::new(cipher(5), "noise");
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         assert!(reader.poll_fill(&mut below, cx).is_pending());
         assert_eq!(reader.buffer.capacity(), 0);
-        block_on(tokio::io::AsyncWriteExt::write_all(&mut theirs, &frames(&[b"data"]))).unwrap();
+        block_on(theirs.write_all(&frames(&[b"data"]))).unwrap();
         assert!(matches!(reader.poll_fill(&mut below, cx), Poll::Ready(Ok(b"data"))));
         reader.consume(4);
         assert!(reader.poll_fill(&mut below, cx).is_pending());

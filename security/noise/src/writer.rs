@@ -24,6 +24,7 @@ const CAPACITY: usize = 4 * (HEADER + MAX_FRAME);
 /// or at a flush, in one write if the pipe takes it. It exists only while there is something to send.
 pub(crate) struct Writer {
     cipher: FrameCipher,
+    plugin: &'static str,
     /// Sealed frames, then one that takes more.
     buffer: Vec<u8>,
     /// Where the header of the unsealed frame is; the buffer's end where there is none.
@@ -35,8 +36,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer before the first frame.
-    pub fn new(cipher: FrameCipher) -> Self {
-        Self { cipher, buffer: Vec::new(), open: 0, sent: 0, closed: false }
+    pub fn new(cipher: FrameCipher, plugin: &'static str) -> Self {
+        Self { cipher, plugin, buffer: Vec::new(), open: 0, sent: 0, closed: false }
     }
 
     /// Takes bytes of `slices`, in order, until they end or the buffer is full. A full buffer is first written to
@@ -48,7 +49,7 @@ impl Writer {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.closed {
-            return Poll::Ready(Err(named(Error::closed("writing after the end")).into()));
+            return Poll::Ready(Err(named(Error::closed("writing after the end"), self.plugin).into()));
         }
         let total = slices.iter().map(|slice| slice.len()).sum::<usize>();
         if total == 0 {
@@ -139,7 +140,7 @@ impl Writer {
         let (header, text) = self.buffer[self.open..].split_at_mut(HEADER);
         let Some(tag) = self.cipher.seal(text) else {
             let error = Error::new(Kind::LimitExceeded { limit: "frames", max: u64::MAX }, "sealing a frame");
-            return Err(named(error).into());
+            return Err(named(error, self.plugin).into());
         };
         let length = u16::try_from(text.len() + TAG).map_err(io::Error::other)?;
         header.copy_from_slice(&length.to_be_bytes());
@@ -171,10 +172,11 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::crypto::Suite;
 
     fn writer() -> (Writer, BoxPipe, tokio::io::DuplexStream) {
         let (theirs, ours) = tokio::io::duplex(2 * CAPACITY);
-        (Writer::new(FrameCipher::new(&[5; 32])), Box::new(Buffered::new(ours)), theirs)
+        (Writer::new(FrameCipher::new(Suite::ChaChaPoly, &[5; 32]), "noise"), Box::new(Buffered::new(ours)), theirs)
     }
 
     /// The lengths of the frames that were written below.
@@ -218,8 +220,10 @@ mod tests {
     #[test]
     fn memory_is_bounded_also_beside_small_frames() {
         let (ours, _theirs) = tokio::io::duplex(1);
-        let (mut writer, mut below) =
-            (Writer::new(FrameCipher::new(&[5; 32])), Box::new(Buffered::new(ours)) as BoxPipe);
+        let (mut writer, mut below) = (
+            Writer::new(FrameCipher::new(Suite::ChaChaPoly, &[5; 32]), "noise"),
+            Box::new(Buffered::new(ours)) as BoxPipe,
+        );
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         let data = vec![1; MAX_PLAINTEXT + 1];
         // Every flush seals a small frame, and the pipe takes next to nothing.

@@ -1,28 +1,29 @@
-//! The handshake: `e`, then `e, ee, s, es` with the listener's payload, then `s, se` with the dialer's.
+//! XX, libp2p's: `e`, then `e, ee, s, es` with the listener's payload, then `s, se` with the dialer's.
 
-use std::{fmt, io};
+use std::fmt;
 
 use async_trait::async_trait;
-use snow::{Builder, HandshakeState};
 use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zeroize::Zeroizing;
 
 use crate::{
-    channel::Channel,
-    crypto::{FrameCipher, KEY, Primitives, TAG},
+    config::NoiseConfig,
+    crypto::Suite,
+    exchange::{Exchange, Known, Variant},
+    ix::no_handshake,
     static_key::{StaticKey, StaticKeys},
-    wire::{HEADER, Introduction, MAX_FRAME, MAX_MUXERS, decode_payload, encode_payload},
+    trust::{Authentication, KnownBy, Trust, TrustedPeers},
+    wire::{Introduction, MAX_MUXERS, decode_payload, encode_payload},
 };
 
-const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
-/// What a message holds at most besides its payload: two keys and two tags.
-const OVERHEAD: usize = 2 * (KEY + TAG);
+const VARIANT: Variant =
+    Variant { plugin: Noise::NAME, protocol: "Noise_XX_25519_ChaChaPoly_SHA256", suite: Suite::ChaChaPoly };
 
 /// The security protocol `/noise`.
 #[derive(Default)]
 pub struct Noise {
     static_keys: StaticKeys,
+    /// `None`: everyone is fine.
+    trust: Option<Trust>,
 }
 
 impl Noise {
@@ -31,9 +32,70 @@ impl Noise {
     /// The id on the wire.
     pub const ID: &'static str = "/noise";
 
-    /// A value that makes a static key at the first handshake of each identity, and keeps it.
+    /// A value that makes a static key at the first handshake of each identity, and keeps it. Everyone is trusted.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The protocol by its options. Fails with `ConfigInvalid` where one is malformed.
+    pub fn with_config(config: NoiseConfig) -> Result<Self> {
+        if config.trusted.is_none() && config.trusted_file.is_none() {
+            return match config.authentication {
+                None => Ok(Self::new()),
+                Some(_) => {
+                    let why = "`authentication` without a trusted set says nothing: add `trusted` or `trusted_file`";
+                    Err(Error::new(Kind::ConfigInvalid, why))
+                }
+            };
+        }
+        let authentication = config.authentication.unwrap_or(Authentication::Mutual);
+        let trusted = config.trusted.unwrap_or_default();
+        let trust = Trust::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
+        Ok(Self { static_keys: StaticKeys::default(), trust: Some(trust) })
+    }
+
+    /// The trusted set, to be replaced at any time. `None`: there is none, and everyone is trusted.
+    pub fn trusted(&self) -> Option<TrustedPeers> {
+        self.trust.as_ref().map(|trust| trust.peers().clone())
+    }
+
+    async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
+        no_handshake(context)?;
+        let trusted = self.trust.as_ref().map(|trust| trust.current(context.env)).transpose()?;
+        let asked = match &self.trust {
+            Some(trust) if role == Role::Listener => trust.authentication == Authentication::Mutual,
+            _ => true,
+        };
+        let introduced = |exchange: &Exchange, payload: &[u8]| {
+            let theirs = introduced(exchange, payload, context)?;
+            match &trusted {
+                Some(trusted) if asked => trusted.check_identity(&theirs.key).map(|()| theirs),
+                _ => Ok(theirs),
+            }
+        };
+        let key: &StaticKey = &self.static_keys.of(context.identity, context.env);
+        let known = Known { private: &key.private, remote: None, prologue: &[] };
+        let mut exchange = Exchange::start(pipe, role, context.env, VARIANT, &known)?;
+        let muxers = &context.muxers[..context.muxers.len().min(MAX_MUXERS)];
+        let ours = encode_payload(context.identity, &key.signature, muxers);
+        let theirs = match role {
+            Role::Dialer => {
+                exchange.send(&[], "sending message 1").await?;
+                let theirs = exchange.receive("reading message 2").await?;
+                let theirs = introduced(&exchange, &theirs)?;
+                exchange.send(&ours, "sending message 3").await?;
+                theirs
+            }
+            Role::Listener => {
+                // Message 1 is not yet encrypted, and nothing in it is for us.
+                exchange.receive("reading message 1").await?;
+                exchange.send(&ours, "sending message 2").await?;
+                let theirs = exchange.receive("reading message 3").await?;
+                introduced(&exchange, &theirs)?
+            }
+        };
+        let muxer = agreed_muxer(role, muxers, &theirs.muxers);
+        Ok(SecuredPipe { pipe: Box::new(exchange.channel(role)), peer: theirs.key, muxer, round_trips: 1 })
     }
 }
 
@@ -59,45 +121,20 @@ impl Security for Noise {
     /// lists have nothing in common; here, as in go-libp2p, it ends without a muxer, and negotiation on the channel
     /// then fails with an error that names both sides' protocols.
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
-        let key = self.static_keys.of(context.identity, context.env);
-        run(pipe, role, &context, &key).await.map_err(|e| e.at(Layer::Security, Self::NAME))
+        self.run(pipe, role, &context).await.map_err(|e| e.at(Layer::Security, Self::NAME))
     }
 }
 
-async fn run(pipe: BoxPipe, role: Role, context: &SecurityContext<'_>, key: &StaticKey) -> Result<SecuredPipe> {
-    let mut exchange = Exchange { pipe, state: start(role, context, key)? };
-    let muxers = &context.muxers[..context.muxers.len().min(MAX_MUXERS)];
-    let ours = encode_payload(context.identity, &key.signature, muxers);
-    let theirs = match role {
-        Role::Dialer => {
-            exchange.send(&[], "sending message 1").await?;
-            let theirs = exchange.receive("reading message 2").await?;
-            let theirs = exchange.introduced(&theirs, context)?;
-            exchange.send(&ours, "sending message 3").await?;
-            theirs
+/// Proves who sent `payload`.
+fn introduced(exchange: &Exchange, payload: &[u8], context: &SecurityContext<'_>) -> Result<Introduction> {
+    let theirs = decode_payload(payload, &exchange.remote_static()?)?;
+    let actual = theirs.key.peer_id();
+    match context.expected {
+        Some(expected) if expected != actual => {
+            Err(Error::new(Kind::PeerMismatch { expected, actual }, "checking the peer's id"))
         }
-        Role::Listener => {
-            // Message 1 is not yet encrypted, and nothing in it is for us.
-            exchange.receive("reading message 1").await?;
-            exchange.send(&ours, "sending message 2").await?;
-            let theirs = exchange.receive("reading message 3").await?;
-            exchange.introduced(&theirs, context)?
-        }
-    };
-    let muxer = agreed_muxer(role, muxers, &theirs.muxers);
-    Ok(SecuredPipe { pipe: Box::new(exchange.channel(role)), peer: theirs.key, muxer, round_trips: 1 })
-}
-
-fn start(role: Role, context: &SecurityContext<'_>, key: &StaticKey) -> Result<HandshakeState> {
-    let broken = |e: snow::Error| Error::new(Kind::Internal, "starting the handshake").caused_by(e);
-    let builder = Builder::with_resolver(PATTERN.parse().map_err(broken)?, Box::new(Primitives(context.env.clone())))
-        .local_private_key(&*key.private)
-        .map_err(broken)?;
-    match role {
-        Role::Dialer => builder.build_initiator(),
-        Role::Listener => builder.build_responder(),
+        _ => Ok(theirs),
     }
-    .map_err(broken)
 }
 
 /// The dialer's preference among what both have.
@@ -109,99 +146,17 @@ fn agreed_muxer(role: Role, ours: &[ProtocolId], theirs: &[String]) -> Option<Pr
     }
 }
 
-/// A handshake under way.
-struct Exchange {
-    pipe: BoxPipe,
-    state: HandshakeState,
-}
-
-impl Exchange {
-    /// Sends the next message with `payload`.
-    async fn send(&mut self, payload: &[u8], during: &'static str) -> Result<()> {
-        let mut frame = vec![0; HEADER + (payload.len() + OVERHEAD).min(MAX_FRAME)];
-        let length = self.state.write_message(payload, &mut frame[HEADER..]).map_err(|e| {
-            let kind = match e {
-                // The peer's public key is one of the few that no secret can be agreed on with.
-                snow::Error::Dh => Kind::PeerMisbehaved,
-                _ => Kind::Internal,
-            };
-            Error::new(kind, during).caused_by(e)
-        })?;
-        let length = u16::try_from(length).map_err(|e| Error::new(Kind::Internal, during).caused_by(e))?;
-        frame[..HEADER].copy_from_slice(&length.to_be_bytes());
-        frame.truncate(HEADER + usize::from(length));
-        let write = async {
-            self.pipe.write_all(&frame).await?;
-            self.pipe.flush().await
-        };
-        write.await.map_err(|e| Error::io(during, e))
-    }
-
-    /// Reads the next message, takes exactly its bytes from the pipe, and returns its payload.
-    async fn receive(&mut self, during: &'static str) -> Result<Vec<u8>> {
-        let length = self.pipe.read_u16().await.map_err(|e| ended(during, e))?;
-        // Grows with what arrives, so that a length alone costs nothing.
-        let mut message = Vec::new();
-        let read = (&mut self.pipe).take(length.into()).read_to_end(&mut message).await;
-        read.map_err(|e| Error::io(during, e))?;
-        if message.len() < usize::from(length) {
-            return Err(Error::closed(during));
-        }
-        let mut payload = vec![0; message.len()];
-        let length = self.state.read_message(&message, &mut payload).map_err(|e| {
-            let kind = match e {
-                snow::Error::Decrypt => Kind::AuthenticationFailed,
-                _ => Kind::PeerMisbehaved,
-            };
-            Error::new(kind, during).caused_by(e)
-        })?;
-        payload.truncate(length);
-        Ok(payload)
-    }
-
-    /// Proves who sent `payload`.
-    fn introduced(&self, payload: &[u8], context: &SecurityContext<'_>) -> Result<Introduction> {
-        let Some(static_key) = self.state.get_remote_static() else {
-            return Err(Error::misbehaved("a handshake without a static key"));
-        };
-        let theirs = decode_payload(payload, static_key)?;
-        let actual = theirs.key.peer_id();
-        match context.expected {
-            Some(expected) if expected != actual => {
-                Err(Error::new(Kind::PeerMismatch { expected, actual }, "checking the peer's id"))
-            }
-            _ => Ok(theirs),
-        }
-    }
-
-    /// The channel that a finished handshake leads to.
-    fn channel(mut self, role: Role) -> Channel {
-        // Noise's `Split`: the first key is the dialer's to send with, the second the listener's.
-        let (first, second) = self.state.dangerously_get_raw_split();
-        let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
-        let (sending, receiving) = match role {
-            Role::Dialer => (first, second),
-            Role::Listener => (second, first),
-        };
-        Channel::new(self.pipe, FrameCipher::new(&receiving), FrameCipher::new(&sending))
-    }
-}
-
-/// The peer closed the pipe instead of a message.
-fn ended(during: &'static str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::closed(during),
-        _ => Error::io(during, error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use stackwire_core::{Buffered, Keypair};
-    use tokio::io::DuplexStream;
+    use snow::{Builder, HandshakeState};
+    use stackwire_core::{Buffered, Keypair, address::FixedPath};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
-    use crate::wire::sign;
+    use crate::{
+        crypto::{KEY, TAG},
+        wire::sign,
+    };
 
     /// A peer of plain `snow` with its own primitives, which speaks the wire format by hand.
     struct Plain {
@@ -212,7 +167,7 @@ mod tests {
 
     impl Plain {
         fn new(pipe: DuplexStream, role: Role, identity: &Keypair, muxers: &[ProtocolId]) -> Self {
-            let builder = Builder::new(PATTERN.parse().unwrap());
+            let builder = Builder::new(VARIANT.protocol.parse().unwrap());
             let key = builder.generate_keypair().unwrap();
             let payload = encode_payload(identity, &sign(identity, &key.public), muxers);
             let builder = builder.local_private_key(&key.private).unwrap();
@@ -277,7 +232,14 @@ mod tests {
         let plain = Plain::new(theirs, role.other(), &them, &reversed).run();
 
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &us, expected: Some(them.peer_id()), muxers: &muxers, env: &env };
+        let context = SecurityContext {
+            identity: &us,
+            expected: Some(them.peer_id()),
+            muxers: &muxers,
+            offers: &[],
+            fixed: &FixedPath::default(),
+            env: &env,
+        };
         let noise = Noise::new();
         let ours = async {
             let mut secured = noise.handshake(Box::new(Buffered::new(ours)), role, context).await.unwrap();
@@ -312,7 +274,14 @@ mod tests {
             theirs.write_all(&vec![0; length]).await.unwrap();
             let us = Keypair::ed25519_from_seed([1; 32]);
             let env = stackwire_conformance::env();
-            let context = SecurityContext { identity: &us, expected: None, muxers: &[], env: &env };
+            let context = SecurityContext {
+                identity: &us,
+                expected: None,
+                muxers: &[],
+                offers: &[],
+                fixed: &FixedPath::default(),
+                env: &env,
+            };
             let result = Noise::new().handshake(Box::new(Buffered::new(ours)), role, context).await;
             assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved, "{role:?}");
         }
@@ -326,7 +295,14 @@ mod tests {
         // The key of one, and the signature of another.
         plain.payload = encode_payload(&other, &sign(&them, &[0; KEY]), &[]);
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &us, expected: Some(other.peer_id()), muxers: &[], env: &env };
+        let context = SecurityContext {
+            identity: &us,
+            expected: Some(other.peer_id()),
+            muxers: &[],
+            offers: &[],
+            fixed: &FixedPath::default(),
+            env: &env,
+        };
         let answer = async {
             plain.receive().await;
             let payload = plain.payload.clone();

@@ -1,0 +1,178 @@
+//! A trusted set in a file, read again when it changes.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use stackwire_core::{Env, Error, Kind, Result};
+use toml::Spanned;
+
+use super::{KnownBy, TrustedConfig, TrustedPeer, TrustedPeers};
+
+/// How often the file is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The longest file that is read.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The file: `[[trusted]]` tables with the keys of the option `trusted`.
+pub(super) struct TrustedFile {
+    path: PathBuf,
+    /// The entries of the config, which stay.
+    listed: Vec<TrustedPeer>,
+    known_by: KnownBy,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    looked: Option<Instant>,
+    /// Time and length of what was read last.
+    stamp: Option<(SystemTime, u64)>,
+    /// Whether it was ever read as a whole.
+    loaded: bool,
+    /// Why it could not be read when it was tried last.
+    failed: Option<Error>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(default)]
+    trusted: Vec<Spanned<TrustedConfig>>,
+}
+
+impl TrustedFile {
+    pub fn new(path: PathBuf, listed: Vec<TrustedPeer>, known_by: KnownBy) -> Self {
+        Self { path, listed, known_by, state: Mutex::default() }
+    }
+
+    /// Looks at the file, at most once a second, and replaces the set where it has changed. Where it is broken or gone
+    /// the set stays, with a warning that names the line; where it could never be read this is the error.
+    pub fn refresh(&self, peers: &TrustedPeers, env: &Env) -> Result<()> {
+        let now = env.now();
+        let mut state = self.state.lock();
+        if state.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= INTERVAL) {
+            state.looked = Some(now);
+            self.look(&mut state, peers);
+        }
+        match &state.failed {
+            Some(error) if !state.loaded => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&self, state: &mut State, peers: &TrustedPeers) {
+        let stamp = fs::metadata(&self.path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
+        if stamp.is_some() && stamp == state.stamp {
+            return;
+        }
+        let gone_before = state.stamp.is_none() && state.failed.is_some();
+        state.stamp = stamp;
+        match self.read() {
+            Ok(read) => {
+                peers.replace(self.listed.iter().cloned().chain(read));
+                state.loaded = true;
+                state.failed = None;
+            }
+            Err(error) => {
+                if state.loaded && !(stamp.is_none() && gone_before) {
+                    tracing::warn!(%error, "the trusted set stays as it was");
+                }
+                state.failed = Some(error);
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Vec<TrustedPeer>> {
+        let path = self.path.display();
+        let io = |e| Error::new(Kind::ConfigInvalid, format!("reading the trusted set {path}")).caused_by(e);
+        let mut text = String::new();
+        File::open(&self.path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)).map_err(io)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(Error::new(Kind::ConfigInvalid, format!("the trusted set {path} is longer than 16 MiB")));
+        }
+        let at = |offset: Option<usize>, why: &str| {
+            let before = text.get(..offset.unwrap_or(0)).unwrap_or_default();
+            let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+            Error::new(Kind::ConfigInvalid, format!("the trusted set {path}, line {line}: {why}"))
+        };
+        let content: Content = toml::from_str(&text).map_err(|e| at(e.span().map(|span| span.start), e.message()))?;
+        let parse = |entry: &Spanned<TrustedConfig>| {
+            entry.get_ref().parse(self.known_by).map_err(|e| at(Some(entry.span().start), e.during()))
+        };
+        content.trusted.iter().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "[[trusted]]\npeer = \"0x1111111111111111111111111111111111111111111111111111111111111111\"\n\
+                       keys = [\"2222222222222222222222222222222222222222222222222222222222222222\"]\n";
+
+    async fn a_second() {
+        tokio::time::advance(INTERVAL).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changes_is_read_again_and_a_broken_one_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.toml");
+        let listed = TrustedPeer { keys: [[9; 32]].into(), ..TrustedPeer::default() };
+        let peers = TrustedPeers::default();
+        let file = TrustedFile::new(path.clone(), vec![listed], KnownBy::Account(32));
+        let env = stackwire_conformance::env();
+        let refresh = || file.refresh(&peers, &env);
+
+        let missing = refresh().unwrap_err();
+        assert_eq!(missing.kind(), &Kind::ConfigInvalid);
+        assert!(missing.to_string().contains("peers.toml"), "{missing}");
+        fs::write(&path, ONE).unwrap();
+        assert!(refresh().is_err(), "not looked at again within a second");
+        a_second().await;
+        refresh().unwrap();
+        assert_eq!(peers.peers().len(), 2, "the config's and the file's");
+
+        // Broken, in its syntax or its meaning: the old set stays.
+        for (text, line) in
+            [("[[trusted]]\npeer = 1\n", "line 2"), (&format!("{ONE}\n[[trusted]]\npeer = \"x\"\n"), "line 5")]
+        {
+            fs::write(&path, text).unwrap();
+            a_second().await;
+            refresh().unwrap();
+            assert_eq!(peers.peers().len(), 2);
+            let told = file.state.lock().failed.clone().unwrap().to_string();
+            assert!(told.contains(line), "{told}");
+        }
+        fs::remove_file(&path).unwrap();
+        a_second().await;
+        refresh().unwrap();
+        assert_eq!(peers.peers().len(), 2);
+
+        fs::write(&path, "# nobody any more\n").unwrap();
+        a_second().await;
+        refresh().unwrap();
+        assert_eq!(peers.peers().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_by_hand_lasts_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peers.toml");
+        fs::write(&path, ONE).unwrap();
+        let peers = TrustedPeers::default();
+        let file = TrustedFile::new(path.clone(), Vec::new(), KnownBy::Key);
+        let env = stackwire_conformance::env();
+        file.refresh(&peers, &env).unwrap();
+        peers.replace([]);
+        a_second().await;
+        file.refresh(&peers, &env).unwrap();
+        assert!(peers.peers().is_empty());
+    }
+}
