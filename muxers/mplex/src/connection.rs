@@ -267,6 +267,10 @@ impl Connection {
         });
     }
 
+    pub(crate) fn is_closing(&self) -> bool {
+        self.with(|state, _| state.closing)
+    }
+
     // --- for streams --------------------------------------------------------
 
     /// Swaps what was received for the empty `into`. Leaves it empty at the end of the stream.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Env, Error, Layer, Result};
+use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Result};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{config::NAME, connection::Connection, receive::Receiver};
@@ -19,6 +19,9 @@ use crate::{config::NAME, connection::Connection, receive::Receiver};
 /// Leaving earlier, with bytes unread, could make the operating system abort the connection under what the peer has
 /// not read yet.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a close waits for the pipe to take what streams have accepted; then the connection fails with `Timeout`.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads and writes in one poll before others get their turn.
 const TURNS: usize = 64;
@@ -39,6 +42,8 @@ pub(crate) struct Driver {
     pipe: BoxPipe,
     env: Env,
     phase: Phase,
+    /// Runs since the close began.
+    closing: Option<BoxFuture<'static, ()>>,
     receiver: Receiver,
     /// Being written, from `sent` on.
     batch: Vec<u8>,
@@ -54,6 +59,7 @@ impl Driver {
             pipe,
             env,
             phase: Phase::Running,
+            closing: None,
             receiver: Receiver::default(),
             batch: Vec::new(),
             sent: 0,
@@ -115,6 +121,13 @@ impl Driver {
 
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
         self.connection.register_driver(cx.waker());
+        if self.connection.is_closing() {
+            let limit = self.closing.get_or_insert_with(|| self.env.sleep(CLOSE_LIMIT));
+            if limit.as_mut().poll(cx).is_ready() {
+                let kind = Kind::Timeout { limit: CLOSE_LIMIT };
+                return Poll::Ready(Err(Error::new(kind, "sending what was left at the close")));
+            }
+        }
         for _ in 0..TURNS {
             match self.poll_send(cx) {
                 Poll::Ready(Ok(true)) => return Poll::Ready(Ok(self.ending(true))),

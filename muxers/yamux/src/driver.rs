@@ -1,144 +1,347 @@
-//! The future that owns a connection's pipe.
+//! The future that owns the pipe.
 
 use std::{
     future::Future,
+    io::{self, IoSlice},
+    mem,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, poll_fn},
-    stream::FuturesUnordered,
-};
-use stackwire_core::{Env, Kind, Result};
-use yamux::{Connection, ConnectionError};
+use futures::{FutureExt, future::BoxFuture};
+use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result};
+use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
-    io::Io,
-    muxer::{connection_error, error},
-    session::Shared,
-    stream::SharedStream,
+    YamuxConfig,
+    chunks::{CHUNK, Pool, Queue},
+    connection::Connection,
+    muxer::{NAME, error},
+    receive::Receiver,
+    wire::{Header, Kind},
 };
 
-/// Streams whose reader left and whose peer has not ended its half. Beyond, the driver no longer makes room for what
-/// their peers send; those then wait, as with the state machine alone.
-const MAX_DISCARDED: usize = 256;
+/// Batches that are read and written in one poll before others get their turn.
+const TURNS: usize = 16;
+/// Slices of one write: a batch has fewer.
+const SLICES: usize = 64;
+/// How long a connection keeps its buffers after the last byte, at most twice.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long telling a peer what it did wrong may take.
+const REPROACH: Duration = Duration::from_secs(1);
+/// The code of a go-away for breaking the protocol.
+const PROTOCOL_ERROR: u32 = 1;
+
+/// What is left to do once no more frames are exchanged. While it waits, what arrives is discarded: otherwise a peer
+/// that also only writes would wait for us as we for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Send what is in the batch.
+    Send,
+    /// End our side of the pipe.
+    Shutdown,
+    /// Wait for the peer's end. Leaving earlier, with bytes unread, could make the operating system abort the
+    /// connection under what the peer has not read yet.
+    Linger,
+    /// Nothing: the pipe is of no more use.
+    Leave,
+}
+
+enum Phase {
+    Running,
+    Ending { result: Result<()>, step: Step, linger: bool },
+}
+
+/// What a turn of sending came to.
+enum Sent {
+    /// The batch; there may be more.
+    Batch,
+    /// There is nothing to send.
+    Nothing,
+    /// There is nothing to send, and the session closes with this code.
+    Everything(u32),
+}
 
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
 pub(crate) struct Drive {
-    connection: Connection<Io>,
-    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    pipe: BoxPipe,
     env: Env,
+    keepalive: Option<Duration>,
     close_timeout: Duration,
-    /// Set once we close.
+    phase: Phase,
+    receiver: Receiver,
+    /// Being written.
+    batch: Queue,
+    spent: Pool,
+    /// Written since the last flush.
+    dirty: bool,
+    /// Bytes moved since the last cleaning.
+    active: bool,
+    pulse: Option<BoxFuture<'static, ()>>,
+    cleaning: Option<BoxFuture<'static, ()>>,
+    /// Set once the connection is to end.
     deadline: Option<BoxFuture<'static, ()>>,
-    discards: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
 impl Drive {
-    pub(crate) fn new(connection: Connection<Io>, shared: Arc<Shared>, env: Env, close_timeout: Duration) -> Self {
-        Self { connection, shared, env, close_timeout, deadline: None, discards: FuturesUnordered::new() }
-    }
-
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        loop {
-            match ready!(self.poll_streams(cx)) {
-                Some(Ok(stream)) => self.shared.arrived(stream),
-                Some(Err(e)) => return Poll::Ready(Err(connection_error(e))),
-                None => return Poll::Ready(self.shared.end_of_bytes()),
-            }
+    pub(crate) fn new(connection: Arc<Connection>, pipe: BoxPipe, env: Env, config: &YamuxConfig) -> Self {
+        let keepalive = Duration::from_secs(config.keepalive_secs.into());
+        Self {
+            connection,
+            pipe,
+            env,
+            keepalive: Some(keepalive).filter(|interval| !interval.is_zero()),
+            close_timeout: Duration::from_secs(config.close_timeout_secs.into()),
+            phase: Phase::Running,
+            receiver: Receiver::default(),
+            batch: Queue::default(),
+            spent: Pool::keeping(),
+            dirty: false,
+            active: false,
+            pulse: None,
+            cleaning: None,
+            deadline: None,
         }
     }
 
-    /// The next stream of the peer. While there is none, serves openers and discards.
-    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<yamux::Stream, ConnectionError>>> {
+    /// Writes the batch, flushed or not.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.batch.is_empty() {
+            self.dirty = true;
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let used = self.batch.slices(&mut slices);
+            match ready!(Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..used]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.batch.consume(n, &mut self.spent),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.dirty {
+            ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
+            self.dirty = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends a batch. Flushes once there is no other.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
+        if self.batch.is_empty() {
+            let vectored = self.pipe.is_write_vectored();
+            let closing = self.connection.next_batch(&mut self.batch, &mut self.spent, vectored);
+            if self.batch.is_empty() {
+                ready!(self.poll_flush(cx))?;
+                return Poll::Ready(Ok(closing.map_or(Sent::Nothing, Sent::Everything)));
+            }
+        }
+        self.active = true;
+        ready!(self.poll_batch(cx))?;
+        Poll::Ready(Ok(Sent::Batch))
+    }
+
+    /// Hands out one buffer of what arrived. `Ready(true)` at the end of the pipe.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        let bytes = match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
+            Ok([]) => return Poll::Ready(Ok(true)),
+            Ok(bytes) => bytes,
+            // However a pipe ends after a go-away, that was said before.
+            Err(_) if self.deadline.is_some() || self.connection.went_away() => return Poll::Ready(Ok(true)),
+            Err(e) => return Poll::Ready(Err(Error::io("reading frames", e))),
+        };
+        self.active = true;
+        let n = bytes.len();
+        self.receiver.receive(&self.connection, bytes)?;
+        Pin::new(&mut self.pipe).consume(n);
+        Poll::Ready(Ok(false))
+    }
+
+    /// What it means that the peer's bytes ended.
+    fn end_of_bytes(&self, closing: bool) -> Result<()> {
+        if self.connection.went_away() || closing {
+            return Ok(());
+        }
+        Err(Error::closed(match self.receiver.is_between_frames() {
+            true => "the connection broke off without a go-away",
+            false => "the connection broke off inside a frame",
+        }))
+    }
+
+    /// What it means that the pipe takes no more bytes: a peer that closed and left breaks our writes, and what it
+    /// said before says whether that was on purpose.
+    fn broken(&mut self, why: io::Error, closing: bool, cx: &mut Context<'_>) -> Result<()> {
         loop {
-            if let Poll::Ready(next) = self.connection.poll_next_inbound(cx) {
-                return Poll::Ready(next);
-            }
-            // The state machine takes notice of a new stream's writer only when it is polled after the opening.
-            match self.serve_openers(cx) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(e) => return Poll::Ready(Some(Err(e))),
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(false)) => {}
+                Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::Reset { code: 1.. }) => return Err(e),
+                _ if closing || self.connection.went_away() => return Ok(()),
+                _ => return Err(Error::io("writing frames", why)),
             }
         }
-        for stream in self.shared.discarded() {
-            if self.discards.len() < MAX_DISCARDED {
-                self.discards.push(Box::pin(discard(stream)));
+    }
+
+    /// Ends the connection for its streams, which the peer or a fault ended; the pipe is to be ended still.
+    fn end(&mut self, result: Result<()>) -> Phase {
+        let result = result.map_err(|e| e.at(Layer::Muxer, NAME));
+        self.connection.end(result.as_ref().err().cloned());
+        let (step, time) = match result.as_ref().map_err(Error::kind) {
+            Err(ErrorKind::PeerMisbehaved) => {
+                self.batch.push(&Header::session(Kind::GoAway, 0, PROTOCOL_ERROR).encode(), CHUNK, &mut self.spent);
+                (Step::Send, REPROACH)
+            }
+            // The peer has closed, and there is nothing to say.
+            Ok(()) | Err(ErrorKind::Reset { code: 1.. }) => (Step::Shutdown, self.close_timeout),
+            Err(_) => (Step::Leave, self.close_timeout),
+        };
+        self.deadline = Some(self.env.sleep(time));
+        Phase::Ending { result, step, linger: step == Step::Send }
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let (closing, lingering) = self.connection.register_driver(cx);
+        if closing && self.deadline.is_none() {
+            self.deadline = Some(self.env.sleep(self.close_timeout));
+        }
+        for _ in 0..TURNS {
+            let sent = match self.poll_send(cx) {
+                Poll::Ready(Ok(Sent::Everything(code))) => {
+                    self.batch.push(&Header::session(Kind::GoAway, 0, code).encode(), CHUNK, &mut self.spent);
+                    return Poll::Ready(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
+                }
+                Poll::Ready(Err(e)) => {
+                    let end = self.broken(e, closing, cx);
+                    return Poll::Ready(self.end(end));
+                }
+                Poll::Ready(Ok(Sent::Batch)) => true,
+                Poll::Ready(Ok(Sent::Nothing)) | Poll::Pending => false,
+            };
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(true)) => {
+                    let end = self.end_of_bytes(closing);
+                    return Poll::Ready(self.end(end));
+                }
+                Poll::Ready(Err(e)) => return Poll::Ready(self.end(Err(e))),
+                Poll::Ready(Ok(false)) => continue,
+                Poll::Pending if sent => continue,
+                Poll::Pending => {}
+            }
+            match self.poll_timers(lingering, cx) {
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(e)) => return Poll::Ready(self.end(Err(e))),
+                Poll::Pending => return Poll::Pending,
             }
         }
-        while let Poll::Ready(Some(())) = self.discards.poll_next_unpin(cx) {}
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Opens as many streams as are waited for, unless the pipe is full: then streams that were dropped still count,
-    /// and the state machine's hard limit must not be met. Says whether any was opened.
-    fn serve_openers(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionError> {
-        if self.shared.blocked.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        let mut opened = false;
-        for _ in 0..self.shared.wanted() {
-            match self.connection.poll_new_outbound(cx) {
-                Poll::Ready(stream) => self.shared.opened(stream?),
-                Poll::Pending => break,
-            }
-            opened = true;
-        }
-        if opened {
-            self.shared.wake_openers();
-        }
-        Ok(opened)
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Ready when a timer has made something to send.
+    fn poll_timers(&mut self, lingering: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let env = &self.env;
-        let limit = self.close_timeout;
-        let deadline = self.deadline.get_or_insert_with(|| env.sleep(limit));
-        // A pipe that fails now has merely closed in another order than ours.
-        if self.connection.poll_close(cx).is_ready() {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.poll_unpin(cx).is_ready()
+        {
+            let kind = ErrorKind::Timeout { limit: self.close_timeout };
+            return Poll::Ready(Err(Error::new(kind, "sending what was left before the close")));
+        }
+        if let Some(interval) = self.keepalive {
+            let pulse = self.pulse.get_or_insert_with(|| env.sleep(interval));
+            if pulse.poll_unpin(cx).is_ready() {
+                let next = self.connection.check_pulse()?;
+                self.pulse = Some(env.sleep(next));
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if self.cleaning.is_none() && (self.active || lingering) {
+            self.cleaning = Some(env.sleep(IDLE));
+        }
+        if let Some(cleaning) = &mut self.cleaning {
+            ready!(cleaning.poll_unpin(cx));
+            let again = mem::take(&mut self.active) || self.clean();
+            self.cleaning = again.then(|| self.env.sleep(IDLE));
             return Poll::Ready(Ok(()));
         }
-        ready!(deadline.poll_unpin(cx));
-        Poll::Ready(match self.shared.shut.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err(error(Kind::Timeout { limit }, "sending what was left before the close")),
-        })
+        Poll::Pending
+    }
+
+    /// Gives back what an idle connection does not need.
+    fn clean(&mut self) -> bool {
+        self.spent = Pool::keeping();
+        self.batch.rest();
+        self.connection.clean()
+    }
+
+    /// Throws away what arrives. Ready when nothing more will.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
+                Ok([]) | Err(_) => return Poll::Ready(()),
+                Ok(bytes) => {
+                    let n = bytes.len();
+                    Pin::new(&mut self.pipe).consume(n);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Ready when the pipe is ended as far as it will be. Whatever fails here has merely closed in another order than
+    /// ours. `Err` where there was no time to send what was left.
+    fn poll_ending(&mut self, mut step: Step, linger: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            let done = match step {
+                Step::Send => self.poll_batch(cx),
+                Step::Shutdown => Pin::new(&mut self.pipe).poll_shutdown(cx),
+                Step::Linger => Poll::Pending,
+                Step::Leave => return Poll::Ready(Ok(())),
+            };
+            if let Phase::Ending { step: kept, .. } = &mut self.phase {
+                *kept = step;
+            }
+            match (done, step) {
+                (Poll::Ready(Err(_)), _) => return Poll::Ready(Ok(())),
+                (Poll::Ready(Ok(())), Step::Send) => step = Step::Shutdown,
+                (Poll::Ready(Ok(())), _) if !linger => return Poll::Ready(Ok(())),
+                (Poll::Ready(Ok(())), _) => step = Step::Linger,
+                (Poll::Pending, _) => break,
+            }
+        }
+        let (env, limit) = (&self.env, self.close_timeout);
+        let deadline = self.deadline.get_or_insert_with(|| env.sleep(limit));
+        if deadline.poll_unpin(cx).is_ready() {
+            return Poll::Ready(match step {
+                Step::Send => Err(error(ErrorKind::Timeout { limit }, "sending what was left before the close")),
+                _ => Ok(()),
+            });
+        }
+        self.poll_discard(cx).map(Ok)
     }
 }
 
 impl Future for Drive {
     type Output = Result<()>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        this.shared.set_driver(cx.waker());
-        let end = match this.shared.close_requested() {
-            true => ready!(this.poll_close(cx)),
-            false => ready!(this.poll_open(cx)),
-        };
-        this.shared.finish(end.clone());
-        Poll::Ready(end)
+        if let Phase::Running = this.phase {
+            this.phase = ready!(this.poll_running(cx));
+        }
+        let Phase::Ending { step, linger, .. } = this.phase else { return Poll::Pending };
+        let ended = ready!(this.poll_ending(step, linger, cx));
+        let Phase::Ending { result, .. } = mem::replace(&mut this.phase, Phase::Running) else { return Poll::Pending };
+        let result = result.and(ended);
+        this.connection.end(result.as_ref().err().cloned());
+        Poll::Ready(result)
     }
 }
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        self.shared.finish(Err(error(Kind::Closed, "the connection was dropped")));
+        self.connection.end(Some(error(ErrorKind::Closed, "the connection was dropped")));
     }
-}
-
-/// Reads `stream` to its end and throws the bytes away.
-async fn discard(stream: SharedStream) {
-    poll_fn(|cx| {
-        let mut stream = stream.lock();
-        let Some(stream) = &mut *stream else { return Poll::Ready(()) };
-        while let Some(Ok(_)) = ready!(stream.poll_next_unpin(cx)) {}
-        Poll::Ready(())
-    })
-    .await
 }

@@ -1,31 +1,55 @@
-//! Yamux (`/yamux/1.0.0`): streams with flow control over one pipe.
-//!
-//! The state machine is the published crate `yamux`. This crate drives it ([`Driver`](stackwire_core::Driver)),
-//! batches its small writes and flushes once per batch, and adds what that crate keeps to itself: whether a stream
-//! ended by FIN or by reset, reset and go-away codes (the extension of go and js), what happens to streams whose
-//! reader left, and a limit on streams that refuses the excess instead of ending the connection.
-//!
-//! A stream is announced to the peer with its first bytes. One that is only flushed, read or shut down is announced
-//! by an empty frame then; so opening costs no bytes of its own where, as usual, the opener speaks first.
+//! Yamux streams, `/yamux/1.0.0`: flow control by windows that grow with the bandwidth and delay of the connection.
 //!
 //! ```
-//! use stackwire_core::{Layer, Muxer};
+//! use stackwire_core::Muxer;
 //! use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 //!
 //! let yamux = Yamux::new(YamuxConfig { max_streams: 128, ..Default::default() }).unwrap();
 //! assert_eq!(yamux.id().as_ref(), "/yamux/1.0.0");
 //! ```
+//!
+//! ```text
+//!  stream.write ─▶ chunks of the stream ─▶ driver: headers between chunks, many frames in a write ─▶ pipe   one copy
+//!  pipe ─▶ driver parses in the pipe's buffer ─▶ chunks of the stream ─▶ lent to the reader                 one copy
+//! ```
+//!
+//! One driver owns the pipe. It and the streams share one table under one short lock; a stream wakes the driver once
+//! for everything that happens until it runs. Chunks come from a pool that lasts as long as bytes move, so that an idle
+//! connection holds no buffer.
+//!
+//! * **Opening** costs no bytes of its own: a stream is announced by its first frame, and acknowledged by the answer.
+//!   One that is only read or flushed is announced by an empty window update then.
+//! * **Sending** is fair: streams take turns, a frame each, and what governs the connection goes before data. Bytes
+//!   are accepted only within the peer's window, so that whatever was accepted can be sent.
+//! * **Receiving** is bounded by windows: 256 KiB for each stream at first, doubled while a stream is held up by its
+//!   window, within `max_stream_window` and what all streams together may have, `receive_window`.
+//! * **Peers** that break the rules are told so by a go-away and the connection ends with `PeerMisbehaved`. That is
+//!   also how floods end: streams that are opened and reset without waiting, refusals that pile up unread. What other
+//!   implementations tolerate (frames of streams that are over, unknown flags) is tolerated.
+//!
+//! Sources: hashicorp/yamux `spec.md`; libp2p's yamux specification (acknowledgement backlog); the error codes that go
+//! and js put into the length of a reset.
 
+mod chunks;
 mod config;
+mod connection;
 mod driver;
-mod io;
+mod entry;
+mod flood;
 mod muxer;
+mod pulse;
+mod receive;
+mod send;
 mod session;
-mod split;
 mod stream;
-mod wire;
+mod streams;
+mod wakes;
+mod window;
+pub mod wire;
 
 pub use config::YamuxConfig;
+#[doc(hidden)]
+pub use muxer::Held;
 pub use muxer::Yamux;
 
 stackwire_plugin::register!(YamuxConfig);

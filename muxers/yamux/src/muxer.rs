@@ -1,22 +1,16 @@
 //! The plug-in: makes a session and its driver of a pipe.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
-use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
 
-use crate::{
-    YamuxConfig,
-    driver::Drive,
-    io::Io,
-    session::{Handle, Shared},
-};
+use crate::{YamuxConfig, connection::Connection, driver::Drive, session::YamuxSession};
 
 pub(crate) const NAME: &str = "yamux";
 pub(crate) const ID: &str = "/yamux/1.0.0";
 
 /// The yamux muxer. See the crate's documentation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Yamux {
     config: YamuxConfig,
 }
@@ -26,6 +20,14 @@ impl Yamux {
     pub fn new(config: YamuxConfig) -> Result<Self> {
         config.validate()?;
         Ok(Self { config })
+    }
+
+    /// [`Muxer::start`], and a way to see what the connection holds.
+    #[doc(hidden)]
+    pub fn start_watched(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver, Held) {
+        let connection = Arc::new(Connection::new(self.config.clone(), role, env.clone()));
+        let driver = Drive::new(connection.clone(), pipe, env.clone(), &self.config);
+        (Arc::new(YamuxSession(connection.clone())), Box::pin(driver), Held(connection))
     }
 }
 
@@ -39,44 +41,35 @@ impl Muxer for Yamux {
     }
 
     fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        // The window is set while few streams are allowed, because each setter checks it against the other.
-        let mut config = Config::default();
-        config.set_max_num_streams(1);
-        config.set_max_connection_receive_window(Some(self.config.receive_window as usize));
-        config.set_max_num_streams(self.config.hard_limit());
-        config.set_split_send_size(self.config.split_send_size as usize);
-        config.set_read_after_close(true);
-        let mode = match role {
-            Role::Dialer => Mode::Client,
-            Role::Listener => Mode::Server,
-        };
-        let shared = Arc::new(Shared::new(role, self.config.max_streams as usize));
-        let connection = Connection::new(Io::new(pipe, shared.clone()), config, mode);
-        let close_timeout = Duration::from_secs(self.config.close_timeout_secs.into());
-        let driver = Drive::new(connection, shared.clone(), env.clone(), close_timeout);
-        (Arc::new(Handle(shared)), Box::pin(driver))
+        let (session, driver, _) = self.start_watched(pipe, role, env);
+        (session, driver)
+    }
+}
+
+/// What a connection holds; for tests.
+#[doc(hidden)]
+pub struct Held(Arc<Connection>);
+
+impl Held {
+    /// Bytes of memory for what streams received and nobody took, for what they sent and the pipe did not take, and in
+    /// the pool.
+    pub fn memory(&self) -> usize {
+        self.0.held().0
+    }
+
+    /// What all windows together allow the peer to have us hold.
+    pub fn windows(&self) -> u64 {
+        self.0.held().1
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("memory", &self.memory()).field("windows", &self.windows()).finish()
     }
 }
 
 /// An error of this plug-in.
-pub(crate) fn error(kind: Kind, during: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(crate) fn error(kind: Kind, during: impl Into<Cow<'static, str>>) -> Error {
     Error::new(kind, during).at(Layer::Muxer, NAME)
-}
-
-/// The state machine's error as ours.
-pub(crate) fn connection_error(error: ConnectionError) -> Error {
-    let ours = match error {
-        ConnectionError::Io(source) | ConnectionError::Decode(FrameDecodeError::Io(source)) => {
-            Error::io("moving frames", source)
-        }
-        ConnectionError::Decode(source) => Error::misbehaved("the peer sent a malformed frame").caused_by(source),
-        ConnectionError::InvalidWindowUpdate => Error::misbehaved("the peer sent an impossible window update"),
-        ConnectionError::NoMoreStreamIds => Error::new(
-            Kind::LimitExceeded { limit: "stream ids of the connection", max: u64::from(u32::MAX / 2) },
-            "opening a stream",
-        ),
-        ConnectionError::Closed => Error::closed("using the connection"),
-        other => Error::new(Kind::Internal, "driving the connection").caused_by(other),
-    };
-    ours.at(Layer::Muxer, NAME)
 }

@@ -110,18 +110,23 @@ mod tests {
         let mut pipe: BoxPipe = Box::new(Buffered::new(pipe));
         let long = Header { kind: DATA, flags: SYN | FIN, stream: 7, length: (5 << 19) + 3 };
         let short = Header { kind: DATA, flags: 0, stream: 9, length: 5 };
-        tokio::spawn(async move {
+        let writing = async move {
             for header in [long, short] {
                 wire.write_all(&header.encode()).await.unwrap();
                 wire.write_all(&vec![0; header.body()]).await.unwrap();
             }
-        });
-        let mut splitter = Splitter::default();
-        let mut seen = Vec::new();
-        while let Some(header) = header(&mut splitter, &mut pipe).await {
-            pipe.read_exact(&mut vec![0; header.body()]).await.unwrap();
-            seen.push(header);
-        }
+            drop(wire);
+        };
+        let reading = async {
+            let mut splitter = Splitter::default();
+            let mut seen = Vec::new();
+            while let Some(header) = header(&mut splitter, &mut pipe).await {
+                pipe.read_exact(&mut vec![0; header.body()]).await.unwrap();
+                seen.push(header);
+            }
+            seen
+        };
+        let ((), seen) = tokio::join!(writing, reading);
         let part = |flags, length| Header { kind: DATA, flags, stream: 7, length };
         assert_eq!(seen, [part(SYN, 1 << 20), part(0, 1 << 20), part(FIN, (1 << 19) + 3), short]);
     }

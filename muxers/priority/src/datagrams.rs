@@ -1,0 +1,108 @@
+//! Datagrams beside a stream that carry the latest value. Source: SPEC.md, “Datagrams”.
+//!
+//! Either side keeps one: a newer value replaces one that was not yet sent, or not yet taken. They use up credit of the
+//! connection, so that its window bounds them too; a stream's rate does not hold them up.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use stackwire_core::{Datagrams, Error, Kind, Layer, Result};
+
+use crate::{
+    config::NAME,
+    connection::{Connection, State, closed},
+    entry::{Entry, Place, Wakes},
+};
+
+/// The datagrams of a stream.
+#[derive(Default)]
+pub(crate) struct Slots {
+    pub(crate) unsent: Option<Bytes>,
+    pub(crate) received: Option<Bytes>,
+    pub(crate) reader: Option<Waker>,
+}
+
+/// The datagrams of a stream, as its application holds them.
+pub(crate) struct StreamDatagrams {
+    connection: Arc<Connection>,
+    id: u32,
+    max_size: usize,
+}
+
+impl StreamDatagrams {
+    pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
+        let max_size = connection.with(|state, _| state.config.max_fragment);
+        Self { connection, id, max_size }
+    }
+}
+
+/// Why there are no more datagrams for a stream, if so.
+fn fault(entry: &Entry, over: Option<Error>) -> Option<Error> {
+    match entry.reset {
+        Some(code) => Some(Error::new(Kind::Reset { code }, "the stream was reset").at(Layer::Muxer, NAME)),
+        None if entry.is_over() => Some(Error::closed("the stream has ended").at(Layer::Muxer, NAME)),
+        None => over,
+    }
+}
+
+impl Datagrams for StreamDatagrams {
+    fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    fn send(&self, data: Bytes) -> Result<()> {
+        if data.len() > self.max_size {
+            let limit = Kind::LimitExceeded { limit: "max_fragment", max: self.max_size as u64 };
+            return Err(Error::new(limit, "sending a datagram").at(Layer::Muxer, NAME));
+        }
+        self.connection.with(|state, wakes| {
+            let over = state.over();
+            let Some(entry) = state.streams.get_mut(&self.id) else { return Err(closed()) };
+            if let Some(error) = fault(entry, over) {
+                return Err(error);
+            }
+            entry.datagrams.get_or_insert_default().unsent = Some(data);
+            let (class, place) = (entry.class, entry.place);
+            // A rate holds up the stream's bytes, not its datagrams: it is asked anew.
+            if place == Place::Throttled {
+                state.dequeue(self.id);
+            }
+            if state.enqueue(self.id) && self.connection.concerns_driver(class) {
+                state.wake_driver(wakes);
+            }
+            Ok(())
+        })
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
+        self.connection.with(|state, wakes| {
+            let over = state.over();
+            let Some(entry) = state.streams.get_mut(&self.id) else { return Poll::Ready(Err(closed())) };
+            if let Some(datagram) = entry.datagrams.as_mut().and_then(|slots| slots.received.take()) {
+                state.consumed(datagram.len(), wakes);
+                return Poll::Ready(Ok(datagram));
+            }
+            if let Some(error) = fault(entry, over) {
+                return Poll::Ready(Err(error));
+            }
+            entry.datagrams.get_or_insert_default().reader = Some(cx.waker().clone());
+            Poll::Pending
+        })
+    }
+}
+
+impl State {
+    /// A datagram arrived. One that nobody wants, or that a newer one replaces, gives its credit back.
+    pub(crate) fn datagram(&mut self, id: u32, data: &[u8], wakes: &mut Wakes) {
+        let leaving = self.leaving.is_some();
+        let wanted = self.streams.get_mut(&id).filter(|entry| !entry.is_over() && !entry.dropped && !leaving);
+        let Some(entry) = wanted else { return self.consumed(data.len(), wakes) };
+        let slots = entry.datagrams.get_or_insert_default();
+        let replaced = slots.received.replace(Bytes::copy_from_slice(data));
+        wakes.push(slots.reader.take());
+        self.consumed(replaced.map_or(0, |datagram| datagram.len()), wakes);
+    }
+}

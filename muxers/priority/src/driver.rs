@@ -1,0 +1,320 @@
+//! The future that owns the pipe.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use stackwire_core::{BoxPipe, Env, Error, Layer, Result};
+use tokio::io::{AsyncBufRead, AsyncWrite};
+
+use crate::{
+    config::NAME,
+    connection::{Connection, closed_by_peer},
+    outgoing::{Outgoing, SLICES},
+    receive::Receiver,
+    wire::{FrameKind, VIOLATION, encode_number},
+};
+
+/// How long ending the pipe may take: sending the last frame, closing our side and, where we closed first, waiting
+/// for the peer's. Leaving earlier, with bytes unread, could make the operating system abort the connection under
+/// what the peer has not read yet.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Reads and writes in one poll before others get their turn.
+const TURNS: usize = 64;
+
+/// What a turn of sending or receiving came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// There may be more to do.
+    Progress,
+    /// Nothing to do.
+    Nothing,
+    /// The last frame was sent, or arrived.
+    Closed,
+}
+
+enum Phase {
+    Running,
+    /// Sends what is left and ends our side of the pipe; then, with `linger`, waits for the peer's.
+    Ending {
+        linger: bool,
+        result: Result<()>,
+        limit: BoxFuture<'static, ()>,
+        shut: bool,
+    },
+}
+
+/// Wakes the driver at a time.
+struct Timer {
+    at: Instant,
+    sleep: BoxFuture<'static, ()>,
+}
+
+pub(crate) struct Driver {
+    connection: Arc<Connection>,
+    pipe: BoxPipe,
+    env: Env,
+    phase: Phase,
+    receiver: Receiver,
+    out: Outgoing,
+    timer: Option<Timer>,
+    max_batch: usize,
+}
+
+impl Driver {
+    pub(crate) fn new(connection: Arc<Connection>, pipe: BoxPipe, env: Env) -> Self {
+        let max_batch = connection.with(|state, _| state.config.max_batch);
+        Self {
+            connection,
+            max_batch,
+            pipe,
+            env,
+            phase: Phase::Running,
+            receiver: Receiver::default(),
+            out: Outgoing::default(),
+            timer: None,
+        }
+    }
+
+    /// Writes what has left the streams. `Ready` when the pipe took all of it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.out.slices(&mut slices);
+            match ready!(Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..filled]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.out.advance(n),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.out.unflushed > 0 {
+            ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
+            self.out.unflushed = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends one batch.
+    fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Turn>> {
+        let closed = self.connection.with(|state, wakes| {
+            state.tick(now)?;
+            state.collect(&mut self.out, now, wakes);
+            state.active |= !self.out.is_empty();
+            Ok::<_, Error>(state.close_sent)
+        })?;
+        // Little lies in the pipe before us when something urgent comes.
+        if self.out.unflushed >= self.max_batch
+            && let Poll::Ready(flushed) = self.poll_flush(cx)
+        {
+            flushed?;
+            return Poll::Ready(Ok(Turn::Progress));
+        }
+        let all = self.out.is_empty();
+        ready!(self.poll_write(cx))?;
+        if !all {
+            return Poll::Ready(Ok(Turn::Progress));
+        }
+        let turn = match (closed, self.out.unflushed) {
+            (true, _) => Turn::Closed,
+            (false, 0) => Turn::Nothing,
+            (false, _) => Turn::Progress,
+        };
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(Ok(turn))
+    }
+
+    /// Hands out one buffer of what arrived.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<Turn>> {
+        let bytes = ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)).map_err(|e| Error::io("reading frames", e))?;
+        if bytes.is_empty() {
+            let during = match self.receiver.is_between_frames() {
+                true => "the pipe ended without a close",
+                false => "the pipe ended inside a frame",
+            };
+            return Poll::Ready(Err(Error::closed(during)));
+        }
+        let n = bytes.len();
+        self.receiver.receive(&self.connection, bytes, now)?;
+        Pin::new(&mut self.pipe).consume(n);
+        let closed = self.connection.with(|state, _| state.closed.is_some());
+        Poll::Ready(Ok(if closed { Turn::Closed } else { Turn::Progress }))
+    }
+
+    /// The peer closed: nobody has to wait for us to leave.
+    fn closed_by_peer(&mut self) -> Phase {
+        let code = self.connection.with(|state, _| match state.leaving {
+            // We had closed too.
+            Some(_) => 0,
+            None => state.closed.unwrap_or_default(),
+        });
+        let result = if code == 0 { Ok(()) } else { Err(closed_by_peer(code)) };
+        self.connection.end(result.as_ref().err().cloned());
+        self.out = Outgoing::default();
+        self.ending(false, result)
+    }
+
+    /// The connection failed; where that is the peer's doing, it is told.
+    fn failed(&mut self, error: Error) -> Phase {
+        let error = error.at(Layer::Muxer, NAME);
+        self.connection.end(Some(error.clone()));
+        self.out.clear();
+        let frame = encode_number(FrameKind::Close, 0, VIOLATION);
+        self.connection.with(|state, _| self.out.bulk.add(&frame, &[], &mut state.pool));
+        self.ending(false, Err(error))
+    }
+
+    fn ending(&self, linger: bool, result: Result<()>) -> Phase {
+        Phase::Ending { linger, result, limit: self.env.sleep(LINGER), shut: false }
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
+        self.connection.stalled.store(false, Ordering::Release);
+        self.connection.with(|state, _| {
+            if !state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                state.driver = Some(cx.waker().clone());
+            }
+        });
+        for _ in 0..TURNS {
+            let now = self.env.now();
+            let received = match self.poll_receive(cx, now) {
+                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.closed_by_peer())),
+                Poll::Ready(Err(error)) if error.layer().is_none() && is_violation(&error) => {
+                    return Poll::Ready(Ok(self.failed(error)));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(_)) => true,
+                Poll::Pending => false,
+            };
+            let sent = match self.poll_send(cx, now) {
+                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.ending(true, Ok(())))),
+                Poll::Ready(Ok(turn)) => turn == Turn::Progress,
+                Poll::Ready(Err(error)) => return self.poll_broken(cx, now, error),
+                Poll::Pending => {
+                    self.connection.stalled.store(true, Ordering::Release);
+                    false
+                }
+            };
+            if !received && !sent {
+                return self.poll_timer(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
+    fn poll_broken(&mut self, cx: &mut Context<'_>, now: Instant, error: io::Error) -> Poll<Result<Phase>> {
+        loop {
+            match self.poll_receive(cx, now) {
+                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.closed_by_peer())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(Err(Error::io("writing frames", error))),
+            }
+        }
+    }
+
+    /// Waits for the time of what is to be done next.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
+        let Some(next) = self.connection.with(|state, _| state.next_tick()) else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        if self.timer.as_ref().is_none_or(|timer| timer.at > next) {
+            let wait = next.saturating_duration_since(self.env.now());
+            self.timer = Some(Timer { at: next, sleep: self.env.sleep(wait) });
+        }
+        if let Some(timer) = &mut self.timer
+            && timer.sleep.as_mut().poll(cx).is_ready()
+        {
+            self.timer = None;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let shut = self.poll_shut(cx);
+        let Phase::Ending { linger, limit, .. } = &mut self.phase else { return Poll::Ready(()) };
+        if limit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !*linger {
+            return shut.map(|_| ());
+        }
+        // Reading goes on meanwhile: a peer that waits for us to read before it reads itself gets on.
+        for _ in 0..TURNS {
+            match Pin::new(&mut self.pipe).poll_fill_buf(cx) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                    let n = bytes.len();
+                    Pin::new(&mut self.pipe).consume(n);
+                }
+                Poll::Ready(_) if shut.is_ready() => return Poll::Ready(()),
+                Poll::Pending | Poll::Ready(_) => {
+                    return match shut {
+                        Poll::Ready(Err(_)) => Poll::Ready(()),
+                        _ => Poll::Pending,
+                    };
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what is left and ends our side. An error is no matter: a peer that is gone already needs nothing more.
+    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !matches!(self.phase, Phase::Ending { shut: true, .. }) {
+            ready!(self.poll_write(cx))?;
+            ready!(Pin::new(&mut self.pipe).poll_shutdown(cx))?;
+            if let Phase::Ending { shut, .. } = &mut self.phase {
+                *shut = true;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn is_violation(error: &Error) -> bool {
+    *error.kind() == stackwire_core::Kind::PeerMisbehaved
+}
+
+impl Future for Driver {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        if matches!(this.phase, Phase::Running) {
+            match ready!(this.poll_running(cx)) {
+                Ok(phase) => this.phase = phase,
+                Err(error) => {
+                    let error = error.at(Layer::Muxer, NAME);
+                    this.connection.end(Some(error.clone()));
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        ready!(this.poll_ending(cx));
+        let result = match &this.phase {
+            Phase::Ending { result, .. } => result.clone(),
+            Phase::Running => Ok(()),
+        };
+        this.connection.end(result.as_ref().err().cloned());
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.connection.end(Some(Error::closed("the connection was dropped").at(Layer::Muxer, NAME)));
+    }
+}

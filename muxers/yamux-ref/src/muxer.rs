@@ -1,0 +1,82 @@
+//! The plug-in: makes a session and its driver of a pipe.
+
+use std::{sync::Arc, time::Duration};
+
+use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
+
+use crate::{
+    YamuxConfig,
+    driver::Drive,
+    io::Io,
+    session::{Handle, Shared},
+};
+
+pub(crate) const NAME: &str = "yamux-ref";
+pub(crate) const ID: &str = "/yamux/1.0.0";
+
+/// The muxer. See the crate's documentation.
+#[derive(Debug)]
+pub struct Yamux {
+    config: YamuxConfig,
+}
+
+impl Yamux {
+    /// A muxer with these options. Fails with `ConfigInvalid` where they are out of range or contradict each other.
+    pub fn new(config: YamuxConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { config })
+    }
+}
+
+impl Muxer for Yamux {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn id(&self) -> ProtocolId {
+        ID.into()
+    }
+
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+        // The window is set while few streams are allowed, because each setter checks it against the other.
+        let mut config = Config::default();
+        config.set_max_num_streams(1);
+        config.set_max_connection_receive_window(Some(self.config.receive_window as usize));
+        config.set_max_num_streams(self.config.hard_limit());
+        config.set_split_send_size(self.config.split_send_size as usize);
+        config.set_read_after_close(true);
+        let mode = match role {
+            Role::Dialer => Mode::Client,
+            Role::Listener => Mode::Server,
+        };
+        let shared = Arc::new(Shared::new(role, self.config.max_streams as usize));
+        let connection = Connection::new(Io::new(pipe, shared.clone()), config, mode);
+        let close_timeout = Duration::from_secs(self.config.close_timeout_secs.into());
+        let driver = Drive::new(connection, shared.clone(), env.clone(), close_timeout);
+        (Arc::new(Handle(shared)), Box::pin(driver))
+    }
+}
+
+/// An error of this plug-in.
+pub(crate) fn error(kind: Kind, during: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(kind, during).at(Layer::Muxer, NAME)
+}
+
+/// The state machine's error as ours.
+pub(crate) fn connection_error(error: ConnectionError) -> Error {
+    let ours = match error {
+        ConnectionError::Io(source) | ConnectionError::Decode(FrameDecodeError::Io(source)) => {
+            Error::io("moving frames", source)
+        }
+        ConnectionError::Decode(source) => Error::misbehaved("the peer sent a malformed frame").caused_by(source),
+        ConnectionError::InvalidWindowUpdate => Error::misbehaved("the peer sent an impossible window update"),
+        ConnectionError::NoMoreStreamIds => Error::new(
+            Kind::LimitExceeded { limit: "stream ids of the connection", max: u64::from(u32::MAX / 2) },
+            "opening a stream",
+        ),
+        ConnectionError::Closed => Error::closed("using the connection"),
+        other => Error::new(Kind::Internal, "driving the connection").caused_by(other),
+    };
+    ours.at(Layer::Muxer, NAME)
+}

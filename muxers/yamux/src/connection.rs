@@ -1,0 +1,410 @@
+//! What the streams of a connection, its session and its driver share: one table under one short lock.
+//!
+//! This file has the table and the session's part. The streams' part is in `streams`, what the driver makes of arriving
+//! frames in `receive`, and what it sends in `send`.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use stackwire_core::{Env, Error, Kind as ErrorKind, Result, Role};
+
+use crate::{
+    YamuxConfig,
+    chunks::{CHUNK, Pool, Queue},
+    entry::{Entry, Fin},
+    flood::Withdrawals,
+    muxer::error,
+    pulse::{Check, Pulse},
+    wakes::{Wakes, register},
+    window::Growth,
+    wire::{Header, Kind, SYN},
+};
+
+/// Our streams that the peer has not acknowledged (libp2p's yamux specification, "ACK backlog").
+const UNACKNOWLEDGED: usize = 256;
+/// How long a stream that we closed and dropped waits for the peer's end. Then it is reset, and its place is free.
+const LINGER: Duration = Duration::from_secs(60);
+/// Waiting openers that are remembered one by one; beyond, all are asked to come again, which forgets the gone ones.
+const OPENERS: usize = 4096;
+
+/// The table. Methods that take a stream's id do nothing where it has gone.
+pub(crate) struct State {
+    pub(crate) limits: YamuxConfig,
+    pub(crate) env: Env,
+    pub(crate) role: Role,
+    pub(crate) streams: HashMap<u32, Entry>,
+    /// How many of the table's streams we opened, and how many of those the peer has not acknowledged.
+    opened: usize,
+    pub(crate) unacknowledged: usize,
+    /// The id of our next stream; `None` when all are used.
+    next: Option<u32>,
+    pub(crate) unaccepted: VecDeque<u32>,
+    pub(crate) acceptor: Option<Waker>,
+    pub(crate) openers: Vec<Waker>,
+    /// Frames that go before data.
+    pub(crate) control: Queue,
+    /// Answers to pings among them.
+    pub(crate) pongs: usize,
+    /// Streams that have something to send, in the order of their turns.
+    pub(crate) ready: VecDeque<u32>,
+    /// Bytes in all streams' `queued`.
+    pub(crate) queued: usize,
+    pub(crate) pool: Pool,
+    pub(crate) growth: Growth,
+    pub(crate) pulse: Pulse,
+    pub(crate) withdrawals: Withdrawals,
+    /// Streams that wait for nothing but the peer's end, and since when.
+    lingering: VecDeque<(Instant, u32)>,
+    pub(crate) driver: Option<Waker>,
+    /// The code of our close.
+    pub(crate) closing: Option<u32>,
+    /// The peer takes no more streams.
+    pub(crate) went_away: bool,
+    pub(crate) ended: Option<Error>,
+}
+
+pub(crate) fn closed() -> Error {
+    error(ErrorKind::Closed, "the connection was closed")
+}
+
+impl State {
+    /// Why streams can do nothing any more, if so.
+    pub(crate) fn over(&self) -> Option<Error> {
+        self.ended.clone().or_else(|| self.closing.map(|_| closed()))
+    }
+
+    /// Queues a frame that goes before data.
+    pub(crate) fn send(&mut self, header: Header, wakes: &mut Wakes) {
+        self.control.push(&header.encode(), CHUNK, &mut self.pool);
+        wakes.add(&mut self.driver);
+    }
+
+    /// The stream has something to send: it gets its turn.
+    pub(crate) fn make_ready(&mut self, id: u32, wakes: &mut Wakes) {
+        if let Some(entry) = self.streams.get_mut(&id)
+            && !mem::replace(&mut entry.ready, true)
+        {
+            self.ready.push_back(id);
+        }
+        wakes.add(&mut self.driver);
+    }
+
+    /// Lets the peer know of the stream, if nothing has yet.
+    pub(crate) fn announce(&mut self, id: u32, wakes: &mut Wakes) {
+        if let Some(entry) = self.streams.get_mut(&id)
+            && !entry.is_announced()
+            && entry.queued.is_empty()
+            && entry.fin == Fin::Open
+        {
+            let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length: 0 };
+            self.send(header, wakes);
+        }
+    }
+
+    /// A ping that is sent now.
+    pub(crate) fn question(&mut self, now: Instant) -> Header {
+        let value = u32::from_be_bytes(self.env.random());
+        self.pulse.asked(value, now);
+        Header::session(Kind::Ping, SYN, value)
+    }
+
+    /// Of what arrived on a stream, `n` bytes were read, or nobody wants them. Returns how many more may be read until
+    /// this wants to be told again.
+    pub(crate) fn credit(&mut self, id: u32, n: u32, wakes: &mut Wakes) -> u32 {
+        let over = self.ended.is_some() || self.closing.is_some();
+        let Some(entry) = self.streams.get_mut(&id) else { return u32::MAX };
+        entry.window.consume(n);
+        if entry.remote_closed || entry.reset.is_some() || over {
+            return u32::MAX;
+        }
+        if entry.window.until_grant() == 0 {
+            let now = self.env.now();
+            let length = entry.window.grant(now, self.pulse.round_trip(), &mut self.growth);
+            let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
+            self.send(header, wakes);
+            // Many bytes arrive, so how large the window should be matters.
+            if self.pulse.is_stale(now) {
+                let question = self.question(now);
+                self.send(question, wakes);
+            }
+        }
+        self.streams.get(&id).map_or(u32::MAX, |entry| entry.window.until_grant())
+    }
+
+    /// The peer has taken notice of our stream.
+    pub(crate) fn acknowledge(&mut self, id: u32, wakes: &mut Wakes) {
+        if let Some(entry) = self.streams.get_mut(&id)
+            && !mem::replace(&mut entry.acknowledged, true)
+        {
+            self.unacknowledged -= 1;
+            wakes.append(&mut self.openers);
+        }
+    }
+
+    /// Ends a stream by force; the peer is not told.
+    pub(crate) fn reset(&mut self, id: u32, code: u32, wakes: &mut Wakes) {
+        self.acknowledge(id, wakes);
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        entry.reset = Some(code);
+        entry.received.clear(&mut self.pool);
+        self.queued -= entry.queued.clear(&mut self.pool);
+        entry.wake(wakes);
+        self.tidy(id, wakes);
+    }
+
+    /// The stream's handle is gone.
+    pub(crate) fn abandon(&mut self, id: u32, wakes: &mut Wakes) {
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        entry.dropped = true;
+        entry.received.clear(&mut self.pool);
+        entry.discard = true;
+        let waits = !entry.remote_closed && !entry.is_over() && self.ended.is_none();
+        if waits {
+            // Those that did not wait long go first, so that the list stays as short as what waits.
+            while self.lingering.front().is_some_and(|(_, id)| !self.streams.contains_key(id)) {
+                self.lingering.pop_front();
+            }
+            self.lingering.push_back((self.env.now(), id));
+            wakes.add(&mut self.driver);
+        }
+        self.tidy(id, wakes);
+    }
+
+    /// Forgets a stream that is over and that nobody holds.
+    pub(crate) fn tidy(&mut self, id: u32, wakes: &mut Wakes) {
+        let Some(entry) = self.streams.get(&id) else { return };
+        if !entry.dropped || !(entry.is_over() || self.ended.is_some()) {
+            return;
+        }
+        let Some(mut entry) = self.streams.remove(&id) else { return };
+        entry.received.clear(&mut self.pool);
+        self.queued -= entry.queued.clear(&mut self.pool);
+        entry.window.release(&mut self.growth);
+        if entry.ours {
+            self.opened -= 1;
+            self.unacknowledged -= usize::from(!entry.acknowledged);
+            wakes.append(&mut self.openers);
+        }
+    }
+
+    /// How many streams of the peer are in the table.
+    pub(crate) fn inbound(&self) -> usize {
+        self.streams.len() - self.opened
+    }
+
+    fn wake_all(&mut self, wakes: &mut Wakes) {
+        wakes.add(&mut self.acceptor);
+        wakes.append(&mut self.openers);
+        wakes.add(&mut self.driver);
+        // In an order that does not depend on the table's random seed, so that a simulation repeats itself.
+        let mut entries: Vec<_> = self.streams.iter_mut().collect();
+        entries.sort_unstable_by_key(|(id, _)| **id);
+        entries.into_iter().for_each(|(_, entry)| entry.wake(wakes));
+    }
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    state: Mutex<State>,
+}
+
+impl Connection {
+    pub(crate) fn new(limits: YamuxConfig, role: Role, env: Env) -> Self {
+        let (interval, patience) = (limits.keepalive_secs, limits.ping_timeout_secs);
+        let state = State {
+            growth: Growth { left: limits.growth(), most: limits.max_stream_window },
+            limits,
+            env,
+            role,
+            streams: HashMap::new(),
+            opened: 0,
+            unacknowledged: 0,
+            next: Some(if role == Role::Dialer { 1 } else { 2 }),
+            unaccepted: VecDeque::new(),
+            acceptor: None,
+            openers: Vec::new(),
+            control: Queue::default(),
+            pongs: 0,
+            ready: VecDeque::new(),
+            queued: 0,
+            pool: Pool::default(),
+            pulse: Pulse::new(Duration::from_secs(interval.into()), Duration::from_secs(patience.into())),
+            withdrawals: Withdrawals::default(),
+            lingering: VecDeque::new(),
+            driver: None,
+            closing: None,
+            went_away: false,
+            ended: None,
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// Runs `f` under the lock, then wakes whom it says.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> T) -> T {
+        let mut wakes = Wakes::default();
+        let result = f(&mut self.state.lock(), &mut wakes);
+        drop(wakes);
+        result
+    }
+
+    // --- for the session ----------------------------------------------------
+
+    pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
+        self.with(|state, wakes| {
+            if let Some(error) = state.over() {
+                return Poll::Ready(Err(error));
+            }
+            if state.went_away {
+                return Poll::Ready(Err(error(ErrorKind::Closed, "the peer is closing the connection")));
+            }
+            if state.opened >= state.limits.max_streams as usize || state.unacknowledged >= UNACKNOWLEDGED {
+                // A task that polls again without being woken is usually the last one that came.
+                if !state.openers.last().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    if state.openers.len() >= OPENERS {
+                        wakes.append(&mut state.openers);
+                    }
+                    state.openers.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            let Some(id) = state.next else {
+                let kind =
+                    ErrorKind::LimitExceeded { limit: "stream ids of a connection", max: u64::from(u32::MAX / 2) };
+                return Poll::Ready(Err(error(kind, "opening a stream")));
+            };
+            state.next = id.checked_add(2);
+            state.opened += 1;
+            state.unacknowledged += 1;
+            state.streams.insert(id, Entry::new(true));
+            Poll::Ready(Ok(id))
+        })
+    }
+
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
+        self.with(|state, _| {
+            // What arrived before the peer closed is still handed out.
+            if let Some(id) = state.unaccepted.pop_front() {
+                return Poll::Ready(Ok(id));
+            }
+            if let Some(error) = state.over() {
+                return Poll::Ready(Err(error));
+            }
+            register(&mut state.acceptor, cx);
+            Poll::Pending
+        })
+    }
+
+    pub(crate) fn close(&self, code: u32) {
+        self.with(|state, wakes| {
+            if state.closing.is_some() || state.ended.is_some() {
+                return;
+            }
+            state.closing = Some(code);
+            for id in mem::take(&mut state.unaccepted) {
+                state.reset(id, 0, wakes);
+                state.abandon(id, wakes);
+            }
+            state.wake_all(wakes);
+        });
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.state.lock().pulse.round_trip()
+    }
+
+    /// Bytes of memory held for what streams received and what they sent, and the most that all windows allow now.
+    pub(crate) fn held(&self) -> (usize, u64) {
+        let state = self.state.lock();
+        let streams = state.streams.values();
+        let held: usize = streams.clone().map(|entry| entry.received.capacity() + entry.queued.capacity()).sum();
+        let windows = streams.map(|entry| u64::from(entry.window.size())).sum();
+        (held + state.pool.capacity() + state.control.capacity(), windows)
+    }
+
+    // --- for the driver -----------------------------------------------------
+
+    /// The driver wants to hear of anything new. Returns whether the session closes, and whether streams wait for
+    /// [`clean`](Self::clean).
+    pub(crate) fn register_driver(&self, cx: &Context<'_>) -> (bool, bool) {
+        let mut state = self.state.lock();
+        register(&mut state.driver, cx);
+        (state.closing.is_some(), !state.lingering.is_empty())
+    }
+
+    /// Whether the peer said that it closes.
+    pub(crate) fn went_away(&self) -> bool {
+        self.state.lock().went_away
+    }
+
+    /// Sees whether the peer is alive. Returns when to see again; fails with `Timeout` if it is not.
+    pub(crate) fn check_pulse(&self) -> Result<Duration> {
+        self.with(|state, wakes| {
+            let now = state.env.now();
+            loop {
+                match state.pulse.check(now) {
+                    Check::Ping => {
+                        let question = state.question(now);
+                        state.send(question, wakes);
+                    }
+                    Check::Wait(time) => return Ok(time),
+                    Check::Dead => {
+                        let limit = Duration::from_secs(state.limits.ping_timeout_secs.into());
+                        return Err(Error::new(ErrorKind::Timeout { limit }, "waiting for the answer to a ping"));
+                    }
+                }
+            }
+        })
+    }
+
+    /// Gives back memory that is not used, and the places of streams whose peer does not end them. Returns whether to
+    /// come again though nothing happens.
+    pub(crate) fn clean(&self) -> bool {
+        self.with(|state, wakes| {
+            let now = state.env.now();
+            while let Some(&(since, id)) = state.lingering.front() {
+                if state.streams.get(&id).is_some_and(|entry| entry.dropped) {
+                    if now.saturating_duration_since(since) < LINGER {
+                        break;
+                    }
+                    state.send(Header::reset(id, 0), wakes);
+                    state.reset(id, 0, wakes);
+                }
+                state.lingering.pop_front();
+            }
+            state.pool.release();
+            state.control.rest();
+            state.streams.shrink_to(state.streams.len() * 2);
+            state.ready.shrink_to_fit();
+            state.unaccepted.shrink_to_fit();
+            state.lingering.shrink_to_fit();
+            state.openers.shrink_to_fit();
+            !state.lingering.is_empty()
+        })
+    }
+
+    /// The connection is over, for this reason. Everyone who waits is told; what was received stays readable.
+    pub(crate) fn end(&self, why: Option<Error>) {
+        self.with(|state, wakes| {
+            if state.ended.is_some() {
+                return;
+            }
+            state.ended = Some(why.unwrap_or_else(closed));
+            state.pool.release();
+            state.control = Queue::default();
+            state.ready = VecDeque::new();
+            state.lingering = VecDeque::new();
+            for entry in state.streams.values_mut() {
+                state.queued -= entry.queued.clear(&mut state.pool);
+            }
+            for id in state.streams.iter().filter(|(_, e)| e.dropped).map(|(id, _)| *id).collect::<Vec<_>>() {
+                state.tidy(id, wakes);
+            }
+            state.wake_all(wakes);
+        });
+    }
+}

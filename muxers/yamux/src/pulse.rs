@@ -1,0 +1,127 @@
+//! Pings: how far away the peer is, and whether it is still there.
+
+use std::time::{Duration, Instant};
+
+/// How old a measurement may be before bytes that move ask for a new one.
+const STALE: Duration = Duration::from_secs(10);
+
+/// What is to be done about the peer's life.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Ask the peer whether it is there.
+    Ping,
+    /// It answered nothing and said nothing else for too long.
+    Dead,
+    /// Nothing for so long.
+    Wait(Duration),
+}
+
+/// The pings of a connection. At most one is unanswered.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    interval: Duration,
+    patience: Duration,
+    /// The unanswered ping: its value, and when it was queued.
+    unanswered: Option<(u32, Instant)>,
+    /// When the last ping was queued.
+    last: Option<Instant>,
+    /// Whether anything arrived since the last check, and when a check last saw that.
+    pub(crate) heard: bool,
+    heard_at: Option<Instant>,
+    round_trip: Option<Duration>,
+}
+
+impl Pulse {
+    /// Pings every `interval` if asked to [`check`](Self::check), and has `patience` with a silent peer.
+    pub(crate) fn new(interval: Duration, patience: Duration) -> Self {
+        Self { interval, patience, unanswered: None, last: None, heard: false, heard_at: None, round_trip: None }
+    }
+
+    /// The smoothed round-trip time.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// Whether nothing was ever asked.
+    pub(crate) fn is_new(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Whether the round-trip time should be measured again, while bytes move.
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        self.unanswered.is_none() && self.last.is_none_or(|last| now.saturating_duration_since(last) >= STALE)
+    }
+
+    /// A ping with `value` is on its way.
+    pub(crate) fn asked(&mut self, value: u32, now: Instant) {
+        self.unanswered = Some((value, now));
+        self.last = Some(now);
+    }
+
+    /// The peer answered `value`. `false` if that was not asked.
+    pub(crate) fn answered(&mut self, value: u32, now: Instant) -> bool {
+        let Some((_, asked)) = self.unanswered.take_if(|(asked, _)| *asked == value) else { return false };
+        let sample = now.saturating_duration_since(asked);
+        // As TCP does (RFC 6298).
+        self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        true
+    }
+
+    /// What is to be done now.
+    pub(crate) fn check(&mut self, now: Instant) -> Check {
+        if std::mem::take(&mut self.heard) {
+            self.heard_at = Some(now);
+        }
+        let Some((_, asked)) = self.unanswered else {
+            let idle = self.last.map_or(self.interval, |last| now.saturating_duration_since(last));
+            return match self.interval.checked_sub(idle) {
+                None | Some(Duration::ZERO) => Check::Ping,
+                Some(left) => Check::Wait(left),
+            };
+        };
+        // A peer that says anything is alive, however late its answer is behind other bytes.
+        let since = self.heard_at.map_or(asked, |heard| heard.max(asked));
+        match self.patience.checked_sub(now.saturating_duration_since(since)) {
+            None | Some(Duration::ZERO) => Check::Dead,
+            Some(left) => Check::Wait(left),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn round_trips_are_smoothed_and_only_asked_answers_count() {
+        let start = stackwire_conformance::env().now();
+        let mut pulse = Pulse::new(30 * SECOND, 20 * SECOND);
+        assert!(pulse.is_stale(start) && pulse.is_new());
+        pulse.asked(7, start);
+        assert!(!pulse.is_stale(start + 60 * SECOND), "one at a time");
+        assert!(!pulse.answered(8, start));
+        assert!(pulse.answered(7, start + SECOND));
+        assert!(!pulse.answered(7, start + SECOND), "an answer counts once");
+        assert_eq!(pulse.round_trip(), Some(SECOND));
+        pulse.asked(9, start + 20 * SECOND);
+        assert!(pulse.answered(9, start + 29 * SECOND));
+        assert_eq!(pulse.round_trip(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn silence_after_a_ping_is_death_and_any_sound_is_life() {
+        let start = stackwire_conformance::env().now();
+        let mut pulse = Pulse::new(30 * SECOND, 20 * SECOND);
+        assert_eq!(pulse.check(start), Check::Ping);
+        pulse.asked(1, start);
+        assert_eq!(pulse.check(start + 5 * SECOND), Check::Wait(15 * SECOND));
+        pulse.heard = true;
+        assert_eq!(pulse.check(start + 20 * SECOND), Check::Wait(20 * SECOND));
+        assert_eq!(pulse.check(start + 40 * SECOND), Check::Dead);
+        pulse.heard = true;
+        assert!(pulse.answered(1, start + 40 * SECOND));
+        assert_eq!(pulse.check(start + 40 * SECOND), Check::Ping, "the last is older than the interval");
+    }
+}

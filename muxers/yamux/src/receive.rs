@@ -1,0 +1,215 @@
+//! What arrives: frames are parsed where they lie in the pipe's buffer, their bytes copied to their streams.
+
+use std::mem;
+
+use stackwire_core::{Error, Kind as ErrorKind, Result, Role};
+
+use crate::{
+    connection::{Connection, State},
+    entry::Entry,
+    wakes::Wakes,
+    wire::{ACK, Decoder, FIN, Header, Kind, RST, SYN},
+};
+
+/// Streams of the peer that wait to be accepted; more are refused. A peer that minds the acknowledgements has no more.
+const UNACCEPTED: usize = 256;
+/// Answers to pings that wait to be sent; more pings go unanswered, as with go.
+const PONGS: usize = 32;
+/// Bytes of frames that wait to be sent before data. A peer that makes us say more than this without reading it is
+/// not served any longer. Its own windows bound what we say of them far below.
+const CONTROL: usize = 256 * 1024;
+/// The code of a refusal: the limit on streams was met (libp2p's error codes).
+const RESOURCE_LIMIT: u32 = 0x1002;
+
+/// Where in a frame the reading stands.
+#[derive(Debug, Default)]
+pub(crate) struct Receiver {
+    decoder: Decoder,
+    /// Whose bytes come, and whether its end follows; nobody's are discarded.
+    to: Option<(u32, bool)>,
+    /// Bytes of the frame that are still to come.
+    left: u32,
+}
+
+impl Receiver {
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.left == 0 && self.decoder.is_empty()
+    }
+
+    /// Hands `bytes` out. Fails with `PeerMisbehaved`, and with `Reset` where the peer goes away with a code.
+    pub(crate) fn receive(&mut self, connection: &Connection, bytes: &[u8]) -> Result<()> {
+        connection.with(|state, wakes| {
+            state.pulse.heard = true;
+            state.pool.keep();
+            // What is queued here need not wake the driver, which is who calls.
+            let driver = state.driver.take();
+            let result = self.parse(state, bytes, wakes);
+            state.driver = driver;
+            result
+        })
+    }
+
+    fn parse(&mut self, state: &mut State, mut bytes: &[u8], wakes: &mut Wakes) -> Result<()> {
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let (n, header) = self.decoder.push(bytes)?;
+                bytes = &bytes[n..];
+                if let Some(header) = header {
+                    self.to = state.begin(header, wakes)?;
+                    self.left = header.body();
+                    self.finish(state, wakes);
+                }
+                continue;
+            }
+            let (part, later) = bytes.split_at(bytes.len().min(self.left as usize));
+            // No more than `left`, which is a u32.
+            self.left -= part.len() as u32;
+            if let Some((id, _)) = self.to {
+                state.data(id, part, self.left, wakes);
+            }
+            bytes = later;
+            self.finish(state, wakes);
+        }
+        Ok(())
+    }
+
+    /// Does what comes after a frame's last byte, if that was it.
+    fn finish(&mut self, state: &mut State, wakes: &mut Wakes) {
+        if self.left == 0
+            && let Some((id, true)) = self.to.take()
+        {
+            state.closed_by_peer(id, wakes);
+        }
+    }
+}
+
+impl State {
+    /// Does what a frame's header says. Returns the stream that gets its bytes, and whether its end follows them.
+    fn begin(&mut self, header: Header, wakes: &mut Wakes) -> Result<Option<(u32, bool)>> {
+        if self.control.len() > CONTROL {
+            return Err(Error::misbehaved("the peer asks for answers without reading any"));
+        }
+        match header.kind {
+            Kind::Data | Kind::WindowUpdate => self.stream_frame(header, wakes),
+            Kind::Ping if header.has(ACK) => {
+                let now = self.env.now();
+                match self.pulse.answered(header.length, now) {
+                    true => Ok(None),
+                    false => Err(Error::misbehaved("an answer to a ping that was not sent")),
+                }
+            }
+            Kind::Ping => {
+                if self.pongs < PONGS {
+                    self.pongs += 1;
+                    self.send(Header::session(Kind::Ping, ACK, header.length), wakes);
+                }
+                Ok(None)
+            }
+            Kind::GoAway if header.length == 0 => {
+                self.went_away = true;
+                wakes.append(&mut self.openers);
+                Ok(None)
+            }
+            Kind::GoAway => Err(Error::new(ErrorKind::Reset { code: header.length }, "the peer closed the connection")),
+        }
+    }
+
+    fn stream_frame(&mut self, header: Header, wakes: &mut Wakes) -> Result<Option<(u32, bool)>> {
+        let id = header.stream;
+        if header.has(RST) {
+            let code = if header.kind == Kind::WindowUpdate { header.length } else { 0 };
+            self.reset_by_peer(id, code, wakes)?;
+            return Ok(None);
+        }
+        if header.has(SYN) {
+            self.opened_by_peer(id, wakes)?;
+        }
+        // A frame of a stream that is over, or was refused, is late and not wrong.
+        let Some(entry) = self.streams.get_mut(&id).filter(|entry| entry.reset.is_none()) else { return Ok(None) };
+        if !mem::replace(&mut entry.acknowledged, true) {
+            self.unacknowledged -= 1;
+            wakes.append(&mut self.openers);
+        }
+        if header.kind == Kind::WindowUpdate {
+            let granted = entry.credit.checked_add(header.length);
+            entry.credit = granted.ok_or_else(|| Error::misbehaved("credit of more than 4 GiB"))?;
+            if header.length > 0 {
+                wakes.add(&mut entry.writer);
+            }
+            return Ok(Some((id, header.has(FIN))));
+        }
+        if entry.remote_closed {
+            return Ok(None);
+        }
+        if !entry.window.take(header.length) {
+            let (length, credit) = (header.length, entry.window.credit());
+            return Err(Error::misbehaved(format!("{length} bytes on a stream with a window of {credit}")));
+        }
+        Ok(Some((id, header.has(FIN))))
+    }
+
+    fn opened_by_peer(&mut self, id: u32, wakes: &mut Wakes) -> Result<()> {
+        if (id % 2 == 1) == (self.role == Role::Dialer) {
+            return Err(Error::misbehaved(format!("stream {id} was opened by the wrong side")));
+        }
+        if self.streams.contains_key(&id) {
+            return Err(Error::misbehaved(format!("stream {id} was opened twice")));
+        }
+        if self.closing.is_some() {
+            return Ok(());
+        }
+        if self.inbound() >= self.limits.max_streams as usize || self.unaccepted.len() >= UNACCEPTED {
+            self.send(Header::reset(id, RESOURCE_LIMIT), wakes);
+            return Ok(());
+        }
+        self.streams.insert(id, Entry::new(false));
+        self.unaccepted.push_back(id);
+        wakes.add(&mut self.acceptor);
+        Ok(())
+    }
+
+    fn closed_by_peer(&mut self, id: u32, wakes: &mut Wakes) {
+        let Some(entry) = self.streams.get_mut(&id).filter(|entry| entry.reset.is_none()) else { return };
+        entry.remote_closed = true;
+        wakes.add(&mut entry.reader);
+        self.tidy(id, wakes);
+    }
+
+    fn reset_by_peer(&mut self, id: u32, code: u32, wakes: &mut Wakes) -> Result<()> {
+        let Some(entry) = self.streams.get_mut(&id).filter(|entry| !entry.is_over()) else { return Ok(()) };
+        if !entry.ours && !entry.is_announced() && !self.withdrawals.allow(self.env.now()) {
+            return Err(Error::misbehaved("the peer opens and resets streams faster than they can be answered"));
+        }
+        if entry.remote_closed {
+            // It was sent completely: what was received stays, and the reset only says that the peer reads no more.
+            let received = mem::take(&mut entry.received);
+            self.reset(id, code, wakes);
+            if let Some(entry) = self.streams.get_mut(&id) {
+                entry.received = received;
+            }
+            return Ok(());
+        }
+        if let Some(at) = self.unaccepted.iter().position(|unaccepted| *unaccepted == id) {
+            self.unaccepted.remove(at);
+            self.reset(id, code, wakes);
+            self.abandon(id, wakes);
+            return Ok(());
+        }
+        self.reset(id, code, wakes);
+        Ok(())
+    }
+
+    /// Takes bytes of a stream, of whose frame `left` are still to come.
+    fn data(&mut self, id: u32, data: &[u8], left: u32, wakes: &mut Wakes) {
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        if entry.discard || entry.remote_closed || entry.reset.is_some() {
+            // No more than the window, which is a u32.
+            self.credit(id, data.len() as u32, wakes);
+            return;
+        }
+        // The peer can't send more than this until it is granted more.
+        let most = data.len() + left as usize + entry.window.credit() as usize;
+        entry.received.push(data, most, &mut self.pool);
+        wakes.add(&mut entry.reader);
+    }
+}
