@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stackwire_config::{Catalogue, Plan, Settings, Stack};
 use stackwire_core::{
-    Discovery, Env, Error, EventStream, Keypair, Kind, Layer, Multiaddr, Muxer, Protocol, Result, Router, Runtime,
+    Discovery, Env, EventStream, Keypair, Multiaddr, Muxer, Negotiator, Protector, Protocol, Result, Router, Runtime,
     Security, Transport, identity::KeyType,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     Node, TokioRuntime,
     key_file::load_or_create_key_file,
     resolve::{Lookup, System},
+    setup::Setup,
     shared::Shared,
 };
 
@@ -66,6 +67,18 @@ impl Builder {
         self
     }
 
+    /// Adds a negotiator.
+    pub fn negotiator(mut self, negotiator: impl Negotiator) -> Self {
+        self.stack.negotiators.push(Arc::new(negotiator));
+        self
+    }
+
+    /// Adds what wraps raw pipes.
+    pub fn protector(mut self, protector: impl Protector) -> Self {
+        self.stack.protectors.push(Arc::new(protector));
+        self
+    }
+
     /// Adds a muxer.
     pub fn muxer(mut self, muxer: impl Muxer) -> Self {
         self.stack.muxers.push(Arc::new(muxer));
@@ -106,34 +119,15 @@ impl Builder {
     /// As [`Builder::start`], with the events from the very first on, such as the addresses that are listened on.
     pub async fn start_watched(self) -> Result<(Node, EventStream)> {
         let env = self.env.unwrap_or_else(|| Env::new(TokioRuntime));
-        check(&self.stack)?;
         let identity = match (self.identity, &self.stack.settings.identity) {
             (Some(identity), _) => identity,
             (None, Some(path)) => load_or_create_key_file(path, &env)?,
             (None, None) => Keypair::generate(KeyType::Ed25519, &env)?,
         };
         let lookup = self.lookup.unwrap_or_else(|| Arc::new(System));
-        let shared = Shared::new(self.stack, identity, env, lookup);
+        let setup = Setup::new(self.stack, &identity, &env)?;
+        let shared = Shared::new(setup, identity, env, lookup);
         let events = shared.events.subscribe();
         Ok((Node::run(shared).await?, events))
     }
-}
-
-fn check(stack: &Stack) -> Result<()> {
-    let missing = [
-        (Layer::Transport, stack.transports.is_empty()),
-        (Layer::Security, stack.securities.is_empty()),
-        (Layer::Muxer, stack.muxers.is_empty()),
-    ];
-    if let Some((layer, _)) = missing.into_iter().find(|(_, missing)| *missing) {
-        return Err(Error::new(Kind::ConfigInvalid, format!("a node needs a {layer}: add at least one")));
-    }
-    let mut ids = Vec::new();
-    for id in stack.protocols.iter().flat_map(|protocol| protocol.ids()) {
-        if ids.contains(&id) {
-            return Err(Error::new(Kind::ConfigInvalid, format!("two protocols answer to {id}: keep one of them")));
-        }
-        ids.push(id);
-    }
-    Ok(())
 }

@@ -13,7 +13,9 @@ use crate::{
     connection::{self, Connection},
     host::NodeHost,
     race::race,
+    renew,
     resolve::{MAX_ADDRESSES, resolve},
+    setup::Setup,
     shared::Shared,
     traffic,
 };
@@ -72,10 +74,11 @@ fn report(shared: &Shared, peer: Option<PeerId>, result: Result<Arc<Connection>>
     result
 }
 
-async fn route(shared: &Arc<Shared>, peer: PeerId) -> Vec<Multiaddr> {
+/// Where the routers think `peer` is.
+pub(crate) async fn route(shared: &Arc<Shared>, peer: PeerId) -> Vec<Multiaddr> {
     let mut found = Vec::new();
     let host = NodeHost::host(shared);
-    for router in &shared.routers {
+    for router in &shared.setup().stack.routers {
         let mut routes = router.find(&Target::Peer(peer), &host);
         while let Some(route) = routes.next().await {
             if route.peer == peer && !found.contains(&route.address) {
@@ -89,17 +92,24 @@ async fn route(shared: &Arc<Shared>, peer: PeerId) -> Vec<Multiaddr> {
     found
 }
 
-async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, addresses: Vec<Multiaddr>) -> Result<Arc<Connection>> {
+/// Makes a connection, whatever others there are.
+pub(crate) async fn dial(
+    shared: &Arc<Shared>,
+    peer: Option<PeerId>,
+    addresses: Vec<Multiaddr>,
+) -> Result<Arc<Connection>> {
     shared.check_open()?;
     connection::room_for(shared, &shared.state.lock(), peer.as_ref())?;
-    let _permit = shared.dialing.acquire().await.map_err(|_| Error::closed("the node is shutting down"))?;
+    let setup = shared.setup();
+    let _permit = setup.dialing.acquire().await.map_err(|_| Error::closed("the node is shutting down"))?;
     let (candidates, mut failures) = expand(shared, peer, addresses).await;
     let mut candidates = candidates.into_iter();
-    let delay = shared.settings.timeouts.dial_attempt_delay;
+    let delay = setup.stack.settings.timeouts.dial_attempt_delay;
     let attempts = race(&shared.env, delay, || {
         let (address, peer) = candidates.next()?;
+        let setup = &setup;
         Some(async move {
-            match attempt(shared, &address, peer).await {
+            match attempt(shared, setup, &address, peer).await {
                 Ok(climbed) => Ok((address, climbed)),
                 Err(error) => Err(AddressFailure { address, error }),
             }
@@ -108,7 +118,9 @@ async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, addresses: Vec<Multiad
     match attempts.await {
         Ok((address, (climbed, meter))) => {
             shared.learn(climbed.peer.peer_id(), &[address]);
-            connection::adopt(shared, climbed, meter)
+            let connection = connection::adopt(shared, climbed, meter)?;
+            renew::if_outdated(shared, &setup, &connection);
+            Ok(connection)
         }
         Err(failed) => {
             failures.extend(failed);
@@ -125,7 +137,7 @@ async fn expand(
 ) -> (Vec<(Multiaddr, Option<PeerId>)>, Vec<AddressFailure>) {
     let mut candidates: Vec<(Multiaddr, Option<PeerId>)> = Vec::new();
     let mut failures = Vec::new();
-    let limit = shared.settings.timeouts.dial;
+    let limit = shared.setup().stack.settings.timeouts.dial;
     for address in addresses {
         let resolving = resolve(&*shared.lookup, &address, peer);
         match shared.env.timeout(limit, "resolving a name", resolving).await {
@@ -151,16 +163,20 @@ fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
     Error::new(Kind::DialFailed(failures), format!("dialing{whom}"))
 }
 
-async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> Result<(Climbed, Arc<Meter>)> {
-    let Some(transport) = shared.transports.iter().find(|t| t.can_dial(address)) else {
-        let names: Vec<&str> = shared.transports.iter().map(|t| t.name()).collect();
-        let why = format!("no transport of this stack dials {address}; it has: {}", names.join(", "));
-        return Err(Error::new(Kind::Unsupported, why).at(Layer::Node, "dialer"));
-    };
+/// One attempt at one address, to the top of the ladder.
+async fn attempt(
+    shared: &Shared,
+    setup: &Setup,
+    address: &Multiaddr,
+    peer: Option<PeerId>,
+) -> Result<(Climbed, Arc<Meter>)> {
+    let bare = address.without_fixed();
+    let transport = setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
+    let timeouts = &setup.stack.settings.timeouts;
     let name = transport.name();
     let begin = shared.env.now();
-    let dial = Dial { address, peer, identity: &shared.identity, env: &shared.env };
-    let dialing = shared.env.timeout(shared.settings.timeouts.dial, "connecting", transport.dial(dial));
+    let dial = Dial { address: &bare, peer, identity: &shared.identity, env: &shared.env };
+    let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
     let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
     let now = shared.env.now();
     let (stage, meter) = traffic::count(dialed.stage);
@@ -170,11 +186,12 @@ async fn attempt(shared: &Shared, address: &Multiaddr, peer: Option<PeerId>) -> 
         expected: peer,
         remote: address.clone(),
         local: dialed.local,
+        fixed: address.fixed().clone(),
         transport: name,
         round_trips: dialed.round_trips,
         took: now.saturating_duration_since(begin),
         since: now,
-        limit: shared.settings.timeouts.handshake,
+        limit: timeouts.handshake,
     };
-    Ok((shared.upgrader.climb(start).await?, meter))
+    Ok((setup.upgrader.climb(start).await?, meter))
 }

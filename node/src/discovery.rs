@@ -13,7 +13,7 @@ const BACKLOG: usize = 64;
 /// A candidate that can't be reached is tried again after these many seconds; then its source must name it again.
 const RETRIES: [u64; 5] = [1, 2, 4, 8, 16];
 
-struct Sink(mpsc::Sender<Candidate>);
+pub(crate) struct Sink(mpsc::Sender<Candidate>);
 
 #[async_trait]
 impl CandidateSink for Sink {
@@ -23,21 +23,19 @@ impl CandidateSink for Sink {
     }
 }
 
-/// Runs every discovery of the stack and follows up on what they volunteer.
-pub(crate) fn start(shared: &Arc<Shared>) {
-    if shared.discoveries.is_empty() {
-        return;
-    }
-    let (sender, receiver) = mpsc::channel(BACKLOG);
-    for discovery in &shared.discoveries {
-        let (node, discovery, sink) = (shared.clone(), discovery.clone(), Sink(sender.clone()));
-        shared.keep(async move { run(&node, &*discovery, &sink).await });
-    }
-    let node = shared.clone();
-    shared.keep(async move { follow(&node, receiver).await });
+/// Where a discovery puts its candidates. The first call starts to follow up on them.
+pub(crate) fn sink(shared: &Arc<Shared>) -> Sink {
+    let mut candidates = shared.candidates.lock();
+    let sender = candidates.get_or_insert_with(|| {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let node = shared.clone();
+        shared.keep(async move { follow(&node, receiver).await });
+        sender
+    });
+    Sink(sender.clone())
 }
 
-async fn run(shared: &Arc<Shared>, discovery: &dyn Discovery, sink: &Sink) {
+pub(crate) async fn run(shared: &Arc<Shared>, discovery: &dyn Discovery, sink: &Sink) {
     if let Err(error) = discovery.run(sink, &NodeHost::host(shared)).await {
         let error = error.at(Layer::Discovery, discovery.name());
         tracing::warn!(%error, "a discovery has ended; the node goes on without it");

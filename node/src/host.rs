@@ -8,7 +8,7 @@ use stackwire_core::{
     ProtocolId, RemoteInfo, Result, Stream,
 };
 
-use crate::{dial, shared::Shared, streams};
+use crate::{shared::Shared, streams};
 
 /// The family of protocols we name in identify.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
@@ -32,11 +32,13 @@ impl HostApi for NodeHost {
     }
 
     fn local(&self) -> LocalInfo {
+        let setup = self.0.setup();
         LocalInfo {
-            agent: self.0.settings.agent.clone(),
+            agent: setup.stack.settings.agent.clone(),
             protocol_version: PROTOCOL_VERSION.to_string(),
-            listen: self.0.state.lock().listening.clone(),
-            protocols: self.0.protocol_ids.clone(),
+            // A fixed path means nothing to a stranger, and has no form on the wire.
+            listen: self.0.listening().into_iter().filter(|address| address.fixed().is_empty()).collect(),
+            protocols: setup.protocol_ids.clone(),
         }
     }
 
@@ -74,8 +76,7 @@ impl HostApi for NodeHost {
     }
 
     async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
-        let connection = dial::peer(&self.0, peer, Vec::new()).await?;
-        streams::open(&self.0, &connection, ids).await
+        streams::open_to(&self.0, peer, ids).await
     }
 
     async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {

@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "the node is what implements `Env`")]
 
 mod builder;
+mod configure;
 mod connection;
 mod dial;
 mod discovery;
@@ -22,12 +23,16 @@ mod key_file;
 mod listen;
 mod node;
 mod race;
+mod renew;
 mod resolve;
+mod setup;
 mod shared;
 mod streams;
+mod tasks;
 mod traffic;
 
 pub use builder::Builder;
+pub use configure::Changes;
 pub use env::TokioRuntime;
 pub use key_file::{create_key_file, load_key_file, load_or_create_key_file};
 pub use node::Node;

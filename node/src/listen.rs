@@ -1,65 +1,251 @@
 //! Listening: one task a listener, one a connection that is arriving.
+//!
+//! A transport that runs over another one's channel shares the port with a listener of that one: it is a *guest* there,
+//! and the first bytes of a connection tell whose it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use stackwire_core::{Error, Event, Incoming, Kind, Layer, Listen, Listener, Multiaddr, Result, Role, address};
+use futures::{StreamExt, future::BoxFuture, stream};
+use parking_lot::Mutex;
+use stackwire_core::{
+    Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result, Role, Stage, Transport,
+    address, address::FixedPath, peek,
+};
 use stackwire_upgrade::Start;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
-use crate::{connection, shared::Shared, traffic};
+use crate::{connection, renew, setup::Setup, shared::Shared, traffic};
+
+/// An address we listen on.
+pub(crate) struct Entry {
+    /// As it was asked for.
+    pub(crate) asked: Multiaddr,
+    pub(crate) transport: Arc<dyn Transport>,
+    /// Whether a configuration asked for it.
+    pub(crate) configured: bool,
+    /// What is fixed for dialers.
+    fixed: FixedPath,
+    /// Where it is reachable, fixed paths left out.
+    reachable: Mutex<Vec<Multiaddr>>,
+    /// Whose port it shares, for a guest.
+    host: Option<Weak<Entry>>,
+    /// Who shares its port.
+    guests: Mutex<Vec<Arc<Entry>>>,
+    stop: CancellationToken,
+    stopped: CancellationToken,
+}
+
+/// A listener that is bound but takes no connections yet.
+pub(crate) struct Bound {
+    pub(crate) entry: Arc<Entry>,
+    /// A guest has none of its own.
+    listener: Option<Box<dyn Listener>>,
+}
+
+impl Entry {
+    /// Where it is reachable, without `/p2p/…`.
+    pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
+        self.reachable.lock().iter().map(|address| address.clone().with_fixed(self.fixed.clone())).collect()
+    }
+
+    /// The address of the socket it needs.
+    pub(crate) fn socket(&self) -> Multiaddr {
+        socket(&*self.transport, &self.asked)
+    }
+
+    /// Whether it holds what `socket` needs.
+    pub(crate) fn clashes(&self, socket: &Multiaddr) -> bool {
+        let parts = |address: &Multiaddr| address::split_socket(address).map(|(socket, kind, _)| (socket, kind));
+        let held = [self.socket()].into_iter().chain(self.reachable.lock().clone());
+        held.into_iter().any(|held| match (parts(&held), parts(socket)) {
+            (Some((held, tcp)), Some((wanted, also_tcp))) => {
+                let any = held.ip().is_unspecified() || wanted.ip().is_unspecified();
+                tcp == also_tcp && held.port() == wanted.port() && held.port() != 0 && (any || held.ip() == wanted.ip())
+            }
+            _ => held == *socket,
+        })
+    }
+
+    /// The address of the listener whose port it shares.
+    pub(crate) fn hosted_by(&self) -> Option<Multiaddr> {
+        self.host.as_ref().and_then(Weak::upgrade).map(|host| host.asked.clone())
+    }
+
+    /// Where a guest is reachable, its host being at `addresses`.
+    fn follow(&self, addresses: &[Multiaddr]) {
+        let own = suffix(&*self.transport, &self.asked.without_fixed());
+        let all = addresses.iter().map(|address| own.iter().fold(address.clone(), |all, part| all.with(part)));
+        *self.reachable.lock() = all.collect();
+    }
+
+    /// Stops it and waits until its address is free.
+    pub(crate) async fn end(&self, shared: &Shared) {
+        shared.listeners.lock().retain(|entry| !std::ptr::eq(&**entry, self));
+        if let Some(host) = self.host.as_ref().and_then(Weak::upgrade) {
+            host.guests.lock().retain(|guest| !std::ptr::eq(&**guest, self));
+            self.stopped.cancel();
+        }
+        self.stop.cancel();
+        self.stopped.cancelled().await;
+        for address in self.addresses() {
+            let address = address::with_peer(&address, shared.peer_id());
+            shared.events.emit(|| Event::ListenerClosed { address, error: None });
+        }
+    }
+}
+
+/// The address of the socket that `transport` needs to listen on `address`.
+pub(crate) fn socket(transport: &dyn Transport, address: &Multiaddr) -> Multiaddr {
+    let bare = address.without_fixed();
+    transport.carrier(&bare).unwrap_or(bare)
+}
+
+/// The parts that `transport` adds to its carrier's address.
+fn suffix(transport: &dyn Transport, address: &Multiaddr) -> Multiaddr {
+    let below = transport.carrier(address).map_or(0, |carrier| carrier.iter().count());
+    address.iter().skip(below).collect()
+}
+
+/// Who would share its port with `address`, of those that listen and those that are about to.
+pub(crate) fn host_of(transport: &dyn Transport, address: &Multiaddr, entries: &[Arc<Entry>]) -> Option<Arc<Entry>> {
+    let carrier = transport.carrier(&address.without_fixed())?;
+    // Port 0 asks for a port of one's own.
+    if address::split_socket(&carrier).is_some_and(|(socket, ..)| socket.port() == 0) {
+        return None;
+    }
+    entries.iter().find(|entry| entry.host.is_none() && entry.asked.without_fixed() == carrier).cloned()
+}
+
+/// Binds `address`, as a guest where one of `others` already has the port.
+pub(crate) async fn bind(
+    shared: &Shared,
+    setup: &Setup,
+    address: &Multiaddr,
+    others: &[Arc<Entry>],
+    configured: bool,
+) -> Result<Bound> {
+    shared.check_open()?;
+    let bare = address.without_fixed();
+    let transport = setup.transport(Role::Listener, address, |transport| transport.can_listen(&bare))?.clone();
+    let host = host_of(&*transport, address, others);
+    let entry = |reachable: Vec<Multiaddr>| {
+        Arc::new(Entry {
+            asked: address.clone(),
+            configured,
+            fixed: setup.told(address.fixed(), &shared.identity),
+            reachable: Mutex::new(reachable),
+            host: host.as_ref().map(Arc::downgrade),
+            guests: Mutex::default(),
+            stop: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            transport: transport.clone(),
+        })
+    };
+    if let Some(host) = &host {
+        let entry = entry(Vec::new());
+        entry.follow(&host.reachable.lock());
+        return Ok(Bound { entry, listener: None });
+    }
+    let listen = Listen { address: &bare, identity: &shared.identity, env: &shared.env };
+    let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
+    Ok(Bound { entry: entry(listener.addresses()), listener: Some(listener) })
+}
+
+/// Begins to take connections.
+pub(crate) fn start(shared: &Arc<Shared>, bound: Bound) {
+    let Bound { entry, listener } = bound;
+    shared.listeners.lock().push(entry.clone());
+    announce(shared, &entry.addresses());
+    if let Some(host) = entry.host.as_ref().and_then(Weak::upgrade) {
+        host.guests.lock().push(entry.clone());
+    }
+    if let Some(listener) = listener {
+        let node = shared.clone();
+        shared.keep(async move { run(&node, &entry, listener).await });
+    }
+}
+
+fn announce(shared: &Shared, addresses: &[Multiaddr]) {
+    for address in addresses {
+        shared.events.emit(|| Event::Listening { address: address::with_peer(address, shared.peer_id()) });
+    }
+    shared.events.emit(|| Event::LocalChanged);
+}
 
 /// Listens on `address` and returns the addresses it is reachable at, with `/p2p/…`.
 pub(crate) async fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
-    shared.check_open()?;
-    let Some(transport) = shared.transports.iter().find(|t| t.can_listen(address)) else {
-        let names: Vec<&str> = shared.transports.iter().map(|t| t.name()).collect();
-        let why = format!("no transport of this stack listens on {address}; it has: {}", names.join(", "));
-        return Err(Error::new(Kind::AddressInvalid, why).at(Layer::Node, "listener"));
-    };
-    let name = transport.name();
-    let listen = Listen { address, identity: &shared.identity, env: &shared.env };
-    let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, name))?;
-    let addresses = listener.addresses();
-    let full: Vec<Multiaddr> = addresses.iter().map(|a| address::with_peer(a, shared.peer_id())).collect();
-    shared.state.lock().listening.extend(addresses.iter().cloned());
-    for address in &full {
-        shared.events.emit(|| Event::Listening { address: address.clone() });
-    }
-    shared.events.emit(|| Event::LocalChanged);
-    let node = shared.clone();
-    shared.keep(async move { run(&node, listener, addresses, name).await });
-    Ok(full)
+    let setup = shared.setup();
+    let others = shared.listeners.lock().clone();
+    let bound = bind(shared, &setup, address, &others, false).await?;
+    let addresses = bound.entry.addresses();
+    start(shared, bound);
+    Ok(addresses.iter().map(|a| address::with_peer(a, shared.peer_id())).collect())
 }
 
-async fn run(
-    shared: &Arc<Shared>,
-    mut listener: Box<dyn Listener>,
-    addresses: Vec<Multiaddr>,
-    transport: &'static str,
-) {
+async fn run(shared: &Arc<Shared>, entry: &Arc<Entry>, mut listener: Box<dyn Listener>) {
+    // However it ends, the address is free then.
+    let _stopped = entry.stopped.clone().drop_guard();
+    // A pending stream after its end, so that it is not asked again.
+    let mut changes = listener.watch().unwrap_or_else(|| stream::empty().boxed()).chain(stream::pending());
     let error = loop {
-        let incoming = match listener.accept().await {
-            Ok(incoming) => incoming,
-            Err(error) => break error.at(Layer::Transport, transport),
+        let incoming = tokio::select! {
+            () = entry.stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(incoming) => incoming,
+                Err(error) => break error,
+            },
+            Some(addresses) = changes.next() => {
+                moved(shared, entry, addresses);
+                continue;
+            }
         };
+        let setup = shared.setup();
         // Where too many are arriving, this one waits here and the next ones in the transport's own queue.
-        let Ok(permit) = shared.arriving.clone().acquire_owned().await else { return };
-        take_in(shared, incoming, transport, permit);
+        let Some(Ok(permit)) = entry.stop.run_until_cancelled(setup.arriving.clone().acquire_owned()).await else {
+            return;
+        };
+        take_in(shared, setup, entry, incoming, permit);
     };
-    shared.state.lock().listening.retain(|address| !addresses.contains(address));
-    for address in addresses {
+    let error = error.at(Layer::Transport, entry.transport.name());
+    let gone = |other: &Arc<Entry>| {
+        Arc::ptr_eq(other, entry) || other.host.as_ref().is_some_and(|host| host.as_ptr() == Arc::as_ptr(entry))
+    };
+    let ended: Vec<_> = shared.listeners.lock().extract_if(.., |other| gone(other)).collect();
+    for address in ended.iter().flat_map(|entry| entry.addresses()) {
         let address = address::with_peer(&address, shared.peer_id());
         shared.events.emit(|| Event::ListenerClosed { address, error: Some(error.clone()) });
     }
     shared.events.emit(|| Event::LocalChanged);
 }
 
-fn take_in(shared: &Arc<Shared>, incoming: Incoming, transport: &'static str, permit: OwnedSemaphorePermit) {
-    let shared = shared.clone();
+/// The machine's addresses have changed, and with them where a listener and its guests are reachable.
+fn moved(shared: &Shared, entry: &Arc<Entry>, addresses: Vec<Multiaddr>) {
+    let all: Vec<Arc<Entry>> = std::iter::once(entry.clone()).chain(entry.guests.lock().iter().cloned()).collect();
+    let before: Vec<Multiaddr> = all.iter().flat_map(|entry| entry.addresses()).collect();
+    *entry.reachable.lock() = addresses.clone();
+    all[1..].iter().for_each(|guest| guest.follow(&addresses));
+    let after: Vec<Multiaddr> = all.iter().flat_map(|entry| entry.addresses()).collect();
+    for address in before.iter().filter(|address| !after.contains(address)) {
+        let address = address::with_peer(address, shared.peer_id());
+        shared.events.emit(|| Event::ListenerClosed { address, error: None });
+    }
+    let new: Vec<Multiaddr> = after.into_iter().filter(|address| !before.contains(address)).collect();
+    announce(shared, &new);
+}
+
+fn take_in(
+    shared: &Arc<Shared>,
+    setup: Arc<Setup>,
+    entry: &Arc<Entry>,
+    incoming: Incoming,
+    permit: OwnedSemaphorePermit,
+) {
+    let (shared, entry) = (shared.clone(), entry.clone());
     let env = shared.env.clone();
     env.spawn(async move {
         let remote = incoming.remote.clone();
-        if let Err(error) = climb(&shared, incoming, transport).await {
+        if let Err(error) = climb(&shared, &setup, &entry, incoming).await {
             shared.events.emit(|| Event::IncomingFailed { remote, error });
         }
         drop(permit);
@@ -67,29 +253,79 @@ fn take_in(shared: &Arc<Shared>, incoming: Incoming, transport: &'static str, pe
     .detach();
 }
 
-async fn climb(shared: &Arc<Shared>, incoming: Incoming, transport: &'static str) -> Result<()> {
+async fn climb(shared: &Arc<Shared>, setup: &Arc<Setup>, entry: &Arc<Entry>, incoming: Incoming) -> Result<()> {
     let Incoming { remote, local, open } = incoming;
     // Checked before the handshake, which costs more than the connection is worth when there is no room for it.
     connection::room_for(shared, &shared.state.lock(), None)?;
     let begin = shared.env.now();
-    let limit = shared.settings.timeouts.handshake;
-    let opening = shared.env.timeout(limit, "opening a connection", open);
-    let stage = opening.await.map_err(|e| e.at(Layer::Transport, transport))?;
+    let limit = setup.stack.settings.timeouts.handshake;
+    let mut arrived = Arrived { entry: entry.clone(), remote, local };
+    let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
+    let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.entry.transport.name()))?;
     let took = shared.env.now().saturating_duration_since(begin);
     let (stage, meter) = traffic::count(stage);
+    let fixed = arrived.entry.asked.fixed().clone();
     let start = Start {
         stage,
         role: Role::Listener,
         expected: None,
-        remote,
-        local: Some(local),
-        transport,
+        remote: arrived.remote,
+        local: Some(arrived.local.with_fixed(fixed.clone())),
+        fixed,
+        transport: arrived.entry.transport.name(),
         round_trips: 0,
         took,
         since: begin,
         limit,
     };
-    let climbed = shared.upgrader.climb(start).await?;
-    connection::adopt(shared, climbed, meter)?;
+    let climbed = setup.upgrader.climb(start).await?;
+    let connection = connection::adopt(shared, climbed, meter)?;
+    renew::if_outdated(shared, setup, &connection);
     Ok(())
+}
+
+/// A connection at a listener, which may turn out to be a guest's.
+struct Arrived {
+    entry: Arc<Entry>,
+    remote: Multiaddr,
+    local: Multiaddr,
+}
+
+impl Arrived {
+    async fn open(&mut self, shared: &Shared, open: BoxFuture<'static, Result<Opened>>) -> Result<Stage> {
+        let opened = open.await?;
+        self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
+        let guests = self.entry.guests.lock().clone();
+        let pipe = match opened.stage {
+            Stage::Raw(pipe) if !guests.is_empty() => pipe,
+            stage => return Ok(stage),
+        };
+        let (guest, pipe) = peek(pipe, |first| whose(&guests, first)).await?;
+        let Some(guest) = guest else { return Ok(Stage::Raw(pipe)) };
+        let own = suffix(&*guest.transport, &guest.asked.without_fixed());
+        let extend = |address: &Multiaddr| own.iter().fold(address.without_fixed(), |all, part| all.with(part));
+        let remote = extend(&self.remote);
+        let carrier_remote = std::mem::replace(&mut self.remote, remote);
+        self.local = extend(&self.local);
+        self.entry = guest;
+        let over =
+            Over { pipe, address: &self.local, remote: &carrier_remote, identity: &shared.identity, env: &shared.env };
+        let opened = self.entry.transport.accept_over(over).await?;
+        self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
+        Ok(opened.stage)
+    }
+}
+
+/// The guest whose connection begins with `first`; `Some(None)` where it is the host's own, `None` while that can't be
+/// told.
+fn whose(guests: &[Arc<Entry>], first: &[u8]) -> Option<Option<Arc<Entry>>> {
+    let mut undecided = false;
+    for guest in guests {
+        match guest.transport.recognizes(&guest.asked, first) {
+            Recognition::Yes => return Some(Some(guest.clone())),
+            Recognition::More => undecided = true,
+            Recognition::No => {}
+        }
+    }
+    (!undecided).then_some(None)
 }

@@ -3,13 +3,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use futures::future::join_all;
-use stackwire_config::{Catalogue, Stack};
+use stackwire_config::{Catalogue, Plan, Stack};
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, EventStream, Host, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Stream,
     address,
 };
 
-use crate::{Builder, Traffic, dial, discovery, host::NodeHost, listen, shared::Shared};
+use crate::{Builder, Changes, Traffic, configure, dial, host::NodeHost, listen, shared::Shared};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -50,15 +50,34 @@ impl Node {
 
     pub(crate) async fn run(shared: Arc<Shared>) -> Result<Self> {
         let node = Self(Arc::new(Running { shared: shared.clone() }));
-        for protocol in &shared.protocols {
-            let (protocol, host) = (protocol.clone(), node.host());
-            shared.keep(async move { protocol.run(&host).await });
-        }
-        for address in &shared.settings.listen {
-            node.listen(address).await?;
-        }
-        discovery::start(&shared);
+        configure::begin(&shared).await?;
         Ok(node)
+    }
+
+    /// Takes a new text config while running: it is read, validated and built, its new addresses are bound, and then it
+    /// is swapped in as a whole. On error everything stays as it was, and the error says which line is wrong.
+    ///
+    /// New connections use it at once. Plug-ins about which nothing has changed stay the ones they are. A connection
+    /// that would come about otherwise now is upgraded: a better one is made beside it where both sides can, new streams
+    /// go there, and the old one is closed when its streams have ended. Changed options of a plug-in apply to new
+    /// connections only. The identity can't change.
+    ///
+    /// Cancel-safe in that the node never stops half-way between two configs, but addresses that were to change hands
+    /// may be left closed.
+    pub async fn configure(&self, text: &str, catalogue: &Catalogue) -> Result<Changes> {
+        self.configure_as(Plan::parse(text, catalogue)?).await
+    }
+
+    /// As [`Node::configure`], with a text that was read already.
+    pub async fn configure_as(&self, plan: Plan) -> Result<Changes> {
+        let stack = plan.stack_after(&self.0.shared.setup().stack);
+        self.reconfigure(stack).await
+    }
+
+    /// As [`Node::configure`], with a stack that was made by hand: plug-ins stay the ones they are where the stack holds
+    /// the same ones.
+    pub async fn reconfigure(&self, stack: Stack) -> Result<Changes> {
+        configure::configure(&self.0.shared, stack).await
     }
 
     /// Our peer id.
@@ -83,8 +102,7 @@ impl Node {
 
     /// Where the node is reachable, with `/p2p/…`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        let state = self.0.shared.state.lock();
-        state.listening.iter().map(|a| address::with_peer(a, self.peer_id())).collect()
+        self.0.shared.listening().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
     }
 
     /// Connects to `address`, or returns the connection there is with its `/p2p/…`. The error lists every address
@@ -154,7 +172,7 @@ impl Node {
         shared.tasks.close();
         shared.tasks.wait().await;
         let open: Vec<_> = shared.state.lock().connections.values().cloned().collect();
-        let limit = shared.settings.timeouts.shutdown;
+        let limit = shared.setup().stack.settings.timeouts.shutdown;
         let finished = join_all(open.iter().map(|connection| {
             let ended = connection.ended.clone();
             async move {
@@ -180,9 +198,9 @@ impl Shared {
         let mut state = self.state.lock();
         let connections = std::mem::take(&mut state.connections);
         state.by_peer.clear();
-        state.listening.clear();
         state.dials.clear();
         drop(state);
+        self.listeners.lock().clear();
         for connection in connections.into_values() {
             connection.abort();
         }

@@ -76,7 +76,11 @@ pub(crate) async fn resolve(
             lookups += 1;
             match look_up(lookup, &bare, named.or(peer)).await {
                 Ok(answers) if depth < MAX_DEPTH => {
-                    waiting.extend(answers.into_iter().rev().map(|answer| (answer, depth + 1)));
+                    let fixed = |answer: Multiaddr| match bare.fixed() {
+                        none if none.is_empty() => answer,
+                        fixed => answer.with_fixed(fixed.clone()),
+                    };
+                    waiting.extend(answers.into_iter().rev().map(|answer| (fixed(answer), depth + 1)));
                 }
                 Ok(_) => {}
                 Err(error) => failed = Some(error),

@@ -12,18 +12,12 @@ use futures::{
     FutureExt,
     future::{BoxFuture, WeakShared},
 };
-use parking_lot::Mutex;
-use stackwire_config::{Settings, Stack};
-use stackwire_core::{
-    ConnectionId, Discovery, Env, Error, Keypair, Multiaddr, Multiaddr as Address, PeerId, Protocol, ProtocolId,
-    RemoteInfo, Result, Router, Transport, address,
-};
-use stackwire_negotiation::Multistream;
-use stackwire_upgrade::Upgrader;
-use tokio::sync::Semaphore;
+use parking_lot::{Mutex, RwLock};
+use stackwire_core::{Candidate, ConnectionId, Env, Error, Keypair, Multiaddr, PeerId, RemoteInfo, Result, address};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connection::Connection, events::Events, resolve::Lookup};
+use crate::{connection::Connection, events::Events, listen::Entry, resolve::Lookup, setup::Setup, tasks::PluginTasks};
 
 /// The dial of a peer that is under way, shared by everyone who wants it.
 pub(crate) type PendingDial = WeakShared<BoxFuture<'static, Result<Arc<Connection>>>>;
@@ -32,23 +26,18 @@ pub(crate) type PendingDial = WeakShared<BoxFuture<'static, Result<Arc<Connectio
 pub(crate) struct Shared {
     pub(crate) identity: Keypair,
     pub(crate) env: Env,
-    pub(crate) settings: Settings,
-    pub(crate) upgrader: Upgrader,
-    pub(crate) transports: Vec<Arc<dyn Transport>>,
-    pub(crate) routers: Vec<Arc<dyn Router>>,
-    pub(crate) discoveries: Vec<Arc<dyn Discovery>>,
-    pub(crate) protocols: Vec<Arc<dyn Protocol>>,
-    /// What inbound streams are offered, newest versions first, protocol by protocol.
-    pub(crate) protocol_ids: Vec<ProtocolId>,
-    /// Who serves each of `protocol_ids`.
-    pub(crate) serving: Vec<Arc<dyn Protocol>>,
+    setup: RwLock<Arc<Setup>>,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) events: Events,
     pub(crate) state: Mutex<State>,
-    /// Permits for arriving connections whose handshakes are not done.
-    pub(crate) arriving: Arc<Semaphore>,
-    /// Permits for dials.
-    pub(crate) dialing: Arc<Semaphore>,
+    /// Where we listen.
+    pub(crate) listeners: Mutex<Vec<Arc<Entry>>>,
+    /// One change of the configuration at a time.
+    pub(crate) configuring: tokio::sync::Mutex<()>,
+    /// What protocols and discoveries do on their own.
+    pub(crate) plugins: PluginTasks,
+    /// Where discoveries put their candidates, once there is one.
+    pub(crate) candidates: Mutex<Option<mpsc::Sender<Candidate>>>,
     pub(crate) closing: AtomicBool,
     /// Stops what listens, discovers and acts on its own; connections live on.
     pub(crate) quiet: CancellationToken,
@@ -65,44 +54,36 @@ pub(crate) struct State {
     pub(crate) by_peer: HashMap<PeerId, Vec<ConnectionId>>,
     /// What connected peers told about themselves.
     pub(crate) remotes: HashMap<PeerId, Arc<RemoteInfo>>,
-    /// Where we listen, without `/p2p/…`.
-    pub(crate) listening: Vec<Address>,
     pub(crate) dials: HashMap<PeerId, PendingDial>,
 }
 
 impl Shared {
-    pub(crate) fn new(stack: Stack, identity: Keypair, env: Env, lookup: Arc<dyn Lookup>) -> Arc<Self> {
-        let Stack { settings, transports, securities, muxers, routers, discoveries, protocols } = stack;
-        let upgrader = Upgrader {
-            identity: identity.clone(),
-            securities,
-            muxers,
-            negotiator: Arc::new(Multistream),
-            env: env.clone(),
-        };
-        let answers = protocols.iter().flat_map(|p| p.ids().into_iter().map(move |id| (id, p.clone())));
-        let (protocol_ids, serving) = answers.unzip();
+    pub(crate) fn new(setup: Setup, identity: Keypair, env: Env, lookup: Arc<dyn Lookup>) -> Arc<Self> {
         Arc::new(Self {
             identity,
             env,
-            upgrader,
-            transports,
-            routers,
-            discoveries,
-            protocol_ids,
-            serving,
-            protocols,
+            setup: RwLock::new(Arc::new(setup)),
             lookup,
             events: Events::new(),
             state: Mutex::default(),
-            arriving: Arc::new(Semaphore::new(settings.limits.max_pending_incoming)),
-            dialing: Arc::new(Semaphore::new(settings.limits.max_pending_dials)),
+            listeners: Mutex::default(),
+            configuring: tokio::sync::Mutex::default(),
+            plugins: PluginTasks::default(),
+            candidates: Mutex::default(),
             closing: AtomicBool::new(false),
             quiet: CancellationToken::new(),
             tasks: TaskTracker::new(),
             next_id: AtomicU64::new(1),
-            settings,
         })
+    }
+
+    /// What the configuration says now. Whoever works on one connection or stream asks once.
+    pub(crate) fn setup(&self) -> Arc<Setup> {
+        self.setup.read().clone()
+    }
+
+    pub(crate) fn swap_setup(&self, setup: Setup) {
+        *self.setup.write() = Arc::new(setup);
     }
 
     pub(crate) fn next_connection_id(&self) -> ConnectionId {
@@ -113,28 +94,29 @@ impl Shared {
         self.identity.peer_id()
     }
 
+    /// Where we are reachable, without `/p2p/…`.
+    pub(crate) fn listening(&self) -> Vec<Multiaddr> {
+        self.listeners.lock().iter().flat_map(|entry| entry.addresses()).collect()
+    }
+
     /// Fails once the node is shutting down.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closing.load(Ordering::Acquire) { Err(Error::closed("the node is shutting down")) } else { Ok(()) }
     }
 
-    /// Whether a stream of protocol `id` keeps its connection from being idle.
-    pub(crate) fn holds_connection(&self, id: &ProtocolId) -> bool {
-        let ours = self.protocol_ids.iter().position(|known| known == id);
-        ours.is_none_or(|index| self.serving[index].holds_connection())
-    }
-
-    /// The oldest connection with `peer` that we are not closing.
+    /// The connection with `peer` that new streams go to: the one whose path fits the stack best, of those the oldest.
     pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<Arc<Connection>> {
+        let setup = self.setup();
         let state = self.state.lock();
-        let mut all = state.by_peer.get(peer)?.iter().filter_map(|id| state.connections.get(id));
-        all.find(|connection| !connection.is_closing()).cloned()
+        let all = state.by_peer.get(peer)?.iter().filter_map(|id| state.connections.get(id));
+        let usable = all.filter(|connection| connection.is_usable());
+        usable.min_by_key(|connection| setup.rank(&connection.info.path)).cloned()
     }
 
     /// Teaches the routers where `peer` is.
     pub(crate) fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
         let bare: Vec<Multiaddr> = addresses.iter().map(|address| address::split_peer(address).0).collect();
-        for router in &self.routers {
+        for router in &self.setup().stack.routers {
             router.learn(peer, &bare);
         }
     }

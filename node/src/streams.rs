@@ -3,32 +3,75 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Error, Event, Kind, Layer, Negotiated, ProtocolId, Result, Role, SessionExt, Stream, Wait,
+    BoxPipe, Chosen, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, Result, Role, SessionExt, Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 
 use crate::{
     connection::{Connection, StreamGuard},
+    dial,
     host::NodeHost,
+    renew,
+    setup::Setup,
     shared::Shared,
 };
+
+/// Times a connection may begin to be replaced just as we open a stream on it.
+const MAX_MOVES: usize = 4;
+
+/// Opens a stream to `peer` for the first of `ids` it takes, on the best connection there is or on a new one.
+pub(crate) async fn open_to(shared: &Arc<Shared>, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
+    let mut moves = 0;
+    loop {
+        let connection = dial::peer(shared, peer, Vec::new()).await?;
+        match open(shared, &connection, ids).await {
+            Err(_) if connection.is_draining() && moves < MAX_MOVES => moves += 1,
+            result => return result,
+        }
+    }
+}
 
 /// Opens a stream for the first of `ids` the peer takes. With one id, or where identify has told which of them the
 /// peer serves, it costs no round trip: a refusal then shows on the first read.
 pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Result<Stream> {
+    let setup = shared.setup();
     let offers = narrow(shared, connection, ids)?;
-    let holds = offers.iter().any(|id| shared.holds_connection(id));
-    let guard = connection.streams.add(shared.settings.limits.max_streams_per_connection, holds)?;
-    let limit = shared.settings.timeouts.negotiation;
+    let holds = offers.iter().any(|id| setup.holds_connection(id));
+    let guard = connection.streams.add(setup.stack.settings.limits.max_streams_per_connection, holds)?;
+    // Looked at only after it was counted: who drains a connection first says so and then looks at the count.
+    if connection.is_draining() && offers != [renew::ID] {
+        return Err(Error::closed("opening a stream on a connection that is being replaced"));
+    }
+    let counts = offers != [renew::ID];
+    if counts {
+        connection.streams.count_opened(true);
+    }
+    let limit = setup.stack.settings.timeouts.negotiation;
     let opening = async {
         let pipe = connection.session.open().await?;
-        shared.upgrader.negotiator.select(pipe, Role::Dialer, &offers, Wait::Lazy).await
+        let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Dialer).await?;
+        Ok((negotiator.select(pipe, Role::Dialer, &offers, Wait::Lazy).await?, negotiator))
     };
-    let negotiated = shared.env.timeout(limit, "opening a stream", opening).await?;
+    let (negotiated, negotiator) = match shared.env.timeout(limit, "opening a stream", opening).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            if counts {
+                connection.streams.count_opened(false);
+            }
+            return Err(error);
+        }
+    };
     let protocol = offers[negotiated.index].clone();
     let (id, peer) = (connection.info.id, connection.info.peer);
-    shared.events.emit(|| Event::StreamOpened { connection: id, peer, protocol: protocol.clone(), role: Role::Dialer });
-    Ok(Stream::new(negotiated.pipe, protocol, peer, id).with_guard(guard))
+    let chosen = Chosen::Negotiated { by: negotiator.name().to_string(), offered: ids.to_vec() };
+    shared.events.emit(|| Event::StreamOpened {
+        connection: id,
+        peer,
+        protocol: protocol.clone(),
+        role: Role::Dialer,
+        chosen: chosen.clone(),
+    });
+    Ok(Stream::new(negotiated.pipe, protocol, peer, id).with_chosen(chosen).with_guard(guard))
 }
 
 /// The ids worth offering: what identify says the peer serves, else all.
@@ -47,7 +90,9 @@ fn narrow(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Resul
 
 /// Serves a stream that the peer opened, in a task of its own that ends with the connection at the latest.
 pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe) {
-    let max = shared.settings.limits.max_streams_per_connection;
+    connection.streams.count_accepted(true);
+    let setup = shared.setup();
+    let max = setup.stack.settings.limits.max_streams_per_connection;
     // Counted as holding until the protocol is known: a shutdown waits for a request that is just arriving.
     let guard = match connection.streams.add(max, true) {
         Ok(guard) => guard,
@@ -61,24 +106,35 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
     env.spawn(async move {
         let ended = connection.ended.clone();
         let serving = async {
-            let limit = shared.settings.timeouts.negotiation;
-            let negotiator = &shared.upgrader.negotiator;
-            let negotiating = negotiator.select(pipe, Role::Listener, &shared.protocol_ids, Wait::Agreed);
-            let negotiated = match shared.env.timeout(limit, "negotiating a stream's protocol", negotiating).await {
+            let limit = setup.stack.settings.timeouts.negotiation;
+            let negotiating = async {
+                let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Listener).await?;
+                let offers = &setup.protocol_ids;
+                Ok((negotiator.select(pipe, Role::Listener, offers, Wait::Agreed).await?, negotiator.name()))
+            };
+            let (negotiated, by) = match shared.env.timeout(limit, "negotiating a stream's protocol", negotiating).await
+            {
                 Ok(negotiated) => negotiated,
                 Err(error) => return failed(&shared, &connection, None, error),
             };
-            run(&shared, &connection, negotiated, guard).await;
+            run(&shared, &setup, &connection, negotiated, by, guard).await;
         };
         ended.run_until_cancelled(serving).await;
     })
     .detach();
 }
 
-async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiated, guard: StreamGuard) {
-    let (id, protocol) = (shared.protocol_ids[negotiated.index].clone(), &shared.serving[negotiated.index]);
-    let max = shared.settings.limits.max_streams_per_connection;
-    let guard = if protocol.holds_connection() {
+async fn run(
+    shared: &Arc<Shared>,
+    setup: &Setup,
+    connection: &Arc<Connection>,
+    negotiated: Negotiated,
+    by: &'static str,
+    guard: StreamGuard,
+) {
+    let id = setup.protocol_ids[negotiated.index].clone();
+    let max = setup.stack.settings.limits.max_streams_per_connection;
+    let guard = if setup.holds_connection(&id) {
         guard
     } else {
         drop(guard);
@@ -88,14 +144,23 @@ async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiat
         }
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
+    let chosen = Chosen::Negotiated { by: by.to_string(), offered: setup.protocol_ids.clone() };
     shared.events.emit(|| Event::StreamOpened {
         connection: connection_id,
         peer,
         protocol: id.clone(),
         role: Role::Listener,
+        chosen: chosen.clone(),
     });
-    let stream = Stream::new(negotiated.pipe, id.clone(), peer, connection_id).with_guard(guard);
-    if let Err(error) = protocol.serve(stream, &NodeHost::host(shared)).await {
+    let stream = Stream::new(negotiated.pipe, id.clone(), peer, connection_id).with_chosen(chosen).with_guard(guard);
+    let served = match setup.serving.get(negotiated.index) {
+        Some(protocol) => protocol.serve(stream, &NodeHost::host(shared)).await,
+        None => {
+            connection.streams.count_accepted(false);
+            renew::serve(shared, connection, stream).await
+        }
+    };
+    if let Err(error) = served {
         failed(shared, connection, Some(id), error);
     }
 }
@@ -103,7 +168,7 @@ async fn run(shared: &Arc<Shared>, connection: &Connection, negotiated: Negotiat
 fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>, error: Error) {
     // A peer that lost interest before it said what it wanted is no news, nor is the end of a stream that lasts as long
     // as its connection.
-    let matters = protocol.as_ref().is_some_and(|id| shared.holds_connection(id));
+    let matters = protocol.as_ref().is_some_and(|id| shared.setup().holds_connection(id));
     if !matters && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
         return;
     }

@@ -12,6 +12,7 @@ async fn text_and_code_give_the_same_node() {
         .transport(stackwire_transport_tcp::Tcp::new(Default::default()).unwrap())
         .security(stackwire_security_noise::Noise::new())
         .muxer(stackwire_muxer_yamux::Yamux::new(Default::default()).unwrap())
+        .negotiator(stackwire_negotiator_multistream::Multistream)
         .start()
         .await
         .unwrap();

@@ -1,6 +1,7 @@
 //! A node, as its users meet it: made of text or in code, over loopback.
 
 mod bad_input;
+mod configure;
 mod dialing;
 mod life;
 mod protocols;

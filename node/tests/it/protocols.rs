@@ -65,6 +65,8 @@ async fn peers_of_different_versions_meet_on_the_highest_common_one() {
     let new = node("", "").await;
     new.connect(&address(&old)).await.unwrap();
     assert_eq!(ask(&new, &old, &["/v/3", "/v/2", "/v/1"]).await.unwrap(), "/v/2");
+    let stream = new.open_stream(old.peer_id(), &ids(&["/v/3", "/v/2", "/v/1"])).await.unwrap();
+    assert_eq!(stream.chosen().unwrap().to_string(), "multistream, first in common of /v/3, /v/2, /v/1");
     assert_eq!(ask(&new, &old, &["/v/1"]).await.unwrap(), "/v/1");
 }
 

@@ -66,6 +66,21 @@ fn addresses_that_are_only_a_peer_or_name_it_twice_are_left_out() {
     }
 }
 
+#[test]
+fn a_peer_known_by_its_x25519_key_tells_of_its_identity() {
+    let known = stackwire_core::PublicKey::X25519(key().public().x25519().unwrap()).peer_id();
+    let mine = Multiaddr::empty().with(AddressPart::Memory(7)).with(AddressPart::P2p(peer()));
+    let message = |of: &stackwire_core::Keypair| proto::Identify {
+        public_key: Some(of.public().encode()),
+        listen_addrs: vec![mine.to_vec()],
+        ..Default::default()
+    };
+    let info = update(RemoteInfo::default(), message(&key()), known).unwrap();
+    assert_eq!(info.listen, [Multiaddr::empty().with(AddressPart::Memory(7))]);
+    let other = stackwire_core::Keypair::ed25519_from_seed([9; 32]);
+    assert!(update(RemoteInfo::default(), message(&other), known).is_err());
+}
+
 prop_compose! {
     fn any_message()(
         listen_addrs in vec(vec(any::<u8>(), 0..20), 0..200),

@@ -26,7 +26,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
     let mut info = known;
     if let Some(key) = &message.public_key {
         let of = PublicKey::decode(key).map_err(|e| Error::misbehaved("a key that does not decode").caused_by(e))?;
-        if of.peer_id() != peer {
+        if !names(&of.peer_id(), peer) {
             return Err(Error::misbehaved("the key of another peer"));
         }
     }
@@ -43,7 +43,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
         info.observed = address::from_wire(observed).ok().and_then(|full| split(&full)).map(|(address, _)| address);
     }
     if let Some(record) = message.signed_peer_record.as_deref().and_then(open) {
-        if record.peer != peer {
+        if !names(&record.peer, peer) {
             return Err(Error::misbehaved("the peer record of another peer"));
         }
         info.listen = addresses(record.addresses.into_iter(), peer);
@@ -54,6 +54,13 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
         info.signed = false;
     }
     Ok(info)
+}
+
+/// Whether `id` is `peer`: by its name, or by the X25519 form of its key, which is all that a Noise IK or IX handshake
+/// proves (one secret is behind both).
+fn names(id: &PeerId, peer: PeerId) -> bool {
+    let x25519 = || PublicKey::of_peer(id).and_then(|key| key.x25519()).map(|key| PublicKey::X25519(key).peer_id());
+    *id == peer || x25519() == Some(peer)
 }
 
 fn open(record: &[u8]) -> Option<PeerRecord> {
@@ -84,7 +91,7 @@ fn addresses(addresses: impl Iterator<Item = Multiaddr>, peer: PeerId) -> Vec<Mu
     let mut seen = HashSet::new();
     addresses
         .filter_map(|full| split(&full))
-        .filter(|(_, of)| of.is_none_or(|of| of == peer))
+        .filter(|(_, of)| of.is_none_or(|of| names(&of, peer)))
         .map(|(rest, _)| rest)
         .filter(|address| seen.insert(address.clone()))
         .take(MAX_ADDRESSES)

@@ -4,15 +4,27 @@ use stackwire_bundle as _;
 use stackwire_config::{Catalogue, Plan};
 use stackwire_core::Layer;
 
-const PLUGINS: [(Layer, &str); 14] = [
+const PLUGINS: [(Layer, &str); 26] = [
     (Layer::Transport, "memory"),
+    (Layer::Transport, "quic"),
     (Layer::Transport, "tcp"),
+    (Layer::Transport, "unix"),
+    (Layer::Transport, "utp"),
     (Layer::Transport, "websocket"),
+    (Layer::Protector, "pnet"),
+    (Layer::Security, "ecies"),
     (Layer::Security, "noise"),
+    (Layer::Security, "noise-ik"),
+    (Layer::Security, "noise-ix"),
     (Layer::Security, "plaintext"),
     (Layer::Security, "tls"),
     (Layer::Muxer, "mplex"),
+    (Layer::Muxer, "priority"),
     (Layer::Muxer, "yamux"),
+    (Layer::Muxer, "yamux-ref"),
+    (Layer::Negotiator, "fixed"),
+    (Layer::Negotiator, "libra"),
+    (Layer::Negotiator, "multistream"),
     (Layer::Routing, "direct"),
     (Layer::Discovery, "seeds"),
     (Layer::Protocol, "echo"),

@@ -21,10 +21,11 @@
 //! use = "yamux"
 //! ```
 //!
-//! The sections are `[node]` (see [`Settings`]) and, for plug-ins, `[[transport]]`, `[[security]]`, `[[muxer]]`,
-//! `[[routing]]`, `[[discovery]]` and `[[protocol]]`. A stack needs at least one transport, one security protocol and
-//! one muxer. Where `[[routing]]` is left out, `direct` is used if it is linked; where `[[protocol]]` is left out,
-//! `identify` and `ping`. To have none, write `routing = []` or `protocol = []` at the top.
+//! The sections are `[node]` (see [`Settings`]) and, for plug-ins, `[[transport]]`, `[[protector]]`, `[[negotiator]]`,
+//! `[[security]]`, `[[muxer]]`, `[[routing]]`, `[[discovery]]` and `[[protocol]]`. A stack needs at least one transport
+//! and, unless its transports bring them along (QUIC), one security protocol and one muxer. Where `[[negotiator]]` is
+//! left out, `multistream` is used; where `[[routing]]` is, `direct`; where `[[protocol]]` is, `identify` and `ping`, each
+//! if it is linked. To have none, write `routing = []` or `protocol = []` at the top.
 
 mod error;
 mod keys;
@@ -42,5 +43,6 @@ pub use stack::Stack;
 
 // What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
 pub use stackwire_plugin::{
-    Built, Capabilities, Catalogue, Descriptor, Fixture, Plugin, Problem, Summary, register, schemars, serde, suggest,
+    Built, Capabilities, Catalogue, Descriptor, Fixture, Plugin, Problem, Reach, Summary, register, schemars, serde,
+    suggest,
 };

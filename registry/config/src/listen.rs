@@ -41,13 +41,19 @@ fn read_one(item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
 
 /// The addresses that no transport of the plan listens on, as problems.
 pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], catalogue: &Catalogue) -> Vec<Problem> {
-    let takes = |built: &Built, address| matches!(built, Built::Transport(transport) if transport.can_listen(address));
+    let takes = |built: &Built, address: &Multiaddr| matches!(built, Built::Transport(transport) if transport.can_listen(address));
     let transports: Vec<_> = plugins.iter().filter(|plugin| plugin.layer == Layer::Transport).collect();
     let names = transports.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ");
     let mut problems = Vec::new();
     for address in addresses {
         let place = address.span();
         let address = address.get_ref();
+        if let Some(problem) = misfixed(address, plugins) {
+            problems.push(Problem { span: Some(place), ..problem });
+            continue;
+        }
+        let bare = address.without_fixed();
+        let address = &bare;
         if transports.iter().any(|plugin| takes(&plugin.built, address)) {
             continue;
         }
@@ -69,6 +75,21 @@ pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], cata
         });
     }
     problems
+}
+
+/// The plug-in that an address fixes and that the plan does not have, as a problem.
+fn misfixed(address: &Multiaddr, plugins: &[PlannedPlugin]) -> Option<Problem> {
+    let fixed = address.fixed();
+    let fixes =
+        [(Layer::Security, fixed.security()), (Layer::Muxer, fixed.muxer()), (Layer::Negotiator, fixed.negotiator())];
+    fixes.into_iter().filter_map(|(layer, name)| Some((layer, name?))).find_map(|(layer, name)| {
+        let have: Vec<_> = plugins.iter().filter(|plugin| plugin.layer == layer).map(|plugin| plugin.name).collect();
+        (!have.contains(&name)).then(|| Problem {
+            span: None,
+            message: format!("{address} fixes {layer} `{name}`, which this config does not use"),
+            help: Some(format!("add `[[{layer}]]` with `use = \"{name}\"`; this config has: {}", have.join(", "))),
+        })
+    })
 }
 
 /// The plug-in as its own defaults and fixtures make it.

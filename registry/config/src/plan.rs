@@ -1,10 +1,10 @@
 //! A config that was read and found good.
 
-use std::fmt;
+use std::{fmt, ops::Range, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use stackwire_core::Layer;
-use stackwire_plugin::{Built, Catalogue, Descriptor};
+use stackwire_plugin::{Built, Catalogue, Descriptor, Problem, Reach};
 
 use crate::{ConfigError, Settings, Stack, read};
 
@@ -15,6 +15,15 @@ pub struct Plan {
     pub settings: Settings,
     /// The plug-ins: layer by layer in the order of [`Plan::LAYERS`], in a layer in order of preference.
     pub layers: Vec<PlannedPlugin>,
+    pub(crate) source: Source,
+}
+
+/// Where in the text stands what may turn out wrong only when it is run.
+#[derive(Clone, Default)]
+pub(crate) struct Source {
+    pub(crate) text: Arc<str>,
+    pub(crate) identity: Option<Range<usize>>,
+    pub(crate) listen: Vec<Range<usize>>,
 }
 
 /// A plug-in of a plan.
@@ -30,16 +39,28 @@ pub struct PlannedPlugin {
     pub summary: &'static str,
     /// What it answers to on the wire.
     pub ids: &'static [&'static str],
+    /// How high it reaches, for transports.
+    pub reaches: Reach,
     /// Whether the config left its layer out, so that it is there by default.
     pub implied: bool,
     /// The plug-in.
     pub built: Built,
+    /// Its options as they were written, to tell whether a new config changes them.
+    pub(crate) options: toml::Table,
 }
 
 impl Plan {
     /// The layers that configs have sections for, from the wire up.
-    pub const LAYERS: [Layer; 6] =
-        [Layer::Transport, Layer::Security, Layer::Muxer, Layer::Routing, Layer::Discovery, Layer::Protocol];
+    pub const LAYERS: [Layer; 8] = [
+        Layer::Transport,
+        Layer::Protector,
+        Layer::Negotiator,
+        Layer::Security,
+        Layer::Muxer,
+        Layer::Routing,
+        Layer::Discovery,
+        Layer::Protocol,
+    ];
 
     /// Reads and validates a config, and builds its plug-ins. No I/O. The error holds **all** problems.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, ConfigError> {
@@ -53,16 +74,44 @@ impl Plan {
 
     /// What a node runs.
     pub fn stack(self) -> Stack {
-        let mut stack = Stack { settings: self.settings, ..Stack::default() };
-        for plugin in self.layers {
-            stack.push(plugin.built);
+        let mut stack = Stack { settings: self.settings.clone(), ..Stack::default() };
+        for plugin in &self.layers {
+            stack.push(plugin.built.clone());
         }
+        stack.plan = Some(Arc::new(self));
         stack
+    }
+
+    /// As [`Plan::stack`], with the plug-ins of `old` wherever nothing about them was changed: they keep what they know.
+    pub fn stack_after(mut self, old: &Stack) -> Stack {
+        for plugin in &mut self.layers {
+            let same = |other: &&PlannedPlugin| {
+                (other.layer, other.name, &other.options) == (plugin.layer, plugin.name, &plugin.options)
+            };
+            if let Some(same) = old.plan.iter().flat_map(|plan| &plan.layers).find(same) {
+                plugin.built = same.built.clone();
+            }
+        }
+        self.stack()
+    }
+
+    /// What is wrong with `identity`, with its place.
+    pub fn identity_problem(&self, message: String) -> ConfigError {
+        self.problem(self.source.identity.clone(), message)
+    }
+
+    /// What is wrong with the listen address number `index`, with its place.
+    pub fn listen_problem(&self, index: usize, message: String) -> ConfigError {
+        self.problem(self.source.listen.get(index).cloned(), message)
+    }
+
+    fn problem(&self, span: Option<Range<usize>>, message: String) -> ConfigError {
+        ConfigError::new(&self.source.text, vec![Problem { span, message, help: None }])
     }
 }
 
 impl PlannedPlugin {
-    pub(crate) fn new(descriptor: &Descriptor, built: Built, implied: bool) -> Self {
+    pub(crate) fn new(descriptor: &Descriptor, built: Built, options: toml::Table, implied: bool) -> Self {
         let summary = &descriptor.summary;
         Self {
             layer: summary.layer,
@@ -70,8 +119,10 @@ impl PlannedPlugin {
             package: descriptor.package,
             summary: summary.summary,
             ids: summary.ids,
+            reaches: summary.capabilities.reaches,
             implied,
             built,
+            options,
         }
     }
 }
@@ -105,8 +156,13 @@ impl fmt::Display for Plan {
         )?;
         write!(
             f,
-            "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, shutdown {:?}, next address after {:?}, ",
-            timeouts.dial, timeouts.handshake, timeouts.negotiation, timeouts.shutdown, timeouts.dial_attempt_delay
+            "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, shutdown {:?}, next address after {:?}, ",
+            timeouts.dial,
+            timeouts.handshake,
+            timeouts.negotiation,
+            timeouts.drain,
+            timeouts.shutdown,
+            timeouts.dial_attempt_delay
         )?;
         match timeouts.idle {
             Some(idle) => writeln!(f, "idle {idle:?}")?,

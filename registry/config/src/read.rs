@@ -1,34 +1,44 @@
 //! Reads a config, section by section, and gathers what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
-use stackwire_core::Layer;
-use stackwire_plugin::{Catalogue, Descriptor, Options, Problem, deserialize, parse_options, schemars, suggest};
+use serde::{Deserialize, de::IntoDeserializer};
+use stackwire_core::{Layer, ProtocolId};
+use stackwire_plugin::{
+    Built, Catalogue, Descriptor, Options, Problem, Reach, deserialize, parse_options, schemars, suggest,
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::{Plan, PlannedPlugin, Settings, keys, listen};
+use crate::{Plan, PlannedPlugin, Settings, keys, listen, plan::Source};
 
 /// The plug-ins of a layer whose sections a config leaves out, where they are linked.
 fn implied(layer: Layer) -> &'static [&'static str] {
     match layer {
+        Layer::Negotiator => &["multistream"],
         Layer::Routing => &["direct"],
         Layer::Protocol => &["identify", "ping"],
         _ => &[],
     }
 }
 
-/// The layers without which no connection can be made.
-fn needed(layer: Layer) -> bool {
-    matches!(layer, Layer::Transport | Layer::Security | Layer::Muxer)
+/// Whether a stack whose transports reach at least `reach` can't do without `layer`.
+fn needed(layer: Layer, reach: Reach) -> bool {
+    match layer {
+        Layer::Transport | Layer::Negotiator => true,
+        Layer::Security => reach < Reach::Secured,
+        Layer::Muxer => reach < Reach::Multiplexed,
+        _ => false,
+    }
 }
 
 /// The plan of a config, or everything that is wrong with it.
 pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
     let mut document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
-    let mut reader = Reader { text, catalogue, problems: Vec::new() };
+    let mut reader = Reader { text, catalogue, reach: Reach::Raw, problems: Vec::new() };
+    let identity = identity_place(&document);
 
     reader.unknown_sections(&document);
     let (mut settings, addresses) = reader.node(document.remove("node"));
@@ -39,25 +49,73 @@ pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
         layers.extend(reader.layer(layer, document.remove(layer.name())));
         if layer == Layer::Transport {
             transports_are_good = reader.problems.len() == before;
+            reader.reach = layers.iter().map(|plugin| plugin.reaches).min().unwrap_or(Reach::Raw);
         }
     }
+    reader.problems.extend(conflicts(&layers));
     // A transport that was misspelt would make its addresses look wrong, too.
     if transports_are_good {
         reader.problems.extend(listen::untaken(&addresses, &layers, catalogue));
     }
+    let source = Source { text: text.into(), identity, listen: addresses.iter().map(|a| a.span()).collect() };
     settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
 
-    if reader.problems.is_empty() { Ok(Plan { settings, layers }) } else { Err(reader.problems) }
+    if reader.problems.is_empty() { Ok(Plan { settings, layers, source }) } else { Err(reader.problems) }
+}
+
+/// Where `identity` stands.
+fn identity_place(document: &DeTable<'_>) -> Option<Range<usize>> {
+    match document.get("node")?.get_ref() {
+        DeValue::Table(node) => node.get("identity").map(Spanned::span),
+        _ => None,
+    }
+}
+
+/// Plug-ins that can't be in one stack.
+fn conflicts(layers: &[PlannedPlugin]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut problem =
+        |message, help: &str| problems.push(Problem { span: None, message, help: Some(help.to_string()) });
+    let mut ids: BTreeMap<(Layer, ProtocolId), &str> = BTreeMap::new();
+    for plugin in layers {
+        let id = match &plugin.built {
+            Built::Security(security) => security.id(),
+            Built::Muxer(muxer) => muxer.id(),
+            _ => continue,
+        };
+        if let Some(other) = ids.insert((plugin.layer, id.clone()), plugin.name) {
+            let message = format!("{0} `{other}` and {0} `{1}` both answer to {id}", plugin.layer, plugin.name);
+            problem(message, "keep one of them");
+        }
+    }
+    if let Some(protector) = layers.iter().find(|plugin| plugin.layer == Layer::Protector) {
+        for transport in layers.iter().filter(|p| p.layer == Layer::Transport && p.reaches > Reach::Raw) {
+            let message = format!(
+                "transport `{}` brings its own security, so protector `{}` can't hide it",
+                transport.name, protector.name
+            );
+            problem(message, "leave the transport out of a private network");
+        }
+    }
+    let chooses = |plugin: &PlannedPlugin| matches!(&plugin.built, Built::Negotiator(n) if n.chooses());
+    let negotiators: Vec<_> = layers.iter().filter(|plugin| plugin.layer == Layer::Negotiator).collect();
+    if !negotiators.is_empty() && !negotiators.iter().any(|plugin| chooses(plugin)) {
+        let message = "no negotiator of this config can choose the protocols of streams".to_string();
+        problem(message, "add `[[negotiator]]` with `use = \"multistream\"`");
+    }
+    problems
 }
 
 struct Reader<'a> {
     text: &'a str,
     catalogue: &'a Catalogue,
+    /// How high all transports reach.
+    reach: Reach,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, span: Option<std::ops::Range<usize>>, message: String, help: impl Into<Option<String>>) {
+    fn problem(&mut self, span: Option<Range<usize>>, message: String, help: impl Into<Option<String>>) {
         self.problems.push(Problem { span, message, help: help.into() });
     }
 
@@ -93,7 +151,7 @@ impl Reader<'_> {
             self.problem(Some(span), format!("`{layer}` is not a list of sections"), help);
             return Vec::new();
         };
-        if sections.is_empty() && needed(layer) {
+        if sections.is_empty() && needed(layer, self.reach) {
             self.missing(layer, Some(span));
         }
         let mut seen = BTreeMap::new();
@@ -101,21 +159,21 @@ impl Reader<'_> {
     }
 
     fn omitted(&mut self, layer: Layer) -> Vec<PlannedPlugin> {
-        if needed(layer) {
+        if needed(layer, self.reach) && implied(layer).is_empty() {
             self.missing(layer, None);
         }
         let mut plugins = Vec::new();
         for name in implied(layer) {
             let Some(descriptor) = self.find(layer, name) else { continue };
             match descriptor.build_from("") {
-                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, true)),
+                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, toml::Table::new(), true)),
                 Err(problem) => self.problem(None, format!("{layer} `{name}`, used by default: {problem}"), None),
             }
         }
         plugins
     }
 
-    fn missing(&mut self, layer: Layer, span: Option<std::ops::Range<usize>>) {
+    fn missing(&mut self, layer: Layer, span: Option<Range<usize>>) {
         let help = format!("add `[[{layer}]]` with `use = \"…\"`; {}", self.available("", layer));
         self.problem(span, format!("no {layer}: a stack needs at least one"), help);
     }
@@ -155,8 +213,10 @@ impl Reader<'_> {
             let help = format!("it is already used on line {first}");
             self.problem(Some(name.span()), format!("{layer} `{text}` is used twice"), help);
         }
-        let built = self.build(Spanned::new(span, options), &descriptor.schema(), |o| descriptor.build(o))?;
-        Some(PlannedPlugin::new(descriptor, built, false))
+        let options = Spanned::new(span, options);
+        let written = toml::Table::deserialize(options.clone().into_deserializer()).unwrap_or_default();
+        let built = self.build(options, &descriptor.schema(), |o| descriptor.build(o))?;
+        Some(PlannedPlugin::new(descriptor, built, written, false))
     }
 
     /// Makes something of options, or notes everything that is wrong with them.

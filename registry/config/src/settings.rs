@@ -96,6 +96,10 @@ pub struct Timeouts {
     #[serde(rename = "idle_secs", with = "optional_seconds")]
     #[schemars(with = "f64", range(min = 0, max = 1e6))]
     pub idle: Option<Duration>,
+    /// How long a connection that was replaced by a better one may wait for its streams to end, before they are cut off.
+    #[serde(rename = "drain_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub drain: Duration,
     /// How long a stopping node waits for what its streams have accepted to be sent.
     #[serde(rename = "shutdown_secs", with = "seconds")]
     #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
@@ -113,6 +117,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(15),
             negotiation: Duration::from_secs(10),
             idle: None,
+            drain: Duration::from_secs(300),
             shutdown: Duration::from_secs(5),
             dial_attempt_delay: Duration::from_millis(250),
         }

@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use stackwire_core::{Discovery, Muxer, Protocol, Router, Security, Transport};
+use stackwire_core::{Discovery, Muxer, Negotiator, Protector, Protocol, Router, Security, Transport};
 use stackwire_plugin::Built;
 
-use crate::Settings;
+use crate::{Plan, Settings};
 
 /// A stack: settings and the plug-ins of every layer, each in order of preference.
 ///
@@ -16,6 +16,10 @@ pub struct Stack {
     pub settings: Settings,
     /// Transports.
     pub transports: Vec<Arc<dyn Transport>>,
+    /// What raw pipes are wrapped in.
+    pub protectors: Vec<Arc<dyn Protector>>,
+    /// Negotiators.
+    pub negotiators: Vec<Arc<dyn Negotiator>>,
     /// Security protocols.
     pub securities: Vec<Arc<dyn Security>>,
     /// Muxers.
@@ -26,6 +30,8 @@ pub struct Stack {
     pub discoveries: Vec<Arc<dyn Discovery>>,
     /// Application protocols.
     pub protocols: Vec<Arc<dyn Protocol>>,
+    /// The config it was made of, where it was.
+    pub plan: Option<Arc<Plan>>,
 }
 
 impl Stack {
@@ -38,8 +44,8 @@ impl Stack {
             Built::Router(router) => self.routers.push(router),
             Built::Discovery(discovery) => self.discoveries.push(discovery),
             Built::Protocol(protocol) => self.protocols.push(protocol),
-            // No section of a config names a negotiator.
-            Built::Negotiator(_) => {}
+            Built::Protector(protector) => self.protectors.push(protector),
+            Built::Negotiator(negotiator) => self.negotiators.push(negotiator),
         }
     }
 }
@@ -49,6 +55,8 @@ impl fmt::Debug for Stack {
         f.debug_struct("Stack")
             .field("settings", &self.settings)
             .field("transports", &Vec::from_iter(self.transports.iter().map(|t| t.name())))
+            .field("protectors", &Vec::from_iter(self.protectors.iter().map(|p| p.name())))
+            .field("negotiators", &Vec::from_iter(self.negotiators.iter().map(|n| n.name())))
             .field("securities", &Vec::from_iter(self.securities.iter().map(|s| s.name())))
             .field("muxers", &Vec::from_iter(self.muxers.iter().map(|m| m.name())))
             .field("routers", &Vec::from_iter(self.routers.iter().map(|r| r.name())))

@@ -78,6 +78,7 @@ fn every_setting_is_read() {
         handshake_secs = 2.5
         negotiation_secs = 3
         idle_secs = 4
+        drain_secs = 5
         shutdown_secs = 0.001
         dial_attempt_delay_ms = 0
         {LEAST}"#
@@ -99,6 +100,7 @@ fn every_setting_is_read() {
             handshake: Duration::from_millis(2500),
             negotiation: Duration::from_secs(3),
             idle: Some(Duration::from_secs(4)),
+            drain: Duration::from_secs(5),
             shutdown: Duration::from_millis(1),
             dial_attempt_delay: Duration::ZERO,
         },
@@ -121,7 +123,7 @@ fn a_plan_is_listed_for_people_and_machines() {
         plan.to_string(),
         "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
          limits      1024 connections (8 per peer), 1024 streams each, 64 arriving, 64 dials\n  \
-         timeouts    dial 15s, handshake 15s, negotiation 10s, shutdown 5s, next address after 250ms, idle connections \
+         timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
          transport\n  1. tcp        fake TCP\nsecurity\n  1. noise      fake Noise\nmuxer\n  1. yamux      fake yamux\n\
          routing\n  1. direct     fake direct  (by default)\n\
