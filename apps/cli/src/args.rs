@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use stackwire_node::{Result, identity::KeyType};
+
+use crate::commands::matrix::Group;
 
 /// A peer-to-peer networking stack in which every layer is a plug-in.
 #[derive(Parser)]
@@ -42,8 +44,11 @@ pub enum Command {
     /// Make or show identity keys.
     #[command(subcommand)]
     Key(Key),
-    /// Test every linked transport with every security protocol and muxer.
+    /// Test every linked transport with every security protocol and muxer, and everything else that can be mixed.
     Matrix(Matrix),
+    /// Play one side in a public interop suite, as the environment says.
+    #[command(subcommand)]
+    Contract(Contract),
 }
 
 /// `demo`
@@ -86,6 +91,9 @@ pub struct Run {
     /// Listen here instead of where the config says; repeat for several.
     #[arg(long, value_name = "A")]
     pub listen: Vec<String>,
+    /// Take the config anew whenever the file is saved. SIGHUP does the same, with or without this.
+    #[arg(long, requires = "config")]
+    pub watch: bool,
 }
 
 /// A tool that talks to one node.
@@ -137,7 +145,7 @@ pub struct Echo {
     #[arg(long)]
     pub no_half_close: bool,
     /// The protocol to open.
-    #[arg(long, value_name = "ID", default_value = "/echo/1.0.0")]
+    #[arg(long, value_name = "ID", default_value = stackwire_protocol_echo::ID)]
     pub protocol: String,
 }
 
@@ -180,6 +188,9 @@ pub enum Key {
 /// `matrix`
 #[derive(Args)]
 pub struct Matrix {
+    /// Only this group of cells; repeat for several.
+    #[arg(long = "group", value_name = "G")]
+    pub groups: Vec<Group>,
     /// Only this transport, by plug-in name or by the label of the report (`wss`); repeat for several.
     #[arg(long = "transport", value_name = "X")]
     pub transports: Vec<String>,
@@ -192,11 +203,45 @@ pub struct Matrix {
     /// Bytes to move each way in every cell.
     #[arg(long, value_name = "N", default_value_t = 4 << 20)]
     pub bytes: u64,
-    /// Write a page with a heat map.
+    /// Run so many cells at once: sooner done, but they disturb each other's figures.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_jobs)]
+    pub jobs: usize,
+    /// Write a page with heat maps.
     #[arg(long, value_name = "F")]
     pub html: Option<PathBuf>,
 }
 
+/// `contract`
+#[derive(Subcommand)]
+pub enum Contract {
+    /// Listen, or dial and ping, as the transport suites of libp2p ask for.
+    ///
+    /// Everything else is told by the environment: IS_DIALER, REDIS_ADDR, TEST_KEY, TRANSPORT, SECURE_CHANNEL, MUXER,
+    /// LISTENER_IP and TEST_TIMEOUT_SECS in unified-testing; is_dialer, redis_addr, transport, security, muxer, ip and
+    /// test_timeout_seconds in test-plans. Standard output carries the dialer's result and nothing else.
+    Transport {
+        /// Which suite; without it the one whose variables are set.
+        #[arg(long, value_enum, value_name = "D")]
+        dialect: Option<Dialect>,
+    },
+}
+
+/// Which suite's variables, keys and output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// libp2p/unified-testing: `TEST_KEY` and its upper-case companions, YAML.
+    UnifiedTesting,
+    /// libp2p/test-plans: lower-case variables, one global key, JSON.
+    TestPlans,
+}
+
 fn parse_key_type(text: &str) -> Result<KeyType> {
     text.parse()
+}
+
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=64) => Ok(jobs),
+        _ => Err("not a number from 1 to 64".to_string()),
+    }
 }

@@ -71,7 +71,9 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
         Some([]) => {}
         Some(addresses) => set_listen(&mut table, addresses.to_vec()),
     }
-    let text_with_flags = table.to_string();
+    // As it stands where no flag changes it: what turns out wrong later then has its line in the file.
+    let unchanged = text.parse::<Table>().is_ok_and(|original| original == table);
+    let text_with_flags = if unchanged { text.clone() } else { table.to_string() };
     Plan::parse(&text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
         // The mistake is in the file: it has its place there, not in the text the flags have changed.
         Err(in_file) => in_file.into(),

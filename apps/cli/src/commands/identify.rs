@@ -12,7 +12,7 @@ use crate::{args::Tool, output::Output};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(tool: Tool, out: &Output) -> ExitCode {
-    session::with(&tool, "/ipfs/id/1.0.0", out, |mut stream, env| async move {
+    session::with(&tool, stackwire_protocol_identify::ID, out, |mut stream, env| async move {
         let asking = stackwire_protocol_identify::identify(&mut stream);
         let info = env.timeout(PATIENCE, "waiting for identify", asking).await?;
         out.text(format!("agent     {}\nversion   {}", info.agent, info.protocol_version));

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod check;
+mod contract;
 mod demo;
 mod echo;
 mod identify;
@@ -9,6 +10,7 @@ pub mod matrix;
 mod perf;
 mod ping;
 mod plugins;
+mod reload;
 mod run;
 mod session;
 mod stop;
@@ -30,5 +32,6 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Check { file } => check::run(&file, out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
+        Command::Contract(args) => contract::run(args).await,
     }
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub async fn run(args: Ping, out: &Output) -> ExitCode {
-    session::with(&args.tool, "/ipfs/ping/1.0.0", out, |mut stream, env| async move {
+    session::with(&args.tool, stackwire_protocol_ping::ID, out, |mut stream, env| async move {
         let mut times = Vec::new();
         for n in 1..=args.count {
             if n > 1 {

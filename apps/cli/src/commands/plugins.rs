@@ -107,6 +107,7 @@ fn capabilities(plugin: &Descriptor) -> String {
     let mut text = String::new();
     if let Ok(Value::Object(all)) = serde_json::to_value(plugin.summary.capabilities) {
         for (name, value) in all.iter().filter(|(name, _)| relevant(plugin, name)) {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
             text.push_str(&format!("{name:24}{value}\n"));
         }
     }
@@ -120,8 +121,9 @@ fn capabilities(plugin: &Descriptor) -> String {
 fn relevant(plugin: &Descriptor, capability: &str) -> bool {
     use stackwire_node::Layer;
     let layer = match capability {
-        "in_process" => Layer::Transport,
-        "insecure" | "muxer_in_handshake" => Layer::Security,
+        "in_process" | "reaches" => Layer::Transport,
+        "datagrams" if plugin.summary.layer == Layer::Transport => Layer::Transport,
+        "insecure" | "muxer_in_handshake" | "x25519_identity" => Layer::Security,
         "notes" => return false,
         _ => Layer::Muxer,
     };

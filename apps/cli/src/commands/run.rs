@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt};
 use serde_json::json;
 use stackwire_node::{Event, Node, Result};
 
-use super::stop;
+use super::{reload::Reloads, stop};
 use crate::{
     args::Run,
     output::{BAD, DIM, GOOD, Output, ms},
@@ -34,6 +34,7 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     if node.addresses().is_empty() {
         out.text("listening nowhere: it only dials; `--listen` names an address");
     }
+    let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
     let stop = stop::wanted(out);
     tokio::pin!(stop);
     loop {
@@ -41,6 +42,7 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
             // The signal is waited for before anybody reads that we listen.
             biased;
             () = &mut stop => break,
+            () = reloads.next() => reload(&node, &args, out).await,
             Some(event) = events.next() => show(&event, out),
         }
     }
@@ -62,8 +64,28 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     Ok(())
 }
 
+/// Takes the config anew; where it is wrong the node goes on as it is.
+async fn reload(node: &Node, args: &Run, out: &Output) {
+    let configuring = async { node.configure_as(stack::plan(&args.stack, Some(&args.listen))?).await };
+    match configuring.await {
+        Ok(changes) => {
+            out.object(&json!({ "event": "reloaded", "changes": changes }));
+            let (new, old) = (changes.listening.len(), changes.closed.len());
+            out.text(format!(
+                "{GOOD}configured{GOOD:#}    {new} addresses new, {old} closed, {} connections to upgrade",
+                changes.upgrading
+            ));
+        }
+        Err(error) => {
+            out.object(&json!({ "event": "not_reloaded", "error": error }));
+            out.complain(&error);
+            out.text("the config in force stays");
+        }
+    }
+}
+
 fn show(event: &Event, out: &Output) {
-    if !matches!(event, Event::LocalChanged) {
+    if !matches!(event, Event::LocalChanged | Event::Configured) {
         out.object(event);
         out.text(line(event));
     }
@@ -91,6 +113,7 @@ fn line(event: &Event) -> String {
         Event::Identified { peer, info } => format!("identified    {peer} {}", info.agent),
         Event::Pinged { peer, round_trip } => format!("ping          {peer} {:.2} ms", ms(*round_trip)),
         Event::Discovered { candidate } => format!("discovered    {} by {}", candidate.address, candidate.source),
+        Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
         Event::Missed { count } => format!("{DIM}{count} events went by unseen{DIM:#}"),
         other => format!("{other:?}"),
     }

@@ -4,11 +4,14 @@
 #![allow(clippy::disallowed_methods, reason = "a test of a program runs in real time")]
 
 mod configs;
+mod contract;
 mod demo;
 mod keys;
 mod matrix;
 mod output;
 mod plugins;
+mod redis;
+mod reload;
 mod run;
 mod stacks;
 mod support;

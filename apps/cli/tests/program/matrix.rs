@@ -1,9 +1,13 @@
 //! `matrix`
 
+use std::collections::BTreeSet;
+
 use crate::support::{finish, text};
 
-const SOME: [&str; 11] = [
+const SOME: [&str; 13] = [
     "matrix",
+    "--group",
+    "mixes",
     "--transport",
     "tcp",
     "--transport",
@@ -26,7 +30,7 @@ fn chosen_cells_pass_and_the_page_needs_nothing_else() {
     let cells = json["report"]["cells"].as_array().expect("cells");
     assert_eq!(cells.len(), 2);
     for cell in cells {
-        assert_eq!(cell["outcome"], "passed", "{cell}");
+        assert_eq!((&cell["group"], &cell["outcome"]), (&"mixes".into(), &"passed".into()), "{cell}");
         for side in ["dialer", "listener"] {
             assert!(cell[side]["upload_mbits"].as_f64() > Some(0.0), "{cell}");
             assert!(cell[side]["download_mbits"].as_f64() > Some(0.0), "{cell}");
@@ -48,9 +52,45 @@ fn text_is_a_table_with_a_sum() {
 }
 
 #[test]
+fn every_group_is_walked_unless_one_is_chosen() {
+    let some =
+        ["--transport", "memory", "--transport", "tcp", "--transport", "ws", "--muxer", "yamux", "--bytes", "1000"];
+    let some = [&some[..], &["--security", "noise", "--security", "tls", "--jobs", "2", "--json"]].concat();
+    let groups = |extra: &[&str]| {
+        let json = finish(&[&["matrix"], &some[..], extra].concat()).json();
+        assert_eq!(json["ok"], true, "{json}");
+        let cells = json["report"]["cells"].as_array().expect("cells").clone();
+        cells.iter().map(|cell| cell["group"].as_str().expect("a group").to_string()).collect::<BTreeSet<_>>()
+    };
+    let all = groups(&[]);
+    for group in ["mixes", "fixed-paths", "negotiators", "shared-port", "disagreements"] {
+        assert!(all.contains(group), "{group}: {all:?}");
+    }
+    let two = groups(&["--group", "disagreements", "--group", "fixed-paths"]);
+    assert_eq!(two, BTreeSet::from(["disagreements".to_string(), "fixed-paths".to_string()]));
+}
+
+#[test]
+fn what_should_happen_and_what_did_are_told_in_words() {
+    let args = ["matrix", "--group", "disagreements", "--security", "noise", "--security", "tls", "--muxer", "yamux"];
+    let json = finish(&[&args[..], &["--json"]].concat()).json();
+    let cells = json["report"]["cells"].as_array().expect("cells");
+    let refused: Vec<_> = cells.iter().filter(|cell| cell["security"] == "none").collect();
+    assert!(refused.len() >= 2, "{json}");
+    for cell in refused {
+        assert!(cell["variant"].as_str().is_some_and(|text| text.starts_with("the dialer wants")), "{cell}");
+        assert!(cell["expected"].as_str().is_some_and(|text| text.contains("nothing is in common")), "{cell}");
+        let actual = cell["actual"].as_str().expect("what happened");
+        assert!(actual.starts_with("dialer: ") && actual.contains("; listener: "), "{actual}");
+    }
+}
+
+#[test]
 fn a_wrong_name_and_a_page_that_cant_be_written_are_errors() {
     let error = finish(&["matrix", "--security", "nosie", "--json"]).error();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("did you mean `noise`")), "{error}");
+    let error = finish(&["matrix", "--group", "mixed", "--json"]).error();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("mixes")), "{error}");
     let done = finish(&[&SOME[..], &["--html", "/no/such/folder/m.html"]].concat());
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.contains("/no/such/folder/m.html"), "{}", done.stderr);

@@ -34,7 +34,12 @@ impl Guard {
 
     /// What Ctrl-C does.
     pub fn interrupt(&self) {
-        let kill = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        self.signal("-INT");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.0.id().to_string()]).status();
         assert!(kill.expect("kill runs").success());
     }
 
@@ -166,6 +171,11 @@ impl Node {
     /// What Ctrl-C does.
     pub fn interrupt(&self) {
         self.child.interrupt();
+    }
+
+    /// What makes it take its config anew.
+    pub fn hang_up(&self) {
+        self.child.signal("-HUP");
     }
 
     /// The events until its end, and its exit code.

@@ -90,7 +90,7 @@ async fn pings(village: &Village, out: &Output) -> Result<Value> {
                 row.push("·".to_string());
                 continue;
             }
-            let mut stream = from.node.open_stream(to.node.peer_id(), &["/ipfs/ping/1.0.0".into()]).await?;
+            let mut stream = from.node.open_stream(to.node.peer_id(), &[stackwire_protocol_ping::ID.into()]).await?;
             let time = stackwire_protocol_ping::ping(&mut stream, from.node.env()).await?;
             row.push(format!("{:.2}", ms(time)));
             all.push(json!({ "from": from.name, "to": to.name, "ms": ms(time) }));

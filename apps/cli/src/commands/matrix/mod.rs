@@ -1,22 +1,31 @@
-//! `matrix`: every linked transport with every security protocol and muxer.
+//! `matrix`: which mixes of the linked plug-ins work together, and how well.
 
-mod cell;
+mod groups;
 mod html;
+mod job;
+mod parts;
+mod recipe;
+mod talk;
 mod text;
 
 use std::{process::ExitCode, time::Duration};
 
+use clap::ValueEnum;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::json;
-use stackwire_config::{Catalogue, Descriptor, Fixture, suggest};
-use stackwire_node::{Error, Kind, Layer, Result};
+use stackwire_config::Catalogue;
+use stackwire_node::{Error, Result};
 
+use self::parts::Parts;
 use super::stop;
 use crate::{args::Matrix as Args, output::Output, stack};
 
 /// Which cells, and how much to move in each.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
+    /// Only these groups; empty: all.
+    pub groups: Vec<Group>,
     /// Only these transports, by plug-in name or fixture label; empty: all.
     pub transports: Vec<String>,
     /// Only these security protocols; empty: all.
@@ -25,26 +34,97 @@ pub struct Choice {
     pub muxers: Vec<String>,
     /// Bytes to move each way.
     pub bytes: u64,
+    /// Cells that run at the same time, at least one. More than one disturbs the figures.
+    pub jobs: usize,
+}
+
+/// What a cell is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Group {
+    /// Every transport with every security protocol and muxer.
+    Mixes,
+    /// Every security protocol and muxer, named by the address.
+    FixedPaths,
+    /// Every negotiator, and listeners that know several.
+    Negotiators,
+    /// Every transport within a private network, and from outside of it.
+    PrivateNetworks,
+    /// Several transports on one port.
+    SharedPort,
+    /// Two sides with different lists of preferences.
+    Disagreements,
+}
+
+impl Group {
+    /// All of them, in the order of reports.
+    pub const ALL: [Group; 6] = [
+        Group::Mixes,
+        Group::FixedPaths,
+        Group::Negotiators,
+        Group::PrivateNetworks,
+        Group::SharedPort,
+        Group::Disagreements,
+    ];
+
+    /// What reports call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Group::Mixes => "Mixes",
+            Group::FixedPaths => "Fixed paths",
+            Group::Negotiators => "Negotiators",
+            Group::PrivateNetworks => "Private networks",
+            Group::SharedPort => "Shared port",
+            Group::Disagreements => "Disagreements",
+        }
+    }
+
+    /// What its cells show, in a sentence.
+    pub fn about(self) -> &'static str {
+        match self {
+            Group::Mixes => "Every transport with every security protocol and every muxer.",
+            Group::FixedPaths => "The address names the security protocol and the muxer; nothing is negotiated.",
+            Group::Negotiators => {
+                "How the choices of a connection are made, and listeners that tell several ways apart."
+            }
+            Group::PrivateNetworks => "Both sides have the key of a private network, or they must not come together.",
+            Group::SharedPort => "Listeners of several transports on one port; each connection finds its own.",
+            Group::Disagreements => {
+                "The sides prefer different protocols: the dialer's order wins, and where they share none, both fail cleanly."
+            }
+        }
+    }
 }
 
 /// Everything that was found out.
 #[derive(Serialize)]
 pub struct Report {
-    /// Bytes that were moved each way in every cell.
+    /// Bytes that were moved each way in every cell whose figures count.
     pub bytes: u64,
-    /// The cells: transports outermost, muxers innermost.
+    /// The cells, group by group; in [`Group::Mixes`] transports are outermost and muxers innermost.
     pub cells: Vec<Cell>,
 }
 
-/// One mix.
+/// One connection between two nodes, or one that must not come about.
 #[derive(Serialize)]
 pub struct Cell {
+    /// What it is about.
+    pub group: Group,
     /// The transport's fixture label.
-    pub transport: &'static str,
+    pub transport: String,
     /// The security protocol.
-    pub security: &'static str,
+    pub security: String,
     /// The muxer.
-    pub muxer: &'static str,
+    pub muxer: String,
+    /// What distinguishes it from the other cells of its mix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What should happen, in words; without, everything should work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
     /// How it went.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -54,8 +134,12 @@ pub struct Cell {
 #[derive(Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// ✓: everything worked.
-    Passed(Measured),
+    /// ✓: what should happen did.
+    Passed {
+        /// What was measured, where the two came together.
+        #[serde(flatten)]
+        measured: Option<Measured>,
+    },
     /// ✗: a step failed.
     Failed {
         /// Which step.
@@ -99,6 +183,43 @@ impl Report {
     pub fn ok(&self) -> bool {
         !self.cells.iter().any(|cell| matches!(cell.outcome, Outcome::Failed { .. }))
     }
+
+    /// The cells of a group.
+    pub fn group(&self, group: Group) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(move |cell| cell.group == group)
+    }
+
+    /// How many cells passed, failed, and do not apply.
+    pub fn counts(&self) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for cell in &self.cells {
+            counts[match cell.outcome {
+                Outcome::Passed { .. } => 0,
+                Outcome::Failed { .. } => 1,
+                Outcome::NotApplicable { .. } => 2,
+            }] += 1;
+        }
+        counts
+    }
+}
+
+impl Cell {
+    /// `tcp / noise / yamux`, and what is special about it.
+    pub fn name(&self) -> String {
+        let mix = format!("{} / {} / {}", self.transport, self.security, self.muxer);
+        match &self.variant {
+            Some(variant) => format!("{mix}: {variant}"),
+            None => mix,
+        }
+    }
+
+    /// What was measured, if anything.
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            Outcome::Passed { measured } => measured.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl Measured {
@@ -106,64 +227,45 @@ impl Measured {
     pub fn mbits(&self) -> f64 {
         [self.dialer, self.listener].iter().map(|side| side.upload_mbits + side.download_mbits).sum::<f64>() / 4.0
     }
+
+    /// The mean of both sides' pings.
+    pub fn ping_ms(&self) -> f64 {
+        (self.dialer.ping_ms + self.listener.ping_ms) / 2.0
+    }
 }
 
 /// Runs the cells of `choice`, telling `progress` how many there are and of each that is done. Fails where `choice` names
 /// something that is not linked.
 pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnMut(usize, &Cell)) -> Result<Report> {
-    let transports = chosen(catalogue, Layer::Transport, &choice.transports)?;
-    let securities = chosen(catalogue, Layer::Security, &choice.securities)?;
-    let muxers = chosen(catalogue, Layer::Muxer, &choice.muxers)?;
-    let total = transports.len() * securities.len() * muxers.len();
+    let parts = Parts::chosen(catalogue, choice)?;
+    let jobs = groups::jobs(&parts, &choice.groups);
+    let total = jobs.len();
     let mut cells = Vec::with_capacity(total);
-    for transport in &transports {
-        for security in &securities {
-            for muxer in &muxers {
-                let mix = cell::Mix { transport, security, muxer, bytes: choice.bytes };
-                let outcome = cell::run(&mix, catalogue).await;
-                let cell = Cell {
-                    transport: transport.fixture.label,
-                    security: security.fixture.label,
-                    muxer: muxer.fixture.label,
-                    outcome,
-                };
-                progress(total, &cell);
-                cells.push(cell);
-            }
-        }
+    let running = stream::iter(jobs).map(|job| job.run(catalogue, choice.bytes));
+    let mut running = std::pin::pin!(running.buffered(choice.jobs.max(1)));
+    while let Some(cell) = running.next().await {
+        progress(total, &cell);
+        cells.push(cell);
     }
     Ok(Report { bytes: choice.bytes, cells })
 }
 
-/// A plug-in as tests make it.
-struct Candidate {
-    plugin: &'static Descriptor,
-    fixture: Fixture,
-}
-
-fn chosen(catalogue: &Catalogue, layer: Layer, names: &[String]) -> Result<Vec<Candidate>> {
-    let all: Vec<Candidate> = catalogue
-        .layer(layer)
-        .flat_map(|plugin| plugin.fixtures().into_iter().map(move |fixture| Candidate { plugin, fixture }))
-        .collect();
-    let fits = |name: &String, c: &Candidate| *name == c.fixture.label || *name == c.plugin.summary.name;
-    if let Some(wrong) = names.iter().find(|name| !all.iter().any(|c| fits(name, c))) {
-        let help = suggest(wrong, all.iter().map(|c| c.fixture.label));
-        return Err(Error::new(Kind::ConfigInvalid, format!("{layer} `{wrong}` is not linked; {help}")));
-    }
-    Ok(all.into_iter().filter(|c| names.is_empty() || names.iter().any(|name| fits(name, c))).collect())
-}
-
 /// `matrix`
 pub async fn run(args: Args, out: &Output) -> ExitCode {
-    let choice =
-        Choice { transports: args.transports, securities: args.securities, muxers: args.muxers, bytes: args.bytes };
+    let choice = Choice {
+        groups: args.groups,
+        transports: args.transports,
+        securities: args.securities,
+        muxers: args.muxers,
+        bytes: args.bytes,
+        jobs: args.jobs,
+    };
     let work = async {
         let bar = out.bar(0, "{bar:30} {pos}/{len} {msg}");
         bar.enable_steady_tick(Duration::from_millis(200));
         walk(&stack::catalogue()?, &choice, |total, cell| {
             bar.set_length(total as u64);
-            bar.set_message(format!("{} / {} / {}", cell.transport, cell.security, cell.muxer));
+            bar.set_message(cell.name());
             bar.inc(1);
         })
         .await
@@ -172,7 +274,7 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
         Ok(report) => report,
         Err(error) => return out.finish(Err(error)),
     };
-    out.text(text::table(&report).trim_end());
+    out.text(text::tables(&report).trim_end());
     if let Some(file) = &args.html {
         if let Err(error) = std::fs::write(file, html::page(&report)) {
             return out.finish(Err(Error::io(format!("writing the page {}", file.display()), error)));

@@ -1,48 +1,60 @@
-//! The matrix as a coloured table.
+//! The matrix as coloured tables.
 
-use super::{Outcome, Report};
-use crate::output::{BAD, DIM, GOOD, Table, bytes};
+use super::{Cell, Group, Outcome, Report};
+use crate::output::{BAD, DIM, GOOD, HEAD, Table, bytes};
 
-/// The table, and under it what a reader needs to know of what is not ✓.
-pub(super) fn table(report: &Report) -> String {
-    let head = ["", "transport", "security", "muxer", "Mbit/s", "ping ms", "handshake ms", "round trips"];
-    let mut table = Table::new(&head);
+/// A table a group, and under it what a reader needs to know of what is not ✓.
+pub(super) fn tables(report: &Report) -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let cells: Vec<&Cell> = report.group(group).collect();
+        if !cells.is_empty() {
+            text.push_str(&table(group, &cells));
+        }
+    }
+    let [passed, failed, skipped] = report.counts();
+    let moved = bytes(report.bytes);
+    text.push_str(&format!(
+        "{passed} ✓  {failed} ✗  {skipped} –   {DIM}Mbit/s: mean of both sides, {moved} each way{DIM:#}"
+    ));
+    text
+}
+
+fn table(group: Group, cells: &[&Cell]) -> String {
+    // Not told apart by their mix alone.
+    let varied = cells.iter().any(|cell| cell.variant.is_some());
+    let head = ["", "transport", "security", "muxer", "Mbit/s", "ping ms", "handshake ms", "round trips", ""];
+    let mut table = Table::new(&head[..if varied { 9 } else { 8 }]);
     let mut remarks = String::new();
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for cell in &report.cells {
-        let (mark, figures) = match &cell.outcome {
-            Outcome::Passed(m) => {
-                passed += 1;
-                let figures = [
-                    format!("{:.0}", m.mbits()),
-                    format!("{:.2}", (m.dialer.ping_ms + m.listener.ping_ms) / 2.0),
-                    format!("{:.2}", m.handshake_ms),
-                    m.round_trips.to_string(),
-                ];
-                (format!("{GOOD}✓{GOOD:#}"), figures)
-            }
+    for cell in cells {
+        let mark = match &cell.outcome {
+            Outcome::Passed { .. } => format!("{GOOD}✓{GOOD:#}"),
             Outcome::Failed { step, error } => {
-                failed += 1;
-                let mix = format!("{} / {} / {}", cell.transport, cell.security, cell.muxer);
-                remarks.push_str(&format!("{BAD}✗{BAD:#} {mix}: {step}: {error}\n"));
-                (format!("{BAD}✗{BAD:#}"), std::array::from_fn(|_| "-".to_string()))
+                remarks.push_str(&format!("{BAD}✗{BAD:#} {}: {step}: {error}\n", cell.name()));
+                format!("{BAD}✗{BAD:#}")
             }
             Outcome::NotApplicable { reason } => {
-                skipped += 1;
-                let remark = format!("{DIM}– {} / {}: {reason}{DIM:#}\n", cell.transport, cell.security);
-                // One remark for all muxers it is true of.
+                let remark = format!("{DIM}– {}: {reason}{DIM:#}\n", cell.transport);
+                // One remark for all mixes it is true of.
                 if !remarks.ends_with(&remark) {
                     remarks.push_str(&remark);
                 }
-                (format!("{DIM}–{DIM:#}"), std::array::from_fn(|_| "-".to_string()))
+                format!("{DIM}–{DIM:#}")
             }
         };
-        let names = [cell.transport, cell.security, cell.muxer].map(str::to_string);
-        table.row([mark].into_iter().chain(names).chain(figures));
+        let figures = cell.measured().map_or_else(
+            || std::array::from_fn(|_| "-".to_string()),
+            |m| {
+                [
+                    format!("{:.0}", m.mbits()),
+                    format!("{:.2}", m.ping_ms()),
+                    format!("{:.2}", m.handshake_ms),
+                    m.round_trips.to_string(),
+                ]
+            },
+        );
+        let names = [&cell.transport, &cell.security, &cell.muxer].map(Clone::clone);
+        table.row([mark].into_iter().chain(names).chain(figures).chain(cell.variant.clone()));
     }
-    let moved = bytes(report.bytes);
-    format!(
-        "{}{remarks}{passed} ✓  {failed} ✗  {skipped} –   {DIM}Mbit/s: mean of both sides, {moved} each way{DIM:#}",
-        table.render()
-    )
+    format!("{HEAD}{}{HEAD:#}  {DIM}{}{DIM:#}\n{}{remarks}\n", group.title(), group.about(), table.render())
 }

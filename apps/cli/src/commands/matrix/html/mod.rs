@@ -1,0 +1,145 @@
+//! The matrix as one self-contained page: heat maps by layer, and the other groups as lists.
+//!
+//! Everything is written as HTML here; the script only shows and hides. Without it the page shows the mixes by transport
+//! with their throughput.
+
+mod figures;
+mod heat;
+mod list;
+
+use self::figures::{FIGURES, Scales};
+use super::{Cell, Group, Outcome, Report};
+use crate::output::bytes;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// The page.
+pub(super) fn page(report: &Report) -> String {
+    let squares = [Group::Mixes, Group::FixedPaths];
+    let scales = Scales::of(report.cells.iter().filter(|cell| squares.contains(&cell.group)));
+    let groups: String = Group::ALL.into_iter().map(|group| section(report, group, &scales)).collect();
+    let (verdict, controls, failures) = (verdict(report), controls(&scales), failures(report));
+    let moved = bytes(report.bytes);
+    let version = env!("CARGO_PKG_VERSION");
+    let build =
+        if cfg!(debug_assertions) { ", a debug build, which is many times slower than a release build" } else { "" };
+    format!(
+        r#"<!doctype html>
+<html lang="en" data-figure="{default}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>Stackwire matrix</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>Which mixes work together</h1>
+{verdict}<p>Each square is one connection between two nodes that share exactly one transport, one security protocol and one
+muxer. Both sides identified and pinged each other, echoed with half-close, and moved {moved} each way. A square tells its
+mean throughput in Mbit/s, unless another figure is chosen; hold the pointer over it for every figure of both sides.</p>
+</header>
+{controls}<main>
+{groups}<p id="nothing" hidden>No cell matches.</p>
+</main>
+{failures}<footer>Made by stackwire {version}{build}: two nodes in one process, over this machine's loopback.</footer>
+<script>
+{SCRIPT}</script>
+</body>
+</html>
+"#,
+        default = FIGURES[0].id,
+    )
+}
+
+fn verdict(report: &Report) -> String {
+    let [passed, failed, other] = report.counts();
+    let verdict = match failed {
+        0 => "Every mix that makes sense works.".to_string(),
+        1 => "One mix fails.".to_string(),
+        n => format!("{n} mixes fail."),
+    };
+    let class = if failed == 0 { "good" } else { "wrong" };
+    format!(
+        "<p class=\"verdict {class}\"><b>{verdict}</b> <span>{passed} ✓</span> <span>{failed} ✗</span> <span>{other} –</span></p>\n"
+    )
+}
+
+/// The switches. Hidden until the script is there to serve them; the legend is for everyone.
+fn controls(scales: &Scales) -> String {
+    let button = |kind: &str, id: &str, label: &str, pressed: bool| {
+        format!("<button type=\"button\" data-{kind}=\"{id}\" aria-pressed=\"{pressed}\">{label}</button>")
+    };
+    let views: String = heat::VIEWS.iter().map(|v| button("view", v.id, v.label, v.id == heat::VIEWS[0].id)).collect();
+    let figures: String = FIGURES.iter().map(|f| button("figure", f.id, f.label, f.id == FIGURES[0].id)).collect();
+    format!(
+        r#"<div class="controls" id="controls" hidden>
+<fieldset><legend>Sections</legend>{views}</fieldset>
+<fieldset><legend>Figure</legend>{figures}</fieldset>
+<fieldset class="find"><legend><label for="filter">Filter</label></legend><input id="filter" type="search" placeholder="quic, or noise yamux" autocomplete="off" spellcheck="false"><button type="button" id="failed" aria-pressed="false">Failed only</button></fieldset>
+<output id="count" for="filter" aria-live="polite"></output>
+</div>
+<p class="legend">{}<em class="bad">✗ failed</em><em class="none">– does not apply</em></p>
+"#,
+        scales.legend()
+    )
+}
+
+fn section(report: &Report, group: Group, scales: &Scales) -> String {
+    let cells: Vec<&Cell> = report.group(group).collect();
+    if cells.is_empty() {
+        return String::new();
+    }
+    let passed = cells.iter().filter(|cell| matches!(cell.outcome, Outcome::Passed { .. })).count();
+    let content = match group {
+        Group::Mixes => heat::views(&cells, scales),
+        Group::FixedPaths => heat::squares(&cells, scales),
+        _ => list::rows(&cells),
+    };
+    format!(
+        "<section class=\"group\"><h2>{}</h2><p class=\"about\">{} {passed} of {} pass.</p>\n{content}</section>\n",
+        escape(group.title()),
+        escape(group.about()),
+        cells.iter().filter(|cell| !matches!(cell.outcome, Outcome::NotApplicable { .. })).count(),
+    )
+}
+
+/// What failed, in full; nothing where nothing did.
+fn failures(report: &Report) -> String {
+    let line = |cell: &Cell| match &cell.outcome {
+        Outcome::Failed { step, error } => {
+            let name = format!("{} · {}", cell.group.title(), cell.name());
+            let why = escape(&format!("{step}: {error}"));
+            Some(format!("<dt>✗ {}</dt><dd>{why}</dd>\n", escape(&name)))
+        }
+        _ => None,
+    };
+    let lines: String = report.cells.iter().filter_map(line).collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("<section class=\"failures\"><h2>What failed</h2>\n<dl>\n{lines}</dl></section>\n"),
+    }
+}
+
+/// What the filter looks into.
+fn words(cell: &Cell) -> String {
+    let outcome = match &cell.outcome {
+        Outcome::Passed { .. } => "passed",
+        Outcome::Failed { .. } => "failed",
+        Outcome::NotApplicable { .. } => "does not apply",
+    };
+    let variant = cell.variant.as_deref().unwrap_or_default();
+    let all = [cell.group.title(), &cell.transport, &cell.security, &cell.muxer, variant, outcome];
+    escape(&all.join(" ").to_lowercase())
+}
+
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests;
