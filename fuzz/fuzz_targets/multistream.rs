@@ -4,7 +4,7 @@
 
 use stackwire_core::{Error, Negotiator, ProtocolId, Role, Wait};
 use stackwire_fuzz::{How, blames_the_peer, delimited, run, target};
-use stackwire_negotiation::Multistream;
+use stackwire_negotiator_multistream::Multistream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const OFFERS: [&str; 3] = ["/noise", "/tls/1.0.0", "/a"];

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use stackwire_core::{Role, Security, SecurityContext};
+use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
 use stackwire_fuzz::{How, THEM, US, blames_the_peer, run, target, tls};
 use stackwire_security_tls::Tls;
 
@@ -16,7 +16,7 @@ target!(
         let Some((how, bytes)) = How::split(input) else { return };
         let certificate = if how.variant & 1 == 0 { bytes.to_vec() } else { tls::certificate(bytes) };
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], env: &env };
+        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
         let (ours, theirs) = how.pair();
         let peer = tls::handshake(theirs, how.role.other(), certificate);
         match run(how.with(peer, TLS.handshake(ours, how.role, context))) {

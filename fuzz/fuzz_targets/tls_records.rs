@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use stackwire_core::{Role, Security, SecurityContext};
+use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
 use stackwire_fuzz::{How, US, blames_the_peer, check_reading, honest_part, run, script, target, tls};
 use stackwire_security_tls::Tls;
 
@@ -16,7 +16,7 @@ target!(
         let Some((how, bytes)) = How::split(input) else { return };
         let steps = script(bytes);
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], env: &env };
+        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
         let (ours, theirs) = how.pair();
         let peer = async {
             let peer = tls::handshake(theirs, how.role.other(), CERTIFICATE.clone());

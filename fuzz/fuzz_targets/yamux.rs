@@ -31,6 +31,8 @@ target!(
         let talk = |theirs: u8, ours: u8| {
             [
                 frame(PING, SYN, 0, 9),
+                frame(PING, SYN, 0, 10),
+                frame(WINDOW, 0, 99, 7),
                 frame(WINDOW, SYN, theirs, 1),
                 frame(DATA, 0, theirs, 5),
                 b"hello".to_vec(),

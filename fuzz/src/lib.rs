@@ -4,6 +4,7 @@
 //! A target ends by itself on every input. Its time is paused and jumps to the next timer as soon as every task
 //! waits, so that a wait which nothing ends fails at once.
 
+pub mod ecies;
 pub mod noise;
 mod peer;
 pub mod streams;

@@ -6,10 +6,12 @@
 //! | [`limited`] | fails after so many bytes | pipes |
 //! | [`StreamLimits`] | so many streams at once | sessions, muxers |
 //! | [`timed`] | fails when nothing moves | pipes |
-//! | [`faulty`] | fragments, delays by a poll, cuts short, damages | pipes |
+//! | [`faulty`] | what networks do: delay, rate, fragments, stalls, damage, loss | pipes and their datagrams |
+//! | [`faulty_datagrams`] | delay, disorder, loss, copies | datagrams |
 //!
-//! [`over_transport`], [`over_muxer`] and [`over_session`] put a decorator of pipes on every pipe of a transport, on
-//! the pipe under a muxer, or on every stream. All keep the laws of what they decorate: buffered reads and vectored
+//! [`over_transport`], [`over_protector`], [`over_negotiator`], [`over_security`], [`over_muxer`] and [`over_session`]
+//! put a decorator of pipes on every pipe of a transport, on the pipe under one of the layers above, or on every
+//! stream. All keep the laws of what they decorate: buffered reads and vectored
 //! writes pass through without a copy (`faulty`, a test tool, aside), and so do `reset`, `close_read` and
 //! `set_priority`.
 //!
@@ -29,13 +31,15 @@ mod faulty;
 mod limited;
 mod metered;
 mod over;
+mod over_climb;
 mod streams;
 mod timed;
 
-pub use faulty::{Faults, faulty};
+pub use faulty::{Faults, Stall, faulty, faulty_datagrams};
 pub use limited::limited;
 pub use metered::{Meter, metered};
 pub use over::{Wrap, over_muxer, over_session, over_transport};
+pub use over_climb::{over_negotiator, over_protector, over_security};
 pub use streams::{RESOURCE_LIMIT, StreamLimits};
 pub use timed::timed;
 
@@ -77,16 +81,31 @@ macro_rules! pass_on {
             self.inner.is_write_vectored()
         }
     };
-    (pipe) => {
+    (ends) => {
         fn reset(&mut self, code: u32) {
             self.inner.reset(code);
         }
         fn close_read(&mut self) {
             self.inner.close_read();
         }
+    };
+    (settings) => {
         fn set_priority(&mut self, priority: Priority) {
             self.inner.set_priority(priority);
         }
+        fn set_rate(&mut self, bytes_per_second: Option<std::num::NonZeroU64>) {
+            self.inner.set_rate(bytes_per_second);
+        }
+    };
+    (datagrams) => {
+        fn datagrams(&mut self) -> Option<std::sync::Arc<dyn stackwire_core::Datagrams>> {
+            self.inner.datagrams()
+        }
+    };
+    (pipe) => {
+        $crate::pass_on!(ends);
+        $crate::pass_on!(settings);
+        $crate::pass_on!(datagrams);
     };
 }
 use pass_on;

@@ -3,12 +3,14 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, ProtocolId, Result,
-    Role, SecuredPipe, Session, Stage, Transport,
+    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, Opened, Over,
+    ProtocolId, Recognition, Result, Role, SecuredPipe, Session, Stage, Transport,
 };
 
 /// A decorator of pipes.
@@ -77,6 +79,20 @@ impl Transport for WrappedTransport {
         let inner = self.inner.listen(listen).await?;
         Ok(Box::new(WrappedListener { inner, wrap: self.wrap.clone(), env }))
     }
+
+    fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
+        self.inner.carrier(address)
+    }
+
+    fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition {
+        self.inner.recognizes(address, first)
+    }
+
+    async fn accept_over(&self, over: Over<'_>) -> Result<Opened> {
+        let env = over.env;
+        let opened = self.inner.accept_over(over).await?;
+        Ok(Opened { stage: over_stage(opened.stage, &self.wrap, env), ..opened })
+    }
 }
 
 struct WrappedListener {
@@ -95,8 +111,15 @@ impl Listener for WrappedListener {
         let incoming = self.inner.accept().await?;
         let (wrap, env) = (self.wrap.clone(), self.env.clone());
         let open = incoming.open;
-        let open = Box::pin(async move { Ok(over_stage(open.await?, &wrap, &env)) });
+        let open = Box::pin(async move {
+            let opened = open.await?;
+            Ok(Opened { stage: over_stage(opened.stage, &wrap, &env), ..opened })
+        });
         Ok(Incoming { open, ..incoming })
+    }
+
+    fn watch(&mut self) -> Option<BoxStream<'static, Vec<Multiaddr>>> {
+        self.inner.watch()
     }
 }
 
@@ -136,5 +159,9 @@ impl Session for WrappedSession {
 
     fn close(&self, code: u32) {
         self.inner.close(code);
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.inner.round_trip()
     }
 }

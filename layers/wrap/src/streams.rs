@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Muxer, Pipe, Priority, ProtocolId, Result, Role, Session};
@@ -137,6 +138,10 @@ impl Session for LimitedSession {
 
     fn close(&self, code: u32) {
         self.inner.close(code);
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.inner.round_trip()
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The folders that hold plug-ins, one crate in each of their folders.
-pub const PLUGIN_FOLDERS: [&str; 6] = ["transports", "security", "muxers", "routing", "discovery", "protocols"];
+pub const PLUGIN_FOLDERS: [&str; 7] =
+    ["transports", "negotiators", "security", "muxers", "routing", "discovery", "protocols"];
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {

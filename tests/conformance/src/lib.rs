@@ -11,6 +11,7 @@ pub mod host;
 pub mod muxer;
 pub mod negotiator;
 pub mod pipes;
+pub mod protector;
 pub mod security;
 pub mod transport;
 

@@ -1,8 +1,13 @@
 //! Laws of negotiators.
+//!
+//! One that [chooses](Negotiator::chooses) nothing puts nothing on the wire either: where a law is about a choice, each
+//! side has the same single offer, and what only an answer could tell is not asked for.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
-use stackwire_core::{BoxPipe, Error, Kind, Negotiated, Negotiator, ProtocolId, Result, Role, Wait};
+use futures::future::BoxFuture;
+use stackwire_core::{BoxPipe, Error, Kind, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait};
+use stackwire_plugin::{Built, Descriptor, Fixture};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{in_time, pipes};
@@ -10,34 +15,63 @@ use crate::{in_time, pipes};
 /// The thing under test.
 pub type NegotiatorUnderTest = Arc<dyn Negotiator>;
 
+/// A registered plug-in, made by one of its fixtures. Panics where it is no negotiator.
+pub fn of_descriptor(descriptor: &Descriptor, fixture: &Fixture) -> NegotiatorUnderTest {
+    match descriptor.build_from(fixture.options) {
+        Ok(Built::Negotiator(negotiator)) => negotiator,
+        Ok(built) => panic!("{} is of the layer {}, it is no negotiator", descriptor.summary.name, built.layer()),
+        Err(problem) => panic!("{} by its fixture {}: {problem}", descriptor.summary.name, fixture.label),
+    }
+}
+
+/// A law: a future that panics where the negotiator breaks it.
+pub type Law = fn(NegotiatorUnderTest) -> BoxFuture<'static, ()>;
+
+/// Every law with its name, for those who walk the catalogue.
+pub const LAWS: &[(&str, Law)] = crate::negotiator_laws!(@list @table);
+
 /// One `#[tokio::test]` of every law, for the negotiator that `$make` makes.
 #[macro_export]
 macro_rules! negotiator_laws {
+    (@list $($then:tt)*) => {
+        $crate::negotiator_laws! { $($then)*
+            the_dialers_preference_wins
+            who_chooses_nothing_takes_the_first_offer
+            nothing_in_common_is_told_to_both
+            the_pipe_is_handed_on_at_the_right_byte
+            any_granularity_of_reads_and_writes
+            lazy_data_arrives_intact
+            lazy_refusal_is_a_negotiation_failure
+            lazy_close_before_the_answer_still_delivers
+            lazy_pipe_that_is_only_read_negotiates
+            lazy_with_several_offers_agrees
+            a_reader_does_not_stop_a_writer
+            a_peer_that_leaves_is_closed
+            garbage_is_an_error
+            a_listener_that_closes_at_once_is_seen_as_that
+            a_cancelled_negotiation_frees_the_pipe
+            its_own_first_bytes_are_recognized
+            the_first_bytes_of_others_are_not_recognized
+        }
+    };
+    (@tests ($make:expr) $($law:ident)*) => {
+        $crate::laws!($make, [$crate::negotiator], [$($law),*]);
+    };
+    (@table $($law:ident)*) => {
+        &[$((stringify!($law), |negotiator| Box::pin($law(negotiator)))),*]
+    };
     ($make:expr) => {
-        $crate::laws!(
-            $make,
-            [$crate::negotiator],
-            [
-                the_dialers_preference_wins,
-                nothing_in_common_is_told_to_both,
-                the_pipe_is_handed_on_at_the_right_byte,
-                any_granularity_of_reads_and_writes,
-                lazy_data_arrives_intact,
-                lazy_refusal_is_a_negotiation_failure,
-                lazy_close_before_the_answer_still_delivers,
-                lazy_pipe_that_is_only_read_negotiates,
-                lazy_with_several_offers_agrees,
-                a_peer_that_leaves_is_closed,
-                garbage_is_an_error,
-                a_listener_that_closes_at_once_is_seen_as_that,
-                a_cancelled_negotiation_frees_the_pipe,
-            ]
-        );
+        $crate::negotiator_laws!(@list @tests ($make));
     };
 }
 
 fn ids(names: &[&'static str]) -> Vec<ProtocolId> {
     names.iter().copied().map(ProtocolId::new).collect()
+}
+
+/// Offers of both sides that end in `/a`: after a refusal, where the negotiator can refuse.
+fn offers(n: &dyn Negotiator) -> [&'static [&'static str]; 2] {
+    if n.chooses() { [&["/x", "/a"], &["/b", "/a"]] } else { [&["/a"], &["/a"]] }
 }
 
 async fn both(
@@ -55,12 +89,31 @@ async fn both(
 
 /// Law 50.
 pub async fn the_dialers_preference_wins(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
     let (a, b) = both(&*n, pipes::pair(), &["/x", "/b", "/a"], &["/a", "/b"], Wait::Agreed).await;
     assert_eq!((a.unwrap().index, b.unwrap().index), (1, 1));
 }
 
+/// What both sides list first is what both sides get, and they need not ask.
+pub async fn who_chooses_nothing_takes_the_first_offer(n: NegotiatorUnderTest) {
+    if n.chooses() {
+        return;
+    }
+    for wait in [Wait::Agreed, Wait::Lazy] {
+        let (a, b) = both(&*n, pipes::pair(), &["/a", "/b"], &["/a", "/c"], wait).await;
+        let (a, b) = (a.unwrap(), b.unwrap());
+        assert_eq!((a.index, b.index), (0, 0));
+        assert_eq!((a.round_trips, b.round_trips), (0, 0));
+    }
+}
+
 /// Law 49.
 pub async fn nothing_in_common_is_told_to_both(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
     let (a, b) = both(&*n, pipes::pair(), &["/x", "/y"], &["/a"], Wait::Agreed).await;
     for (side, result) in [("dialer", a), ("listener", b)] {
         let error = result.map(|_| ()).expect_err(side);
@@ -73,14 +126,16 @@ pub async fn nothing_in_common_is_told_to_both(n: NegotiatorUnderTest) {
 
 /// A negotiator takes exactly its own bytes.
 pub async fn the_pipe_is_handed_on_at_the_right_byte(n: NegotiatorUnderTest) {
-    let (a, b) = both(&*n, pipes::pair(), &["/x", "/a"], &["/a"], Wait::Agreed).await;
+    let [ours, theirs] = offers(&*n);
+    let (a, b) = both(&*n, pipes::pair(), ours, theirs, Wait::Agreed).await;
     exchange(a.unwrap().pipe, b.unwrap().pipe).await;
 }
 
 /// Law 32.
 pub async fn any_granularity_of_reads_and_writes(n: NegotiatorUnderTest) {
     for chunk in [1, 2, 3, 7] {
-        let (a, b) = both(&*n, pipes::pair_in_chunks(chunk), &["/x", "/a"], &["/b", "/a"], Wait::Agreed).await;
+        let [ours, theirs] = offers(&*n);
+        let (a, b) = both(&*n, pipes::pair_in_chunks(chunk), ours, theirs, Wait::Agreed).await;
         exchange(a.unwrap().pipe, b.unwrap().pipe).await;
         let (mut a, listener) = lazily(&n, pipes::pair_in_chunks(chunk), "/a", "/a").await;
         a.flush().await.unwrap();
@@ -136,18 +191,47 @@ pub async fn lazy_data_arrives_intact(n: NegotiatorUnderTest) {
     exchange(a, b).await;
 }
 
-/// Law 52: on a refusal the initiator sees a negotiation failure.
+/// Law 52: on a refusal the initiator sees a negotiation failure, where a lazy proposal is answered at all. Where it is
+/// not, the initiator sees an end or a reset.
 pub async fn lazy_refusal_is_a_negotiation_failure(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
+    let is_answered = answers_lazy_proposals(&n).await;
     let (mut a, listener) = lazily(&n, pipes::pair(), "/a", "/b").await;
     a.write_all(b"data that nobody wants").await.unwrap();
+    a.flush().await.unwrap();
     let mut buffer = [0; 8];
-    let error = in_time("a read", a.read(&mut buffer)).await.expect_err("nothing is common");
-    let error = Error::io("reading", error);
-    assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered, .. } if offered == &["/a"]), "{error:?}");
+    let first = in_time("a read", a.read(&mut buffer)).await;
     let again = in_time("a second read", a.read(&mut buffer)).await;
-    assert!(again.is_err(), "the refusal stays");
+    if is_answered {
+        let error = Error::io("reading", first.expect_err("nothing is common"));
+        assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered, .. } if offered == &["/a"]), "{error:?}");
+        assert!(again.is_err(), "the refusal stays");
+    } else {
+        for read in [first, again] {
+            assert!(read.as_ref().map_or(true, |n| *n == 0), "the pipe is closed: {read:?}");
+        }
+    }
     drop(a);
-    assert!(in_time("the listener", listener).await.unwrap().is_err());
+    let error = in_time("the listener", listener).await.unwrap().map(|_| ()).expect_err("nothing is common");
+    assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered, .. } if offered == &["/a"]), "{error:?}");
+}
+
+/// Whether a listener says anything about a lazy proposal that it takes.
+async fn answers_lazy_proposals(n: &NegotiatorUnderTest) -> bool {
+    let (a, b) = pipes::pair();
+    let mut dialed = n.select(a, Role::Dialer, &ids(&["/a"]), Wait::Lazy).await.unwrap().pipe;
+    dialed.shutdown().await.unwrap();
+    let mut sent = Vec::new();
+    let (mut b, mut answer) = (b, Vec::new());
+    in_time("a proposal", b.read_to_end(&mut sent)).await.unwrap();
+    let (mut a, b) = pipes::pair();
+    a.write_all(&sent).await.unwrap();
+    let taken = in_time("a proposal", n.select(b, Role::Listener, &ids(&["/a"]), Wait::Agreed)).await;
+    taken.unwrap().pipe.shutdown().await.unwrap();
+    in_time("an answer", a.read_to_end(&mut answer)).await.unwrap();
+    !answer.is_empty()
 }
 
 /// Law 52: a close before the answer still delivers.
@@ -178,14 +262,51 @@ pub async fn lazy_pipe_that_is_only_read_negotiates(n: NegotiatorUnderTest) {
 
 /// Lazy is for one offer only.
 pub async fn lazy_with_several_offers_agrees(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
     let (a, b) = both(&*n, pipes::pair(), &["/x", "/a"], &["/a"], Wait::Lazy).await;
     let a = a.unwrap();
     assert_eq!((a.index, b.unwrap().index), (1, 0));
     assert!(a.round_trips > 0);
 }
 
+/// A lazy pipe whose halves are used by two tasks loses no wake-up: neither the reader's wait for the answer nor the
+/// writer's wait for room ends the other's.
+pub async fn a_reader_does_not_stop_a_writer(n: NegotiatorUnderTest) {
+    for capacity in [1, 64] {
+        let (a, listener) = lazily(&n, pipes::pair_with_capacity(capacity), "/a", "/a").await;
+        let (mut reader, mut writer) = tokio::io::split(a);
+        let data = vec![7; 10_000];
+        let expected = data.clone();
+        let writing = tokio::spawn(async move {
+            writer.write_all(&data).await.unwrap();
+            writer.shutdown().await.unwrap();
+            writer
+        });
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).await.map(|_| all)
+        });
+        let work = async {
+            let mut b = listener.await.unwrap().unwrap().pipe;
+            let mut all = Vec::new();
+            b.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, expected);
+            b.write_all(b"thanks").await.unwrap();
+            b.shutdown().await.unwrap();
+            assert_eq!(reading.await.unwrap().unwrap(), b"thanks");
+            writing.await.unwrap();
+        };
+        in_time("an exchange by halves", work).await;
+    }
+}
+
 /// The other side's end is an error of kind `Closed`, on both sides.
 pub async fn a_peer_that_leaves_is_closed(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
     for role in [Role::Dialer, Role::Listener] {
         let (a, b) = pipes::pair();
         drop(b);
@@ -197,6 +318,9 @@ pub async fn a_peer_that_leaves_is_closed(n: NegotiatorUnderTest) {
 
 /// Law 51: whatever comes, an error follows and names the peer as its cause.
 pub async fn garbage_is_an_error(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
     let garbage: [&[u8]; 5] =
         [&[0; 64], &[0xff; 2048], b"GET / HTTP/1.1\r\n\r\n", b"\x13/multistream/9.9.9\n", &[1, b'x', 0]];
     for role in [Role::Dialer, Role::Listener] {
@@ -228,8 +352,70 @@ pub async fn a_cancelled_negotiation_frees_the_pipe(n: NegotiatorUnderTest) {
     {
         let offers = ids(&["/a"]);
         let mut waiting = std::pin::pin!(n.select(a, Role::Dialer, &offers, Wait::Agreed));
-        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        let polled = futures::poll!(waiting.as_mut());
+        assert_eq!(polled.is_pending(), n.chooses(), "who has nobody to ask does not wait");
     }
     let mut sent = Vec::new();
     in_time("the peer's end", b.read_to_end(&mut sent)).await.unwrap();
+}
+
+/// What a dialer of its own sends first, in whatever pieces it comes, is recognized, and never mistaken on the way.
+pub async fn its_own_first_bytes_are_recognized(n: NegotiatorUnderTest) {
+    if !n.chooses() {
+        return;
+    }
+    for first in dialers_first_bytes(&n).await {
+        let seen: Vec<_> = (0..=first.len()).map(|length| n.recognizes(&first[..length])).collect();
+        assert_eq!(seen[0], Recognition::More, "nothing tells nothing");
+        let decided = seen.iter().position(|seen| *seen == Recognition::Yes).expect("its own bytes are recognized");
+        for (length, seen) in seen.into_iter().enumerate() {
+            let expected = if length < decided { Recognition::More } else { Recognition::Yes };
+            assert_eq!(seen, expected, "{length} of {first:?}");
+        }
+    }
+}
+
+/// How connections begin that some negotiator or none may have begun.
+const BEGINNINGS: [&[u8]; 9] = [
+    b"\x13/multistream/1.0.0\n",
+    b"\x00\x21/libra/protocol-interactive/1.0.0",
+    b"\x00\x1c/libra/protocol-select/1.0.0",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x00\x20 a Noise message of 32 bytes ....",
+    &[0; 64],
+    &[0xff; 64],
+];
+
+/// What others send first is not taken for its own; one without bytes of its own takes whatever comes.
+pub async fn the_first_bytes_of_others_are_not_recognized(n: NegotiatorUnderTest) {
+    let own = dialers_first_bytes(&n).await;
+    for beginning in BEGINNINGS {
+        if n.chooses() && own.iter().any(|first| first.starts_with(beginning)) {
+            continue;
+        }
+        let expected = if n.chooses() { Recognition::No } else { Recognition::Yes };
+        assert_eq!(n.recognizes(beginning), expected, "{beginning:?}");
+    }
+}
+
+/// What a dialer sends before it hears anything: one that waits, one that does not.
+async fn dialers_first_bytes(n: &NegotiatorUnderTest) -> Vec<Vec<u8>> {
+    let offers = ids(&["/a"]);
+    let mut all = Vec::new();
+    for wait in [Wait::Agreed, Wait::Lazy] {
+        let (a, mut b) = pipes::pair();
+        let mut sent = Vec::new();
+        {
+            let mut dialing = std::pin::pin!(n.select(a, Role::Dialer, &offers, wait));
+            if let Poll::Ready(chosen) = futures::poll!(dialing.as_mut()) {
+                chosen.unwrap().pipe.shutdown().await.unwrap();
+            }
+        }
+        // The dialer has gone: what is there is all there is.
+        in_time("a dialer's first bytes", b.read_to_end(&mut sent)).await.unwrap();
+        all.push(sent);
+    }
+    all
 }

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, join};
 use stackwire_core::{
-    BoxPipe, Env, Error, Keypair, Layer, PeerId, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Env, Error, Keypair, Layer, PeerId, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
+    SecurityContext, address::FixedPath,
 };
 use stackwire_plugin::{Built, Capabilities, Descriptor, Fixture, Plugin};
 
@@ -116,6 +117,8 @@ macro_rules! security_laws {
 #[derive(Clone)]
 struct Side {
     identity: Keypair,
+    /// Whom it dials, where an address must say how.
+    dials: Keypair,
     expected: Option<PeerId>,
     muxers: Vec<ProtocolId>,
     env: Env,
@@ -128,7 +131,8 @@ impl Side {
     }
 
     fn with_identity(identity: Keypair, seed: u8) -> Self {
-        Self { identity, expected: None, muxers: Vec::new(), env: env_seeded(seed.into()) }
+        let dials = Keypair::ed25519_from_seed([if seed == 2 { 1 } else { 2 }; 32]);
+        Self { identity, dials, expected: None, muxers: Vec::new(), env: env_seeded(seed.into()) }
     }
 
     fn expecting(mut self, peer: PeerId) -> Self {
@@ -145,9 +149,28 @@ impl Side {
         self.identity.peer_id()
     }
 
+    /// Whom a peer that expected nobody takes this side for.
+    fn known_as(&self, subject: &Subject) -> PeerId {
+        let key = self.identity.public();
+        match key.x25519().filter(|_| subject.capabilities.x25519_identity) {
+            Some(key) => PublicKey::X25519(key).peer_id(),
+            None => key.peer_id(),
+        }
+    }
+
     async fn handshake(&self, subject: &Subject, pipe: BoxPipe, role: Role) -> Result<SecuredPipe> {
-        let context =
-            SecurityContext { identity: &self.identity, expected: self.expected, muxers: &self.muxers, env: &self.env };
+        let fixed = match role {
+            Role::Dialer => FixedPath::new(subject.security.address(&self.dials)),
+            Role::Listener => FixedPath::default(),
+        };
+        let context = SecurityContext {
+            identity: &self.identity,
+            expected: self.expected,
+            muxers: &self.muxers,
+            offers: &[subject.security.id()],
+            fixed: &fixed,
+            env: &self.env,
+        };
         subject.security.handshake(pipe, role, context).await
     }
 }

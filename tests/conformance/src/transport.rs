@@ -6,23 +6,26 @@
 //! transport_laws!(Subject::of_plugin::<MyConfig>);
 //! ```
 //!
-//! A transport may reach any [`Stage`]. The laws about bytes run on the pipe of a raw or secured one; of a transport
-//! that brings streams along only the laws about addresses and listening are asked, and the others say that they
-//! were skipped.
+//! A transport may reach any [`Stage`]. The laws about bytes run on the pipe of a raw or secured one; where a transport
+//! brings streams along, a stream stands for the pipe, and closing that closes the connection. Its sessions also have
+//! to keep the laws of muxers: see [`muxer::Subject::of_sessions`](crate::muxer::Subject::of_sessions).
 
 mod addresses;
 mod bytes;
+mod carried;
 mod ends;
 mod listening;
+mod reach;
 
 use std::{path::PathBuf, sync::Arc};
 
 use futures::future::{BoxFuture, join};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport,
+    BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, PeerId, Result, Role,
+    Stage, Transport,
 };
-use stackwire_plugin::{Built, Descriptor, Fixture, Plugin};
+use stackwire_plugin::{Built, Descriptor, Fixture, Plugin, Reach};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -32,6 +35,7 @@ pub use addresses::*;
 pub use bytes::*;
 pub use ends::*;
 pub use listening::*;
+pub use reach::*;
 
 /// The thing under test: a transport and an address it can listen on.
 #[derive(Clone)]
@@ -40,14 +44,21 @@ pub struct Subject {
     pub transport: Arc<dyn Transport>,
     /// Where to listen; port 0, so that tests get in nobody's way.
     pub listen: Multiaddr,
+    /// How high it says that it reaches.
+    pub reaches: Reach,
     /// The fresh folder that `{tmp}` stood for, gone with the last clone.
     _folder: Option<Arc<TempDir>>,
 }
 
 impl Subject {
-    /// `transport`, which can listen on `listen`.
+    /// `transport`, which can listen on `listen` and reaches the first rung.
     pub fn new(transport: Arc<dyn Transport>, listen: Multiaddr) -> Self {
-        Self { transport, listen, _folder: None }
+        Self { transport, listen, reaches: Reach::Raw, _folder: None }
+    }
+
+    /// The same, saying that it reaches so high.
+    pub fn reaching(self, reaches: Reach) -> Self {
+        Self { reaches, ..self }
     }
 
     /// The plug-in `P`, made by its first fixture. Panics where it names none.
@@ -71,21 +82,28 @@ impl Subject {
         let with_folder = |text: &str| text.replace("{tmp}", &path.to_string_lossy());
         let listen = with_folder(fixture.listen).parse().expect("the fixture's address parses");
         match descriptor.build_from(&with_folder(fixture.options)) {
-            Ok(Built::Transport(transport)) => Self { transport, listen, _folder: folder },
+            Ok(Built::Transport(transport)) => {
+                Self { transport, listen, reaches: descriptor.summary.capabilities.reaches, _folder: folder }
+            }
             Ok(built) => panic!("{name} is of the layer {}, not a transport", built.layer()),
             Err(problem) => panic!("{name} by its fixture {}: {problem}", fixture.label),
         }
     }
 
-    /// Dials `address`.
+    /// Dials `address`, whoever is there.
     pub async fn dial(&self, address: &Multiaddr) -> Result<Dialed> {
-        let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), env_seeded(1));
-        self.transport.dial(Dial { address, peer: None, identity: &identity, env: &env }).await
+        self.dial_peer(address, None).await
+    }
+
+    /// Dials `address`, where `peer` should be.
+    pub async fn dial_peer(&self, address: &Multiaddr, peer: Option<PeerId>) -> Result<Dialed> {
+        let (identity, env) = (dialer_identity(), env_seeded(1));
+        self.transport.dial(Dial { address, peer, identity: &identity, env: &env }).await
     }
 
     /// Listens on `address`.
     pub async fn listen_on(&self, address: &Multiaddr) -> Result<Box<dyn Listener>> {
-        let (identity, env) = (Keypair::ed25519_from_seed([2; 32]), env_seeded(2));
+        let (identity, env) = (listener_identity(), env_seeded(2));
         self.transport.listen(Listen { address, identity: &identity, env: &env }).await
     }
 
@@ -100,6 +118,16 @@ impl Subject {
     async fn vacant(&self) -> Multiaddr {
         self.listening().await.1
     }
+}
+
+/// Who dials.
+fn dialer_identity() -> Keypair {
+    Keypair::ed25519_from_seed([1; 32])
+}
+
+/// Who listens.
+fn listener_identity() -> Keypair {
+    Keypair::ed25519_from_seed([2; 32])
 }
 
 /// A law: a future that panics where the subject breaks it.
@@ -130,6 +158,9 @@ macro_rules! transport_laws {
             a_slow_open_holds_up_nobody
             fifty_connections_at_once
             connections_outlive_their_listener
+            a_connection_is_at_the_rung_that_was_declared
+            whoever_proves_identities_proves_both
+            whoever_proves_identities_refuses_others
             megabytes_flow_both_ways_at_once
             reads_are_exact
             a_read_can_be_given_up
@@ -169,20 +200,22 @@ struct Connection {
 
 impl Connection {
     /// Both ends as pipes; see [`pipe`].
-    fn pipes(self) -> Option<(BoxPipe, BoxPipe)> {
-        Some((pipe(self.dialed.stage)?, pipe(self.accepted)?))
+    async fn pipes(self) -> (BoxPipe, BoxPipe) {
+        let pipes = async {
+            let dialed = pipe(self.dialed.stage, Role::Dialer).await?;
+            Ok::<_, Error>((dialed, pipe(self.accepted, Role::Listener).await?))
+        };
+        in_time("the pipes of a connection", pipes).await.expect("a connection that was made lives")
     }
 }
 
-/// The bytes of a stage that has some of its own; of one that brings streams along the test is skipped, aloud.
-fn pipe(stage: Stage) -> Option<BoxPipe> {
+/// The bytes of a stage. Where it brings streams along, those of the first stream, which the dialer opens; fails where
+/// the connection ends before there is one.
+async fn pipe(stage: Stage, role: Role) -> Result<BoxPipe> {
     match stage {
-        Stage::Raw(pipe) => Some(pipe),
-        Stage::Secured(secured) => Some(secured.pipe),
-        Stage::Multiplexed(_) => {
-            eprintln!("skipped: this transport brings streams along, and the law is about the bytes of a pipe");
-            None
-        }
+        Stage::Raw(pipe) => Ok(pipe),
+        Stage::Secured(secured) => Ok(secured.pipe),
+        Stage::Multiplexed(top) => carried::first_stream(top, role).await,
     }
 }
 
@@ -191,17 +224,17 @@ async fn connect(subject: &Subject, listener: &mut Box<dyn Listener>, address: &
     let accept = async {
         let incoming = listener.accept().await.expect("accepting works");
         let Incoming { remote, local, open } = incoming;
-        (open.await.expect("opening works"), local, remote)
+        (open.await.expect("opening works").stage, local, remote)
     };
     let (dialed, (accepted, local, remote)) = in_time("a connection", join(subject.dial(address), accept)).await;
     Connection { dialed: dialed.expect("dialing works"), accepted, local, remote }
 }
 
-/// Both ends of a connection, and the listener that took it; nothing where the transport has no pipes.
-async fn connected(subject: &Subject) -> Option<(BoxPipe, BoxPipe, Box<dyn Listener>)> {
+/// Both ends of a connection, and the listener that took it.
+async fn connected(subject: &Subject) -> (BoxPipe, BoxPipe, Box<dyn Listener>) {
     let (mut listener, address) = subject.listening().await;
-    let (a, b) = connect(subject, &mut listener, &address).await.pipes()?;
-    Some((a, b, listener))
+    let (a, b) = connect(subject, &mut listener, &address).await.pipes().await;
+    (a, b, listener)
 }
 
 /// A few bytes there and back: the connection lives.

@@ -1,6 +1,6 @@
 //! A decorated transport or muxer keeps the laws of its layer.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use stackwire_bundle as _;
 use stackwire_conformance::{muxer, muxer_laws, transport, transport_laws};
@@ -34,12 +34,18 @@ fn fragment(pipe: BoxPipe, env: &Env) -> BoxPipe {
     faulty(pipe, Faults { fragment: 20_000, pending_percent: 20, ..Faults::default() }, env)
 }
 
+// Time is real here. `tests/sim` has longer ways, for every plug-in.
+fn delay(pipe: BoxPipe, env: &Env) -> BoxPipe {
+    let delay = Duration::ZERO..=Duration::from_millis(1);
+    faulty(pipe, Faults { delay: Some(delay), rate: NonZeroU64::new(1 << 30), ..Faults::default() }, env)
+}
+
 fn guarded(pipe: BoxPipe, env: &Env) -> BoxPipe {
     count(time(bound(pipe, env), env), env)
 }
 
 fn everything(pipe: BoxPipe, env: &Env) -> BoxPipe {
-    guarded(fragment(pipe, env), env)
+    guarded(fragment(delay(pipe, env), env), env)
 }
 
 /// The transport `name`, its pipes decorated.
@@ -61,6 +67,9 @@ mod memory_timed {
 }
 mod memory_fragmented {
     super::transport_laws!(|| super::over("memory", super::fragment));
+}
+mod memory_delayed {
+    super::transport_laws!(|| super::over("memory", super::delay));
 }
 mod tcp_under_everything {
     super::transport_laws!(|| super::over("tcp", super::everything));
@@ -117,4 +126,8 @@ mod mplex_on_everything {
 mod yamux_with_decorated_streams {
     use std::sync::Arc;
     super::muxer_laws!(|| super::under("yamux", |muxer| Arc::new(super::Streams(muxer, Arc::new(super::guarded)))));
+}
+mod yamux_with_delayed_streams {
+    use std::sync::Arc;
+    super::muxer_laws!(|| super::under("yamux", |muxer| Arc::new(super::Streams(muxer, Arc::new(super::delay)))));
 }

@@ -25,14 +25,14 @@ pub async fn meet(stack: Stack, dialer: &impl Peer, listener: &impl Peer) {
     for path in [dialer.path(listener.id()), listener.path(dialer.id())].into_iter().flatten() {
         assert_eq!(path, stack.to_string());
     }
-    talk("the dialer", dialer, listener).await;
-    talk("the listener", listener, dialer).await;
+    talk("the dialer", stack, dialer, listener).await;
+    talk("the listener", stack, listener, dialer).await;
     in_time("closing", dialer.disconnect(listener.id())).await;
     in_time("being told of the close", listener.disconnected(dialer.id())).await;
 }
 
 /// Everything that `one` begins.
-async fn talk(who: &str, one: &impl Peer, other: &impl Peer) {
+async fn talk<A: Peer, B: Peer>(who: &str, stack: Stack, one: &A, other: &B) {
     let step = |what: &str| format!("{who} {what}");
     let peer = other.id();
     identify(&step("asks who it is"), one, other).await;
@@ -42,13 +42,13 @@ async fn talk(who: &str, one: &impl Peer, other: &impl Peer) {
     in_time(&step("asks for what there is not"), one.is_refused(peer)).await;
 
     let ending = in_time(&step("is reset"), one.is_reset(peer)).await;
-    assert_eq!(ending, Ending::Reset, "what {who} saw of a reset");
+    assert_eq!(ending, B::resets_as(stack), "what {who} saw of a reset");
     in_time(&step("ends a stream"), one.ends(peer)).await;
     let ending = in_time(&step("has ended a stream"), other.watched()).await;
     assert_eq!(ending, Ending::Closed, "what the other saw of an end by {who}");
     in_time(&step("resets"), one.resets(peer)).await;
     let ending = in_time(&step("has reset"), other.watched()).await;
-    assert_eq!(ending, Ending::Reset, "what the other saw of a reset by {who}");
+    assert_eq!(ending, A::resets_as(stack), "what the other saw of a reset by {who}");
 
     // Neither a refusal nor a reset costs more than its stream.
     in_time(&step("asks for an echo after resets"), one.echo(peer, ECHO)).await;

@@ -90,6 +90,10 @@ impl Peer for Ours {
     const SIGNS: &str = "libp2p-peer-record";
     const VERIFIES: &[&str] = &["libp2p-peer-record", "libp2p-routing-state"];
 
+    fn resets_as(_: Stack) -> Ending {
+        Ending::Reset
+    }
+
     fn id(&self) -> PeerId {
         self.node.peer_id()
     }

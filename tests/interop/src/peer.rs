@@ -2,6 +2,8 @@
 
 use stackwire_node::{Multiaddr, PeerId};
 
+use crate::Stack;
+
 /// The protocol whose server takes a byte, then resets the stream.
 pub const RESETS: &str = "/interop/resets/1";
 
@@ -50,6 +52,9 @@ pub trait Peer {
 
     /// The domains it verifies peer records of.
     const VERIFIES: &[&str];
+
+    /// What the other side sees where it resets a stream.
+    fn resets_as(stack: Stack) -> Ending;
 
     /// Who it is.
     fn id(&self) -> PeerId;

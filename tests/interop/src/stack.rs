@@ -9,6 +9,8 @@ pub enum Transport {
     Tcp,
     /// WebSocket over TCP.
     Ws,
+    /// QUIC, which brings its own security and muxer along.
+    Quic,
 }
 
 /// How identities are proven.
@@ -20,6 +22,8 @@ pub enum Security {
     Tls,
     /// Not at all.
     Plaintext,
+    /// The transport's own.
+    BuiltIn,
 }
 
 /// How streams share a connection.
@@ -29,6 +33,8 @@ pub enum Muxer {
     Yamux,
     /// Mplex.
     Mplex,
+    /// The transport's own.
+    BuiltIn,
 }
 
 /// One choice of every layer.
@@ -48,6 +54,7 @@ impl Stack {
         match self.transport {
             Transport::Tcp => "/ip4/127.0.0.1/tcp/0",
             Transport::Ws => "/ip4/127.0.0.1/tcp/0/ws",
+            Transport::Quic => "/ip4/127.0.0.1/udp/0/quic-v1",
         }
     }
 
@@ -55,33 +62,42 @@ impl Stack {
     pub fn config(&self) -> String {
         let [transport, security, muxer] = self.names();
         let listen = self.listen();
-        let consent = if self.security == Security::Plaintext { "insecure = true\n" } else { "" };
+        let security = match self.security {
+            Security::BuiltIn => String::new(),
+            Security::Plaintext => format!("[[security]]\nuse = \"{security}\"\ninsecure = true\n"),
+            Security::Noise | Security::Tls => format!("[[security]]\nuse = \"{security}\"\n"),
+        };
+        let muxer = match self.muxer {
+            Muxer::BuiltIn => String::new(),
+            Muxer::Yamux | Muxer::Mplex => format!("[[muxer]]\nuse = \"{muxer}\"\n"),
+        };
         // No pings of the node's own: rust-libp2p keeps one inbound ping stream, and a second resets the first.
         let ping = "[[protocol]]\nuse = \"ping\"\ninterval_secs = 0\n";
         let protocols = ["identify", "perf", "echo"].map(|name| format!("[[protocol]]\nuse = \"{name}\"\n"));
         let protocols = protocols.concat();
         format!(
-            "[node]\nlisten = [\"{listen}\"]\n[[transport]]\nuse = \"{transport}\"\n\
-             [[security]]\nuse = \"{security}\"\n{consent}[[muxer]]\nuse = \"{muxer}\"\n{protocols}{ping}"
+            "[node]\nlisten = [\"{listen}\"]\n[[transport]]\nuse = \"{transport}\"\n{security}{muxer}{protocols}{ping}"
         )
     }
 
     fn names(&self) -> [&'static str; 3] {
-        [
-            match self.transport {
-                Transport::Tcp => "tcp",
-                Transport::Ws => "websocket",
-            },
-            match self.security {
-                Security::Noise => "noise",
-                Security::Tls => "tls",
-                Security::Plaintext => "plaintext",
-            },
-            match self.muxer {
-                Muxer::Yamux => "yamux",
-                Muxer::Mplex => "mplex",
-            },
-        ]
+        let transport = match self.transport {
+            Transport::Tcp => "tcp",
+            Transport::Ws => "websocket",
+            Transport::Quic => "quic",
+        };
+        let security = match self.security {
+            Security::Noise => "noise",
+            Security::Tls => "tls",
+            Security::Plaintext => "plaintext",
+            Security::BuiltIn => transport,
+        };
+        let muxer = match self.muxer {
+            Muxer::Yamux => "yamux",
+            Muxer::Mplex => "mplex",
+            Muxer::BuiltIn => transport,
+        };
+        [transport, security, muxer]
     }
 }
 

@@ -93,16 +93,18 @@ fn they_verify_our_peer_records() {
         let record = PeerRecord::seal(&key, 7, &addresses).encode();
         let envelope = SignedEnvelope::from_protobuf_encoding(&record).expect("an envelope");
         let read = TheirRecord::from_signed_envelope_interop(envelope).expect("a record");
-        assert_eq!((read.peer_id(), read.seq(), read.addresses()), (key.peer_id(), 7, &*addresses));
+        let read_addresses: Vec<Multiaddr> = read.addresses().iter().cloned().map(Into::into).collect();
+        assert_eq!((read.peer_id(), read.seq(), &read_addresses), (key.peer_id(), 7, &addresses));
     }
 }
 
 #[test]
 fn we_verify_their_peer_records_of_both_domains() {
     let addresses: Vec<Multiaddr> = vec!["/ip4/192.0.2.1/tcp/4001".parse().expect("an address")];
+    let theirs: Vec<libp2p::Multiaddr> = addresses.iter().cloned().map(Into::into).collect();
     for key in their_keys() {
-        let legacy = TheirRecord::new(&key, addresses.clone()).expect("a record");
-        let standard = TheirRecord::new_interop(&key, addresses.clone()).expect("a record");
+        let legacy = TheirRecord::new(&key, theirs.clone()).expect("a record");
+        let standard = TheirRecord::new_interop(&key, theirs.clone()).expect("a record");
         for (record, expected) in [(legacy, RecordDomain::Legacy), (standard, RecordDomain::PeerRecord)] {
             let envelope = Envelope::decode(&record.into_signed_envelope().into_protobuf_encoding());
             let (read, domain) = PeerRecord::open(&envelope.expect("an envelope")).expect("a record");

@@ -1,10 +1,17 @@
 //! Every transport × security × muxer that the published crate `libp2p` shares with us: we dial, they dial, and they
 //! dial each other to show that the test is fair.
 
-use stackwire_interop::{Muxer::*, Ours, Security::*, Stack, Theirs, Transport::*, in_time, meet};
+use stackwire_interop::{
+    Muxer::{self, Mplex, Yamux},
+    Ours,
+    Security::{self, Noise, Plaintext, Tls},
+    Stack, Theirs,
+    Transport::*,
+    in_time, meet,
+};
 
 macro_rules! cells {
-    ($($name:ident: $transport:ident, $security:ident, $muxer:ident;)+) => {$(
+    ($($name:ident: $transport:ident, $security:path, $muxer:path;)+) => {$(
         mod $name {
             use super::*;
 
@@ -44,4 +51,5 @@ cells! {
     ws_tls_mplex: Ws, Tls, Mplex;
     ws_plaintext_yamux: Ws, Plaintext, Yamux;
     ws_plaintext_mplex: Ws, Plaintext, Mplex;
+    quic: Quic, Security::BuiltIn, Muxer::BuiltIn;
 }

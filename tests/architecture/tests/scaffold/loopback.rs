@@ -107,6 +107,6 @@ impl Listener for LoopListener {
     async fn accept(&mut self) -> Result<Incoming> {
         let pipe = self.arriving.recv().await.ok_or_else(|| Error::closed("accepting"))?;
         let address = self.address();
-        Ok(Incoming { remote: address.clone(), local: address, open: Box::pin(async { Ok(Stage::Raw(pipe)) }) })
+        Ok(Incoming { remote: address.clone(), local: address, open: Box::pin(async { Ok(Stage::Raw(pipe).into()) }) })
     }
 }

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use stackwire_core::{Role, SessionExt};
+use stackwire_core::SessionExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Pair, Side, Subject, payload, read_all, settle, write_until_blocked};
-use crate::pipes;
 
 const MIB: usize = 1 << 20;
 
 /// Law 1: Write, close, the peer reads to the end and answers, both see the end.
 pub async fn echo_with_half_close_loses_nothing(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     let question = payload(100_000, 1);
     let answer = payload(70_001, 2);
@@ -34,7 +33,7 @@ pub async fn echo_with_half_close_loses_nothing(subject: Subject) {
 
 /// Law 2: Closing the write side sends everything that was accepted, even a full send buffer.
 pub async fn closing_flushes_everything_accepted(subject: Subject) {
-    let pair = Pair::on(&subject, pipes::pair_with_capacity(1024));
+    let pair = Pair::narrow(&subject, 1024).await;
     let (mut ours, mut theirs) = pair.stream().await;
     let sent = payload(150_000, 3);
     // No flush: `shutdown` alone must do it.
@@ -48,7 +47,7 @@ pub async fn closing_flushes_everything_accepted(subject: Subject) {
 
 /// Law 3: What was buffered when the peer closed is still readable, then comes the end.
 pub async fn data_before_the_end_is_still_readable(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     let sent = payload(20_000, 4);
     ours.write_all(&sent).await.unwrap();
@@ -59,7 +58,7 @@ pub async fn data_before_the_end_is_still_readable(subject: Subject) {
 
 /// Law 4: After our own close, 10 MiB can still be received.
 pub async fn much_can_be_received_after_closing_our_side(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     ours.shutdown().await.unwrap();
     assert!(read_all(&mut theirs).await.unwrap().is_empty());
@@ -74,7 +73,7 @@ pub async fn much_can_be_received_after_closing_our_side(subject: Subject) {
 
 /// Law 5: A write after our close fails here; nothing reaches the peer.
 pub async fn writing_after_closing_fails_here(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     ours.write_all(b"before").await.unwrap();
     ours.shutdown().await.unwrap();
@@ -85,7 +84,7 @@ pub async fn writing_after_closing_fails_here(subject: Subject) {
 
 /// Law 6: Reading on after the end gives the end again; a second close is harmless.
 pub async fn the_end_stays_the_end_and_closing_twice_is_harmless(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     ours.shutdown().await.unwrap();
     ours.shutdown().await.unwrap();
@@ -106,7 +105,7 @@ pub async fn the_end_stays_the_end_and_closing_twice_is_harmless(subject: Subjec
 /// Law 7: After `close_read`, what arrives is discarded: no error on the connection, no sender that waits forever, and
 /// our own writing goes on.
 pub async fn unwanted_data_is_discarded(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     theirs.close_read();
     // More than any window or buffer, so that it must be discarded and not merely kept.
@@ -125,7 +124,7 @@ pub async fn unwanted_data_is_discarded(subject: Subject) {
 
 /// Laws 2, 13: A stream that was closed and then dropped, unread, was not aborted: what it sent arrives.
 pub async fn dropping_after_closing_loses_nothing(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     let sent = payload(50_000, 7);
     ours.write_all(&sent).await.unwrap();
@@ -139,8 +138,9 @@ pub async fn dropping_after_closing_loses_nothing(subject: Subject) {
 
 /// Law 16: A peer that never reads cannot keep a caller who has a timeout: giving up and dropping ends everything.
 pub async fn a_peer_that_never_reads_cannot_hang_a_caller_with_a_timeout(subject: Subject) {
-    let (ours, _never_read) = pipes::pair_with_capacity(1024);
-    let side = Side::start(&subject.muxer, ours, Role::Dialer);
+    // Nobody takes a stream there, and of a muxer nobody even reads the pipe.
+    let (side, _never_read) = Pair::halves(&subject, 1024).await;
+    let side = Side::run(side);
     let mut stream = side.session.open().await.unwrap();
     write_until_blocked(&mut stream, 32 * MIB).await.unwrap();
     let limit = Duration::from_secs(1);
@@ -148,16 +148,25 @@ pub async fn a_peer_that_never_reads_cannot_hang_a_caller_with_a_timeout(subject
     drop(stream);
     side.session.close(0);
     settle().await;
-    assert!(!side.driver.is_finished(), "the driver cannot have sent what nobody read");
-    let session = side.abort().await;
+    let session = match subject.on_pipes() {
+        Some(_) => {
+            assert!(!side.driver.is_finished(), "the driver cannot have sent what nobody read");
+            side.abort().await
+        }
+        // The peer's own stack has taken it.
+        None => {
+            let session = side.session.clone();
+            side.end().await.expect("a close that we asked for");
+            session
+        }
+    };
     assert!(session.open().await.is_err());
 }
 
 /// Law 17: Written and closed before the peer even looked: it still arrives.
 pub async fn closing_before_the_peer_looked_still_delivers(subject: Subject) {
-    let (a, b) = pipes::pair();
-    let dialer = Side::start(&subject.muxer, a, Role::Dialer);
-    let (session, driver) = Side::idle(&subject.muxer, b, Role::Listener);
+    let (dialer, (session, driver)) = Pair::halves(&subject, 64 * 1024).await;
+    let dialer = Side::run(dialer);
     let mut ours = dialer.session.open().await.unwrap();
     let sent = payload(10_000, 8);
     ours.write_all(&sent).await.unwrap();
@@ -171,7 +180,7 @@ pub async fn closing_before_the_peer_looked_still_delivers(subject: Subject) {
 
 /// Laws 1, 27: A stream that carries nothing but its end arrives, and so does the end, both ways.
 pub async fn an_empty_stream_can_be_closed(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let mut ours = pair.dialer.session.open().await.unwrap();
     ours.shutdown().await.unwrap();
     let mut theirs = pair.listener.session.accept().await.unwrap();
@@ -182,7 +191,7 @@ pub async fn an_empty_stream_can_be_closed(subject: Subject) {
 
 /// Law 15: Streams that both sides closed make room: a peer may open many times its limit one after another.
 pub async fn finished_streams_are_freed(subject: Subject) {
-    let Some((pair, limit)) = Pair::limited(&subject) else { return };
+    let Some((pair, limit)) = Pair::limited(&subject).await else { return };
     for i in 0..limit * 5 {
         let (mut ours, mut theirs) = pair.stream().await;
         match i % 4 {
@@ -205,7 +214,7 @@ pub async fn finished_streams_are_freed(subject: Subject) {
 
 /// Law 15: A stream that only one side closed still works, and still counts against the limit.
 pub async fn half_closed_streams_still_count(subject: Subject) {
-    let Some((pair, limit)) = Pair::limited(&subject) else { return };
+    let Some((pair, limit)) = Pair::limited(&subject).await else { return };
     let mut held = Vec::new();
     for _ in 0..limit {
         let (mut ours, theirs) = pair.stream().await;

@@ -11,8 +11,9 @@ use tokio::{
 use super::Subject;
 use crate::{env, pipes};
 
-/// How long a quiet law waits for nothing to happen. Its time moves on only when every task waits.
-const MOMENT: Duration = Duration::from_millis(10);
+/// How long a quiet law waits for nothing to happen. Its time moves on only when every task waits. Longer than two
+/// acknowledgements one after the other that are held back on purpose, by 25 ms each in QUIC.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// One side of a connection, its driver running.
 pub struct Side {
@@ -22,15 +23,22 @@ pub struct Side {
     pub driver: JoinHandle<Result<()>>,
 }
 
+/// One side of a connection, its driver left to the law.
+pub type Half = (Arc<dyn Session>, Driver);
+
 impl Side {
     /// Starts `muxer` on `pipe` and runs its driver.
     pub fn start(muxer: &Arc<dyn Muxer>, pipe: BoxPipe, role: Role) -> Self {
-        let (session, driver) = Self::idle(muxer, pipe, role);
+        Self::run(Self::idle(muxer, pipe, role))
+    }
+
+    /// Runs the driver.
+    pub fn run((session, driver): Half) -> Self {
         Self { session, driver: tokio::spawn(driver) }
     }
 
     /// Starts `muxer` on `pipe`, leaving the driver to the law.
-    pub fn idle(muxer: &Arc<dyn Muxer>, pipe: BoxPipe, role: Role) -> (Arc<dyn Session>, Driver) {
+    pub fn idle(muxer: &Arc<dyn Muxer>, pipe: BoxPipe, role: Role) -> Half {
         muxer.start(pipe, role, &env())
     }
 
@@ -57,7 +65,27 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Two sides on a pipe of 64 KiB each way.
+    /// Two sides: on a pipe of 64 KiB each way, or as the transport makes them.
+    pub async fn connect(subject: &Subject) -> Self {
+        Self::narrow(subject, 64 * 1024).await
+    }
+
+    /// Two sides: on a pipe of `capacity` bytes each way, or as the transport makes them.
+    pub async fn narrow(subject: &Subject, capacity: usize) -> Self {
+        let (dialer, listener) = Self::halves(subject, capacity).await;
+        Self { dialer: Side::run(dialer), listener: Side::run(listener) }
+    }
+
+    /// The two sides of [`Pair::narrow`], their drivers left to the law: first the dialer's.
+    pub async fn halves(subject: &Subject, capacity: usize) -> (Half, Half) {
+        if let Some(sessions) = &subject.sessions {
+            return (sessions.make)().await;
+        }
+        let (a, b) = pipes::pair_with_capacity(capacity);
+        (Side::idle(&subject.muxer, a, Role::Dialer), Side::idle(&subject.muxer, b, Role::Listener))
+    }
+
+    /// Two sides of a muxer on a pipe of 64 KiB each way.
     pub fn start(subject: &Subject) -> Self {
         Self::on(subject, pipes::pair())
     }
@@ -71,7 +99,11 @@ impl Pair {
     }
 
     /// Two sides of which the listener allows only so many streams; `None` where the subject has no such config.
-    pub fn limited(subject: &Subject) -> Option<(Self, usize)> {
+    pub async fn limited(subject: &Subject) -> Option<(Self, usize)> {
+        if let Some((limited, streams)) = subject.sessions.as_ref().and_then(|sessions| sessions.limited.as_ref()) {
+            let (dialer, listener) = limited().await;
+            return Some((Self { dialer: Side::run(dialer), listener: Side::run(listener) }, *streams));
+        }
         let Some((limited, streams)) = &subject.limited else {
             eprintln!("skipped: no config with a limit on streams was given");
             return None;

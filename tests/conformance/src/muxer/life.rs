@@ -64,7 +64,7 @@ async fn assert_closed(session: &Arc<dyn Session>) {
 
 /// Law 35: A close ends the drivers of both sides, `Ok`, and with them every stream.
 pub async fn closing_ends_all_streams_on_both_sides(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let mut waiters = Waiters::none();
     for _ in 0..5 {
         let (ours, theirs) = pair.stream().await;
@@ -90,7 +90,7 @@ pub async fn closing_ends_all_streams_on_both_sides(subject: Subject) {
 
 /// Laws 2, 35: What streams had accepted for writing before the close is sent.
 pub async fn closing_sends_what_was_accepted(subject: Subject) {
-    let pair = Pair::on(&subject, pipes::pair_with_capacity(4096));
+    let pair = Pair::narrow(&subject, 4096).await;
     let (mut finished, mut theirs) = pair.stream().await;
     let (mut open, mut others) = pair.stream().await;
     let sent = payload(60_000, 2);
@@ -115,7 +115,7 @@ pub async fn closing_sends_what_was_accepted(subject: Subject) {
 
 /// Law 35: Both sides may close at the same moment.
 pub async fn both_sides_may_close_at_once(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (_ours, _theirs) = pair.stream().await;
     pair.dialer.session.close(0);
     pair.listener.session.close(0);
@@ -125,7 +125,7 @@ pub async fn both_sides_may_close_at_once(subject: Subject) {
 
 /// Laws 12, 36: A pipe that breaks without a word fails every blocked reader, writer and accepter.
 pub async fn a_lost_pipe_fails_every_waiter(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (ours, _theirs) = streams(&pair, 3).await;
     let mut waiters = Waiters::none();
     ours.into_iter().for_each(|stream| waiters.add(stream));
@@ -143,7 +143,7 @@ pub async fn a_lost_pipe_fails_every_waiter(subject: Subject) {
 /// Law 37: The peer's close is seen though nothing is read, written or opened here.
 pub async fn the_close_of_the_peer_is_seen_without_activity_here(subject: Subject) {
     for streams in [0, 2] {
-        let pair = Pair::start(&subject);
+        let pair = Pair::connect(&subject).await;
         let mut held = Vec::new();
         for _ in 0..streams {
             held.push(pair.stream().await);
@@ -159,7 +159,7 @@ pub async fn the_close_of_the_peer_is_seen_without_activity_here(subject: Subjec
 
 /// Law 40: Opening after a close fails at once, on both sides, also for those who were already waiting.
 pub async fn opening_after_a_close_fails(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let mut opened = Vec::new();
     let session = pair.dialer.session.clone();
     // As many as open without waiting, so that the next one waits where the muxer has a bound.
@@ -192,7 +192,7 @@ pub async fn opening_after_a_close_fails(subject: Subject) {
 
 /// Laws 12, 36: Dropping a driver aborts the connection: every waiter on both sides fails, and so does whoever comes later.
 pub async fn dropping_the_driver_aborts_everything(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     // Waiters on either side, whose peers do nothing.
     let (left, _idle_right) = streams(&pair, 2).await;
     let (_idle_left, right) = streams(&pair, 2).await;
@@ -213,10 +213,12 @@ pub async fn dropping_the_driver_aborts_everything(subject: Subject) {
 
 /// Laws 36, 40: A driver that is dropped before its first poll leaves a session that fails and never hangs.
 pub async fn dropping_an_unpolled_driver_fails_the_session(subject: Subject) {
-    let (a, mut b) = pipes::pair();
-    let (session, driver) = Side::idle(&subject.muxer, a, Role::Dialer);
+    let ((session, driver), _peer) = Pair::halves(&subject, 64 * 1024).await;
     drop(driver);
     assert!(session.open().await.is_err());
     assert!(session.accept().await.is_err());
+    let Some(muxer) = subject.on_pipes() else { return };
+    let (a, mut b) = pipes::pair();
+    drop(Side::idle(muxer, a, Role::Dialer));
     assert!(read_all(&mut b).await.is_ok_and(|bytes| bytes.is_empty()), "nothing happens before the first poll");
 }

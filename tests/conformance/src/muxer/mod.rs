@@ -14,6 +14,9 @@
 //! implementations check. Where a muxer declares in its [`Capabilities`] that it cannot do something, the law
 //! asserts the declared behaviour instead.
 //!
+//! The sessions of a transport that brings streams along keep the same laws ([`Subject::of_sessions`]), but for those
+//! that look at or meddle with the bytes below: these say that they were skipped.
+//!
 //! *Quiet* laws run on one thread with paused time: time moves on only when every task waits, so that [`settle`]
 //! means "until nothing more happens by itself" and a deadlock fails at once. *Busy* laws run on two threads.
 
@@ -28,10 +31,24 @@ mod harness;
 
 use std::sync::Arc;
 
-use stackwire_core::Muxer;
+use futures::future::BoxFuture;
+use stackwire_core::{BoxPipe, Driver, Env, Muxer, ProtocolId, Role, Session};
 use stackwire_plugin::{Built, Capabilities, Descriptor, Plugin};
 
-pub use harness::{Pair, Side, echo, echo_all, must_fail, payload, read_all, settle, write_until_blocked};
+pub use harness::{Half, Pair, Side, echo, echo_all, must_fail, payload, read_all, settle, write_until_blocked};
+
+/// Makes both sides of a connection, the dialer's first, on the runtime of a law: with paused time, and without sockets
+/// of the operating system. Before a driver is polled nothing has to happen.
+pub type MakeSessions = Arc<dyn Fn() -> BoxFuture<'static, (Half, Half)> + Send + Sync>;
+
+/// A transport's sessions, in the place of a muxer's.
+#[derive(Clone)]
+pub struct Sessions {
+    /// With options fit for 1 024 streams at once.
+    pub make: MakeSessions,
+    /// Whose listener lets the peer have only so many streams at once.
+    pub limited: Option<(MakeSessions, usize)>,
+}
 
 /// The muxer under test and what it says of itself.
 #[derive(Clone)]
@@ -43,25 +60,60 @@ pub struct Subject {
     /// The same muxer when it lets the peer have only so many streams at once. Without it, the laws on the limit
     /// are skipped.
     pub limited: Option<(Arc<dyn Muxer>, usize)>,
+    /// A transport's sessions, where it is those that are under test and no muxer.
+    pub sessions: Option<Sessions>,
 }
 
 impl Subject {
+    /// This muxer, which says this of itself.
+    pub fn new(muxer: Arc<dyn Muxer>, capabilities: Capabilities) -> Self {
+        Self { muxer, capabilities, limited: None, sessions: None }
+    }
+
+    /// A transport's sessions, of which it says this.
+    pub fn of_sessions(sessions: Sessions, capabilities: Capabilities) -> Self {
+        Self { sessions: Some(sessions), ..Self::new(Arc::new(NoMuxer), capabilities) }
+    }
+
+    /// The muxer, for laws about what is below it; `None`, aloud, where a transport's sessions are under test.
+    pub fn on_pipes(&self) -> Option<&Arc<dyn Muxer>> {
+        if self.sessions.is_some() {
+            eprintln!("skipped: a transport brings these streams along, and the law is about the bytes below a muxer");
+            return None;
+        }
+        Some(&self.muxer)
+    }
+
     /// What `config` builds. Panics where that is not a muxer.
     pub fn of<P: Plugin>(config: P) -> Self {
-        let muxer = muxer(config.build().expect("the config under test is valid"));
-        Self { muxer, capabilities: P::SUMMARY.capabilities, limited: None }
+        Self::new(muxer(config.build().expect("the config under test is valid")), P::SUMMARY.capabilities)
     }
 
     /// What a registered plug-in builds from `options`. Panics where that is not a muxer.
     pub fn registered(descriptor: &Descriptor, options: &str) -> Self {
         let muxer = muxer(descriptor.build_from(options).expect("the options under test are valid"));
-        Self { muxer, capabilities: descriptor.summary.capabilities, limited: None }
+        Self::new(muxer, descriptor.summary.capabilities)
     }
 
     /// Adds a config under which the peer may have at most `streams` streams at once.
     pub fn limited_to<P: Plugin>(mut self, config: P, streams: usize) -> Self {
         self.limited = Some((muxer(config.build().expect("the limited config under test is valid")), streams));
         self
+    }
+}
+
+/// Stands where a transport's sessions are under test.
+struct NoMuxer;
+
+impl Muxer for NoMuxer {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+    fn id(&self) -> ProtocolId {
+        "/none".into()
+    }
+    fn start(&self, _: BoxPipe, _: Role, _: &Env) -> (Arc<dyn Session>, Driver) {
+        panic!("a law about pipes asks `Subject::on_pipes` first")
     }
 }
 

@@ -23,7 +23,7 @@ async fn write_until_error(mut stream: impl AsyncWriteExt + Unpin) -> io::Error 
 
 /// Laws 8, 12: A reset by one side fails the other side's blocked read and blocked write.
 pub async fn a_reset_releases_blocked_readers_and_writers(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (ours, mut theirs) = pair.stream().await;
     let (mut reader, writer) = split(ours);
     let reading = tokio::spawn(async move { reader.read(&mut [0; 8]).await });
@@ -38,7 +38,7 @@ pub async fn a_reset_releases_blocked_readers_and_writers(subject: Subject) {
 
 /// Law 9: A reader tells a reset from an end.
 pub async fn a_reset_is_not_an_end(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     ours.write_all(b"partial").await.unwrap();
     ours.flush().await.unwrap();
@@ -52,7 +52,7 @@ pub async fn a_reset_is_not_an_end(subject: Subject) {
 
 /// Law 9: The same where the reader had closed its own side before; a muxer may declare that it cannot.
 pub async fn a_reset_is_not_an_end_after_half_closing(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, mut theirs) = pair.stream().await;
     theirs.shutdown().await.unwrap();
     assert!(read_all(&mut ours).await.unwrap().is_empty());
@@ -69,7 +69,7 @@ pub async fn a_reset_is_not_an_end_after_half_closing(subject: Subject) {
 
 /// Law 10: The code of a reset arrives; where the muxer declares that it has none, as 0.
 pub async fn the_code_of_a_reset_arrives(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     for code in [0, 42, u32::MAX] {
         let expected = if subject.capabilities.reset_codes { code } else { 0 };
         let (mut ours, mut theirs) = pair.stream().await;
@@ -83,7 +83,7 @@ pub async fn the_code_of_a_reset_arrives(subject: Subject) {
 
 /// Law 11: A reset of one stream leaves the others undisturbed, in the middle of their transfers.
 pub async fn a_reset_leaves_other_streams_alone(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let mut streams: Vec<(BoxPipe, BoxPipe)> = Vec::new();
     for _ in 0..5 {
         streams.push(pair.stream().await);
@@ -119,7 +119,7 @@ pub async fn a_reset_leaves_other_streams_alone(subject: Subject) {
 
 /// Laws 8, 10: After our own reset, our reads and writes fail with `Reset`.
 pub async fn our_own_reset_fails_our_own_calls(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (mut ours, _theirs) = pair.stream().await;
     ours.reset(7);
     ours.reset(8);
@@ -132,7 +132,7 @@ pub async fn our_own_reset_fails_our_own_calls(subject: Subject) {
 
 /// Law 12: A reader who waits on our side is released by our own reset.
 pub async fn our_own_reset_releases_our_own_waiters(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (ours, _theirs) = pair.stream().await;
     let ours = std::sync::Arc::new(parking_lot::Mutex::new(ours));
     let shared = ours.clone();
@@ -157,7 +157,7 @@ impl FillLen for std::pin::Pin<&mut BoxPipe> {
 
 /// Law 13: Dropping a stream that was not closed tells the peer.
 pub async fn dropping_an_open_stream_resets_it(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let (ours, mut theirs) = pair.stream().await;
     drop(ours);
     assert_reset(&must_fail(&mut theirs).await);
@@ -170,7 +170,7 @@ pub async fn dropping_an_open_stream_resets_it(subject: Subject) {
 
 /// Law 14: After a reset from the peer, closing and dropping our end sends nothing that would upset it.
 pub async fn a_stream_that_was_reset_can_be_closed_and_dropped(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     for _ in 0..3 {
         let (mut ours, mut theirs) = pair.stream().await;
         ours.reset(0);

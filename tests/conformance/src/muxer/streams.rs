@@ -49,7 +49,7 @@ async fn converse_on(subject: &Subject, pair: &Pair, streams: usize, messages: u
 
 /// Laws 25, 26: 1 to 1 000 streams at once on one connection, 1 to 100 messages each.
 pub async fn many_streams_with_many_messages(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let _serving = echo_all(&pair.listener.session);
     for (streams, messages) in [(1, 1), (1, 100), (10, 100), (100, 10), (1000, 1), (500, 3)] {
         converse_on(&subject, &pair, streams, messages, 64).await;
@@ -59,7 +59,7 @@ pub async fn many_streams_with_many_messages(subject: Subject) {
 /// Law 26: Ten connections at once, each with ten streams of ten messages of 2 KiB.
 pub async fn many_connections_with_many_streams(subject: Subject) {
     join_all((0..10).map(|_| async {
-        let pair = Pair::start(&subject);
+        let pair = Pair::connect(&subject).await;
         let _serving = echo_all(&pair.listener.session);
         converse_on(&subject, &pair, 10, 10, 2048).await;
     }))
@@ -68,7 +68,7 @@ pub async fn many_connections_with_many_streams(subject: Subject) {
 
 /// Law 27: Five workers open streams as fast as they can, close their side and expect the end.
 pub async fn open_close_stress(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let _serving = echo_all(&pair.listener.session);
     let workers = (0..5).map(|_| {
         let session = pair.dialer.session.clone();
@@ -87,7 +87,7 @@ pub async fn open_close_stress(subject: Subject) {
 
 /// Law 28: 128 streams released by one barrier.
 pub async fn streams_from_one_barrier(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let _serving = echo_all(&pair.listener.session);
     let barrier = Arc::new(Barrier::new(128));
     let talking = (0..128).map(|i| {
@@ -104,7 +104,7 @@ pub async fn streams_from_one_barrier(subject: Subject) {
 
 /// Law 29: Streams beyond what the peer allows are refused or wait; the connection lives, and later streams work.
 pub async fn more_streams_than_the_peer_allows(subject: Subject) {
-    let Some((pair, limit)) = Pair::limited(&subject) else { return };
+    let Some((pair, limit)) = Pair::limited(&subject).await else { return };
     let mut attempts = JoinSet::new();
     for _ in 0..limit * 4 {
         let session = pair.dialer.session.clone();
@@ -152,7 +152,7 @@ pub async fn more_streams_than_the_peer_allows(subject: Subject) {
 /// Laws 30, 31: With 256 streams unacknowledged the next open waits; it goes on as soon as the peer's side of one sends
 /// its first frame. A muxer without acknowledgements opens at once.
 pub async fn too_many_unacknowledged_streams_wait(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let mut opened = Vec::new();
     for _ in 0..256 {
         let mut stream = pair.dialer.session.open().await.unwrap();
@@ -185,7 +185,7 @@ pub async fn too_many_unacknowledged_streams_wait(subject: Subject) {
 
 /// Law 33: Both sides open at once; every stream reaches its own opener.
 pub async fn both_sides_open_at_once(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     let _left = echo_all(&pair.listener.session);
     let _right = echo_all(&pair.dialer.session);
     let mut talking = JoinSet::new();
@@ -200,7 +200,7 @@ pub async fn both_sides_open_at_once(subject: Subject) {
 
 /// `open` and `accept` are cancel-safe: giving them up loses no stream.
 pub async fn giving_up_an_open_or_accept_loses_nothing(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     for round in 0..20u8 {
         for _ in 0..3 {
             assert!(futures::poll!(std::pin::pin!(pair.listener.session.accept())).is_pending());
@@ -221,7 +221,7 @@ pub async fn giving_up_an_open_or_accept_loses_nothing(subject: Subject) {
 
 /// Any number of tasks may wait to open, those that gave up among them; each that stays is served.
 pub async fn everyone_who_waits_to_open_is_served(subject: Subject) {
-    let pair = Pair::start(&subject);
+    let pair = Pair::connect(&subject).await;
     // Enough that a muxer which makes openers wait does so.
     let mut waiting = Vec::new();
     for i in 0..400 {

@@ -1,6 +1,6 @@
 //! Laws about who is at the other end, and what the handshake agrees on.
 
-use stackwire_core::{Keypair, Kind, ProtocolId, identity::KeyType};
+use stackwire_core::{Keypair, Kind, ProtocolId, Role, identity::KeyType};
 use tokio::io::AsyncReadExt;
 
 use super::{Side, Subject, assert_named, attempt, connect, dialer, listener};
@@ -14,13 +14,29 @@ pub async fn both_sides_learn_who_the_other_is(subject: Subject) {
             a = a.expecting(b.peer_id());
         }
         let (at_dialer, at_listener) = connect(&subject, pipes::pair(), &a, &b).await;
-        assert_eq!(at_dialer.peer.peer_id(), b.peer_id(), "who the dialer reached");
-        assert_eq!(at_listener.peer.peer_id(), a.peer_id(), "who the listener was reached by");
+        let reached = if expects { b.peer_id() } else { b.known_as(&subject) };
+        assert_eq!(at_dialer.peer.peer_id(), reached, "who the dialer reached");
+        assert_eq!(at_listener.peer.peer_id(), a.known_as(&subject), "who the listener was reached by");
     }
 }
 
-/// Ed25519, secp256k1 and ECDSA identities work on either side, mixed.
+/// Ed25519, secp256k1 and ECDSA identities work on either side, mixed. A protocol that proves X25519 keys refuses those
+/// that have no such form before it says anything.
 pub async fn every_key_type_proves_itself(subject: Subject) {
+    if subject.capabilities.x25519_identity {
+        for key_type in [KeyType::Secp256k1, KeyType::Ecdsa] {
+            let key = Keypair::generate(key_type, &env_seeded(11)).expect("these types can be made");
+            for role in [Role::Dialer, Role::Listener] {
+                let (mine, _theirs) = pipes::pair();
+                let side = Side::with_identity(key.clone(), 11);
+                let result = in_time("refusing", side.handshake(&subject, mine, role)).await;
+                let error = result.err().expect("such an identity has no X25519 key");
+                assert_eq!(error.kind(), &Kind::ConfigInvalid);
+                assert_named(&subject, &error);
+            }
+        }
+        return;
+    }
     let types = [KeyType::Ed25519, KeyType::Secp256k1, KeyType::Ecdsa];
     for (i, of_dialer) in types.into_iter().enumerate() {
         let of_listener = types[(i + 1) % types.len()];
@@ -42,7 +58,7 @@ pub async fn a_wrong_peer_is_refused_and_named(subject: Subject) {
     let stranger = Side::new(3).peer_id();
     for dialer_expects in [true, false] {
         let (mut a, mut b) = (dialer(), listener());
-        let actual = if dialer_expects { b.peer_id() } else { a.peer_id() };
+        let actual = if dialer_expects { b.known_as(&subject) } else { a.known_as(&subject) };
         let expecting = if dialer_expects { &mut a } else { &mut b };
         *expecting = expecting.clone().expecting(stranger);
 

@@ -7,7 +7,7 @@ use futures::{
     future::{join, join_all},
     stream::FuturesUnordered,
 };
-use stackwire_core::{BoxPipe, Kind, Listener, Retry};
+use stackwire_core::{BoxPipe, Kind, Listener, Multiaddr, Retry, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
@@ -21,11 +21,9 @@ pub async fn several_listeners_live_side_by_side(subject: Subject) {
     let (mut one, first) = subject.listening().await;
     let (mut two, second) = subject.listening().await;
     assert_ne!(first, second);
-    let one = connect(&subject, &mut one, &first).await.pipes();
-    let two = connect(&subject, &mut two, &second).await.pipes();
-    if let (Some((mut a, mut b)), Some((mut c, mut d))) = (one, two) {
-        join(ping(&mut a, &mut b), ping(&mut c, &mut d)).await;
-    }
+    let (mut a, mut b) = connect(&subject, &mut one, &first).await.pipes().await;
+    let (mut c, mut d) = connect(&subject, &mut two, &second).await.pipes().await;
+    join(ping(&mut a, &mut b), ping(&mut c, &mut d)).await;
 }
 
 /// A second listener on an address fails, saying that and where, and the first goes on.
@@ -69,7 +67,7 @@ pub async fn accepting_can_be_given_up(subject: Subject) {
 
 /// Dials that are dropped half-way leave nothing behind: the listener sees their ends, others go on as before.
 pub async fn a_cancelled_dial_frees_everything(subject: Subject) {
-    let Some((mut a, mut b, mut listener)) = connected(&subject).await else { return };
+    let (mut a, mut b, mut listener) = connected(&subject).await;
     let address = listener.addresses().remove(0);
     for _ in 0..20 {
         let mut dial = pin!(subject.dial(&address));
@@ -77,18 +75,24 @@ pub async fn a_cancelled_dial_frees_everything(subject: Subject) {
         let _pending_or_connected: Poll<_> = futures::poll!(&mut dial);
     }
     let dial = async {
-        let mut pipe = pipe(subject.dial(&address).await.expect("dialing goes on").stage)?;
+        let mut pipe = dialed_pipe(&subject, &address).await;
         pipe.write_all(b"here").await.expect("writing works");
         pipe.flush().await.expect("flushing works");
-        Some(pipe)
+        pipe
     };
-    let (dialed, accepted) = in_time("a dial among cancelled ones", join(dial, find_marked(&mut listener))).await;
-    let (Some(mut c), (mut d, cancelled)) = (dialed, accepted) else { return };
+    let dialing = in_time("a dial among cancelled ones", join(dial, find_marked(&mut listener)));
+    let (mut c, (mut d, cancelled)) = dialing.await;
     for mut pipe in cancelled {
         assert!(read_to_any_end(&mut pipe).await.is_empty(), "a cancelled connection carries nothing");
     }
     ping(&mut a, &mut b).await;
     ping(&mut c, &mut d).await;
+}
+
+/// The dialer's end of a connection to `address`.
+async fn dialed_pipe(subject: &Subject, address: &Multiaddr) -> BoxPipe {
+    let dialed = subject.dial(address).await.expect("dialing works");
+    pipe(dialed.stage, Role::Dialer).await.expect("a connection lives")
 }
 
 /// Accepts connections until one says `here`; that one, and those that opened but said nothing and ended.
@@ -100,7 +104,7 @@ async fn find_marked(listener: &mut Box<dyn Listener>) -> (BoxPipe, Vec<BoxPipe>
             incoming = listener.accept() => {
                 let open = incoming.expect("the listener goes on").open;
                 opening.push(async move {
-                    let mut pipe = pipe(open.await.ok()?)?;
+                    let mut pipe = pipe(open.await.ok()?.stage, Role::Listener).await.ok()?;
                     let mut marker = [0; 4];
                     let marked = pipe.read_exact(&mut marker).await.is_ok();
                     Some((pipe, marked))
@@ -117,12 +121,12 @@ async fn find_marked(listener: &mut Box<dyn Listener>) -> (BoxPipe, Vec<BoxPipe>
 
 /// A connection that is dropped before it was opened is closed, and disturbs no other.
 pub async fn a_dropped_incoming_closes_its_connection(subject: Subject) {
-    let Some((mut a, mut b, mut listener)) = connected(&subject).await else { return };
+    let (mut a, mut b, mut listener) = connected(&subject).await;
     let address = listener.addresses().remove(0);
     let dial = async {
         // Who is not yet connected learns it by the dial, who is by the connection.
         if let Ok(dialed) = subject.dial(&address).await
-            && let Some(mut pipe) = pipe(dialed.stage)
+            && let Ok(mut pipe) = pipe(dialed.stage, Role::Dialer).await
         {
             assert!(read_to_any_end(&mut pipe).await.is_empty());
         }
@@ -137,21 +141,23 @@ pub async fn a_dropped_incoming_closes_its_connection(subject: Subject) {
 pub async fn a_slow_open_holds_up_nobody(subject: Subject) {
     let (mut listener, address) = subject.listening().await;
     let slow_dial = async {
-        let mut slow = pipe(subject.dial(&address).await.expect("dialing works").stage)?;
+        let mut slow = dialed_pipe(&subject, &address).await;
         ask(&mut slow).await;
-        Some(())
+        slow
     };
     let others = async {
         let slow = listener.accept().await.expect("accepting works");
         for _ in 0..3 {
-            let (mut a, mut b) = connect(&subject, &mut listener, &address).await.pipes()?;
+            let (mut a, mut b) = connect(&subject, &mut listener, &address).await.pipes().await;
             ping(&mut a, &mut b).await;
         }
-        let mut slow = pipe(slow.open.await.expect("a slow connection opens in the end"))?;
+        let slow = slow.open.await.expect("a slow connection opens in the end");
+        let mut slow = pipe(slow.stage, Role::Listener).await.expect("a slow connection lives");
         answer(&mut slow).await;
-        Some(())
+        slow
     };
-    in_time("a slow connection and three others", join(slow_dial, others)).await;
+    // Both are kept until either is done: what a stream had sent may be lost when it is dropped.
+    let _both = in_time("a slow connection and three others", join(slow_dial, others)).await;
 }
 
 /// Fifty connections at once are all taken, and none mixes its bytes with another's.
@@ -161,14 +167,13 @@ pub async fn fifty_connections_at_once(subject: Subject) {
     let dials = join_all((0..COUNT).map(|i| {
         let (subject, address) = (&subject, &address);
         async move {
-            let mut pipe = pipe(subject.dial(address).await.expect("dialing works").stage)?;
+            let mut pipe = dialed_pipe(subject, address).await;
             let data = random_bytes(10_000 + i, i as u64);
             pipe.write_all(&data).await.expect("writing works");
             pipe.shutdown().await.expect("closing works");
             let mut echo = Vec::new();
             pipe.read_to_end(&mut echo).await.expect("reading works");
             assert!(echo == data, "connection {i} gets its own bytes back");
-            Some(())
         }
     }));
     let serve = async {
@@ -176,13 +181,14 @@ pub async fn fifty_connections_at_once(subject: Subject) {
         for _ in 0..COUNT {
             let incoming = listener.accept().await.expect("accepting works");
             served.push(tokio::spawn(async move {
-                let mut pipe = pipe(incoming.open.await.expect("opening works"))?;
+                let stage = incoming.open.await.expect("opening works").stage;
+                let mut pipe = pipe(stage, Role::Listener).await.expect("a connection lives");
                 let mut data = Vec::new();
                 pipe.read_to_end(&mut data).await.expect("reading works");
                 pipe.write_all(&data).await.expect("writing works");
                 pipe.shutdown().await.expect("closing works");
                 // Until the dialer has closed too, so that nothing here cuts its reading short.
-                Some(pipe)
+                pipe
             }));
         }
         while let Some(done) = served.next().await {
@@ -194,7 +200,7 @@ pub async fn fifty_connections_at_once(subject: Subject) {
 
 /// Connections that were taken live on when their listener is dropped.
 pub async fn connections_outlive_their_listener(subject: Subject) {
-    let Some((mut a, mut b, listener)) = connected(&subject).await else { return };
+    let (mut a, mut b, listener) = connected(&subject).await;
     drop(listener);
     ping(&mut a, &mut b).await;
 }

@@ -16,11 +16,12 @@ use self::{
     streams::{ECHO, PERF},
     swarm::{Known, Order},
 };
-use crate::{Ending, Peer, RESETS, Stack, Told, WATCHES, peer::UNKNOWN};
+use crate::{Ending, Peer, RESETS, Stack, Told, Transport, WATCHES, peer::UNKNOWN};
 
 /// A node of theirs: identify and ping are their own behaviours; perf, echo and the rest go over `libp2p-stream`.
 pub struct Theirs {
     id: PeerId,
+    stack: Stack,
     control: Control,
     orders: mpsc::UnboundedSender<Order>,
     known: watch::Receiver<Known>,
@@ -42,10 +43,10 @@ impl Theirs {
         let (learnt, known) = watch::channel(Known::default());
         let (ended, endings) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        streams::serve_all(&control, ended, &mut tasks);
+        streams::serve_all(&control, stack, ended, &mut tasks);
         tasks.spawn(swarm::run(swarm, received, learnt));
         let id = identity.public().to_peer_id();
-        let theirs = Self { id, control, orders, known, endings: Mutex::new(endings), _tasks: tasks };
+        let theirs = Self { id, stack, control, orders, known, endings: Mutex::new(endings), _tasks: tasks };
         theirs.until(|known| known.listen.clone()).await;
         theirs
     }
@@ -89,12 +90,20 @@ impl Peer for Theirs {
     const SIGNS: &str = "libp2p-routing-state";
     const VERIFIES: &[&str] = &["libp2p-routing-state"];
 
+    fn resets_as(stack: Stack) -> Ending {
+        match stack.transport {
+            // They can't reset a stream of QUIC: dropping it ends our reading as if that were all.
+            Transport::Quic => Ending::Closed,
+            Transport::Tcp | Transport::Ws => Ending::Reset,
+        }
+    }
+
     fn id(&self) -> PeerId {
         self.id
     }
 
     fn address(&self) -> Multiaddr {
-        self.known.borrow().listen.clone().expect("it listens")
+        self.known.borrow().listen.clone().expect("it listens").into()
     }
 
     fn agent(&self) -> String {
@@ -103,7 +112,7 @@ impl Peer for Theirs {
 
     async fn connect(&self, address: Multiaddr) {
         let peer = address::split_peer(&address).1.expect("the address names the peer");
-        self.orders.send(Order::Dial(address)).expect("it runs");
+        self.orders.send(Order::Dial(address.into())).expect("it runs");
         self.connected(peer).await;
     }
 
@@ -116,13 +125,13 @@ impl Peer for Theirs {
     }
 
     fn remote(&self, peer: PeerId) -> Multiaddr {
-        address::split_peer(self.connection(peer).get_remote_address()).0
+        address::split_peer(&self.connection(peer).get_remote_address().clone().into()).0
     }
 
     fn local(&self, peer: PeerId) -> Option<Multiaddr> {
         match self.connection(peer) {
             ConnectedPoint::Dialer { .. } => None,
-            ConnectedPoint::Listener { local_addr, .. } => Some(local_addr),
+            ConnectedPoint::Listener { local_addr, .. } => Some(local_addr.into()),
         }
     }
 
@@ -132,8 +141,8 @@ impl Peer for Theirs {
             peer: info.public_key.to_peer_id(),
             agent: info.agent_version,
             protocols: info.protocols.iter().map(ToString::to_string).collect(),
-            listen: info.listen_addrs.iter().map(|address| address::split_peer(address).0).collect(),
-            observed: Some(info.observed_addr).filter(|address| !address.is_empty()),
+            listen: info.listen_addrs.into_iter().map(|address| address::split_peer(&address.into()).0).collect(),
+            observed: Some(info.observed_addr.into()).filter(|address: &Multiaddr| !address.is_empty()),
             signed: info.signed_peer_record.is_some(),
         }
     }
@@ -167,7 +176,7 @@ impl Peer for Theirs {
     async fn is_reset(&self, peer: PeerId) -> Ending {
         let mut stream = self.open(peer, RESETS).await;
         streams::say(&mut stream).await.expect("a byte is sent");
-        streams::ending(&mut stream).await
+        streams::ending(&mut stream, self.stack).await
     }
 
     async fn ends(&self, peer: PeerId) {

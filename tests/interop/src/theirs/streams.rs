@@ -7,13 +7,18 @@ use libp2p::{Stream, StreamProtocol};
 use libp2p_stream::Control;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{Ending, RESETS, WATCHES};
+use crate::{Ending, RESETS, Stack, Transport, WATCHES};
 
 pub(super) const ECHO: &str = "/echo/1.0.0";
 pub(super) const PERF: &str = "/perf/1.0.0";
 
 /// Serves every protocol until `tasks` are dropped.
-pub(super) fn serve_all(control: &Control, ended: mpsc::UnboundedSender<Ending>, tasks: &mut JoinSet<()>) {
+pub(super) fn serve_all(
+    control: &Control,
+    stack: Stack,
+    ended: mpsc::UnboundedSender<Ending>,
+    tasks: &mut JoinSet<()>,
+) {
     serve(control, ECHO, tasks, send_back);
     serve(control, PERF, tasks, serve_perf);
     serve(control, RESETS, tasks, |mut stream| async move {
@@ -26,7 +31,7 @@ pub(super) fn serve_all(control: &Control, ended: mpsc::UnboundedSender<Ending>,
             hear(&mut stream).await?;
             say(&mut stream).await?;
             // Nobody listens any more only where the test has ended.
-            let _ = ended.send(ending(&mut stream).await);
+            let _ = ended.send(ending(&mut stream, stack).await);
             Ok(())
         }
     });
@@ -108,9 +113,11 @@ pub(super) async fn echo(stream: Stream, content: &[u8]) -> io::Result<Vec<u8>> 
     Ok(back)
 }
 
-/// How a stream ends. To readers, both of their muxers show a reset as an end; only writing tells them apart.
-pub(super) async fn ending(stream: &mut Stream) -> Ending {
+/// How a stream ends. To readers, both of their muxers show a reset as an end; only writing tells them apart. Their QUIC
+/// does not.
+pub(super) async fn ending(stream: &mut Stream, stack: Stack) -> Ending {
     match stream.read(&mut [0; 1]).await {
+        Ok(0) if stack.transport == Transport::Quic => return Ending::Closed,
         Ok(0) => {}
         Ok(_) => return Ending::Other("data".into()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ending::Reset,

@@ -10,13 +10,17 @@ use libp2p::{
     },
     dns,
     identity::Keypair,
-    noise, plaintext, tcp, tls, websocket, yamux,
+    noise, plaintext, quic, tcp, tls, websocket, yamux,
 };
 
-use crate::{Muxer, Security, Stack};
+use crate::{Muxer, Security, Stack, Transport as Bytes};
 
 /// The layers of `stack`, in the order and with the versions that their own `SwarmBuilder` chooses.
 pub(super) fn transport(stack: Stack, key: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+    if stack.transport == Bytes::Quic {
+        let quic = quic::tokio::Transport::new(quic::Config::new(key));
+        return quic.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))).boxed();
+    }
     // TCP under DNS goes last: it takes any address that begins with a name.
     let bytes = OrTransport::new(websocket::Config::new(by_name()), by_name()).upgrade(Version::V1Lazy);
     match stack.security {
@@ -29,6 +33,7 @@ pub(super) fn transport(stack: Stack, key: &Keypair) -> Boxed<(PeerId, StreamMux
             multiplex(bytes.authenticate(tls), stack.muxer)
         }
         Security::Plaintext => multiplex(bytes.authenticate(plaintext::Config::new(key)), stack.muxer),
+        Security::BuiltIn => panic!("TCP and WebSocket bring no security along"),
     }
 }
 
@@ -48,5 +53,6 @@ where
     match muxer {
         Muxer::Yamux => authenticated.multiplex(yamux::Config::default()).boxed(),
         Muxer::Mplex => authenticated.multiplex(libp2p_mplex::Config::default()).boxed(),
+        Muxer::BuiltIn => panic!("TCP and WebSocket bring no muxer along"),
     }
 }
