@@ -67,6 +67,15 @@ fn addresses_that_are_only_a_peer_or_name_it_twice_are_left_out() {
 }
 
 #[test]
+fn paths_in_our_file_system_are_left_out() {
+    let told =
+        ["/unix/run/docker.sock", "/ip4/192.0.2.1/tcp/1"].map(|text| text.parse::<Multiaddr>().unwrap().to_vec());
+    let message = proto::Identify { listen_addrs: told.to_vec(), ..Default::default() };
+    let info = update(RemoteInfo::default(), message, peer()).unwrap();
+    assert_eq!(info.listen, ["/ip4/192.0.2.1/tcp/1".parse().unwrap()]);
+}
+
+#[test]
 fn a_peer_known_by_its_x25519_key_tells_of_its_identity() {
     let known = stackwire_core::PublicKey::X25519(key().public().x25519().unwrap()).peer_id();
     let mine = Multiaddr::empty().with(AddressPart::Memory(7)).with(AddressPart::P2p(peer()));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use stackwire_core::{
-    Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, address,
+    AddressPart, Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, address,
     identity::{Envelope, PeerRecord},
 };
 
@@ -86,13 +86,15 @@ fn protocols(ids: Vec<String>) -> Vec<ProtocolId> {
         .collect()
 }
 
-/// Each once, without the peer's own `/p2p/…`; those of others are left out.
+/// Each once, without the peer's own `/p2p/…`; those of others are left out, and so are paths in the file system: nobody
+/// else decides which sockets of this machine we open.
 fn addresses(addresses: impl Iterator<Item = Multiaddr>, peer: PeerId) -> Vec<Multiaddr> {
     let mut seen = HashSet::new();
     addresses
         .filter_map(|full| split(&full))
         .filter(|(_, of)| of.is_none_or(|of| names(&of, peer)))
         .map(|(rest, _)| rest)
+        .filter(|address| !matches!(address.iter().next(), Some(AddressPart::Unix(_))))
         .filter(|address| seen.insert(address.clone()))
         .take(MAX_ADDRESSES)
         .collect()

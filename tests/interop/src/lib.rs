@@ -4,7 +4,9 @@
 //! connection is for. So that nobody has to trust the test, it also runs between two nodes of theirs.
 //!
 //! `tests/libp2p.rs` does so for every transport × security × muxer that the published crate `libp2p` has,
-//! `tests/identities.rs` for every type of key, `tests/perf.rs` with the published perf client and server.
+//! `tests/identities.rs` for every type of key, `tests/perf.rs` with the published perf client and server, `tests/pnet.rs`
+//! in a private network. `tests/yamux_pairings.rs` tells the muxer laws to our yamux and the crate's, in every pairing;
+//! `tests/libtorrent.rs` speaks uTP with libtorrent, where Python has it.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on a runtime of their own")]
 
