@@ -176,7 +176,7 @@ impl fmt::Display for Plan {
             writeln!(f, "{layer}")?;
             for (i, plugin) in plugins {
                 let implied = if plugin.implied { "  (by default)" } else { "" };
-                writeln!(f, "  {}. {:<10} {}{implied}", i + 1, plugin.name, plugin.summary)?;
+                writeln!(f, "  {}. {:<12} {}{implied}", i + 1, plugin.name, plugin.summary)?;
             }
         }
         Ok(())

@@ -43,18 +43,20 @@ pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
     reader.unknown_sections(&document);
     let (mut settings, addresses) = reader.node(document.remove("node"));
     let mut layers = Vec::new();
-    let mut transports_are_good = true;
+    let mut addressed_are_good = true;
     for layer in Plan::LAYERS {
         let before = reader.problems.len();
         layers.extend(reader.layer(layer, document.remove(layer.name())));
+        if matches!(layer, Layer::Transport | Layer::Negotiator | Layer::Security | Layer::Muxer) {
+            addressed_are_good &= reader.problems.len() == before;
+        }
         if layer == Layer::Transport {
-            transports_are_good = reader.problems.len() == before;
             reader.reach = layers.iter().map(|plugin| plugin.reaches).min().unwrap_or(Reach::Raw);
         }
     }
     reader.problems.extend(conflicts(&layers));
-    // A transport that was misspelt would make its addresses look wrong, too.
-    if transports_are_good {
+    // A plug-in that was misspelt would make the addresses that speak of it look wrong, too.
+    if addressed_are_good {
         reader.problems.extend(listen::untaken(&addresses, &layers, catalogue));
     }
     let source = Source { text: text.into(), identity, listen: addresses.iter().map(|a| a.span()).collect() };

@@ -125,9 +125,9 @@ fn a_plan_is_listed_for_people_and_machines() {
          limits      1024 connections (8 per peer), 1024 streams each, 64 arriving, 64 dials\n  \
          timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
-         transport\n  1. tcp        fake TCP\nsecurity\n  1. noise      fake Noise\nmuxer\n  1. yamux      fake yamux\n\
-         routing\n  1. direct     fake direct  (by default)\n\
-         protocol\n  1. identify   fake identify  (by default)\n  2. ping       fake ping  (by default)\n"
+         transport\n  1. tcp          fake TCP\nsecurity\n  1. noise        fake Noise\nmuxer\n  1. yamux        fake yamux\n\
+         routing\n  1. direct       fake direct  (by default)\n\
+         protocol\n  1. identify     fake identify  (by default)\n  2. ping         fake ping  (by default)\n"
     );
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["settings"]["listen"][0], "/ip4/127.0.0.1/tcp/0");
