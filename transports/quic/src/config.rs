@@ -106,6 +106,7 @@ impl Plugin for QuicConfig {
             notes: &[
                 "priorities are strict, and of streams of one connection only",
                 "dropping a stream before its shutdown may lose what was already flushed",
+                "a py-libp2p dialer may lose a short answer: it takes our STOP_SENDING for the end of its stream",
                 "the keys of the TLS handshake are drawn from the operating system, not from the simulation's seed",
             ],
             ..Capabilities::DEFAULT
