@@ -23,7 +23,7 @@
 //! let dialed = memory.dial(Dial { address: &address, peer: None, identity: &identity, env: &env }).await?;
 //! let accepted = listener.accept().await?.open.await?;
 //!
-//! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted) else { unreachable!() };
+//! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted.stage) else { unreachable!() };
 //! a.write_all(b"hello").await?;
 //! a.shutdown().await?;
 //! let mut text = String::new();
