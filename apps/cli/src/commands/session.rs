@@ -80,7 +80,7 @@ async fn explain(error: Error, node: &Node, peer: &PeerId, protocol: &ProtocolId
         Ok(info) if !info.protocols.contains(protocol) => {
             let supported = info.protocols.iter().map(ToString::to_string).collect();
             let kind = Kind::NoCommonProtocol { offered: vec![protocol.to_string()], supported };
-            Error::new(kind, "the peer does not serve this protocol").caused_by(error)
+            Error::new(kind, "the peer does not list this protocol among those it serves").caused_by(error)
         }
         _ => error,
     }
