@@ -62,7 +62,7 @@ pub struct Demo {
 /// Flags that choose a stack. Given ones replace the config's layer, in the order given.
 #[derive(Args, Clone, Default)]
 pub struct StackArgs {
-    /// The config; without it an embedded default: tcp + websocket, tls + noise, yamux + mplex.
+    /// The config; without it an embedded default: tcp + websocket, tls + noise, priority + yamux + mplex.
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
     /// Use this transport; repeat for several, most wanted first.

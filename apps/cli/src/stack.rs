@@ -21,6 +21,8 @@ use = "tls"
 use = "noise"
 
 [[muxer]]
+use = "priority"
+[[muxer]]
 use = "yamux"
 [[muxer]]
 use = "mplex"

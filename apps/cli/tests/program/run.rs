@@ -7,7 +7,7 @@ fn events_tell_of_connections_and_streams() {
     let node = Node::start(&[], 2);
     finish(&["ping", &node.addresses[0], "--count", "1", "--json"]).result();
     let connected = node.until("connected")["connection"].clone();
-    assert_eq!(plugins(&connected["path"]), ["tcp", "tls", "yamux"]);
+    assert_eq!(plugins(&connected["path"]), ["tcp", "tls", "priority"]);
     assert_eq!(connected["path"]["role"], "listener");
     let stream = node.until("stream_opened");
     assert_eq!((&stream["connection"], &stream["peer"]), (&connected["id"], &connected["peer"]));

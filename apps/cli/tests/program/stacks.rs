@@ -12,8 +12,8 @@ fn flags_order_the_stack_and_the_dialer_decides() {
         done.result();
         plugins(&done.json()["path"])
     };
-    assert_eq!(path(&[]), ["tcp", "tls", "yamux"]);
-    assert_eq!(path(&["--security", "noise", "--security", "tls"]), ["tcp", "noise", "yamux"]);
+    assert_eq!(path(&[]), ["tcp", "tls", "priority"]);
+    assert_eq!(path(&["--security", "noise", "--security", "tls"]), ["tcp", "noise", "priority"]);
     assert_eq!(path(&["--muxer", "mplex", "--muxer", "yamux"]), ["tcp", "tls", "mplex"]);
     assert_eq!(path(&["--security", "noise", "--muxer", "mplex"]), ["tcp", "noise", "mplex"]);
 }
@@ -45,7 +45,7 @@ fn plaintext_is_refused_unless_insecure() {
     let node = Node::start(&["--security", "plaintext", "--insecure"], 2);
     let flags = ["ping", &node.addresses[0], "--security", "plaintext", "--insecure", "--count", "1", "--json"];
     let done = finish(&flags);
-    assert_eq!(plugins(&done.json()["path"]), ["tcp", "plaintext", "yamux"]);
+    assert_eq!(plugins(&done.json()["path"]), ["tcp", "plaintext", "priority"]);
     assert_eq!(done.result()["count"], 1);
 }
 

@@ -18,7 +18,7 @@ fn every_tool_works_over_tcp_and_over_websocket_and_names_its_path() {
         let [ping, identify, perf, echo] = tools.map(|tool| {
             let done = finish(&[tool, &[address, "--json"]].concat());
             assert_eq!(done.result()["peer"], peer);
-            assert_eq!(plugins(&done.json()["path"]), [transport, "tls", "yamux"]);
+            assert_eq!(plugins(&done.json()["path"]), [transport, "tls", "priority"]);
             done.result()
         });
         assert_eq!(ping["count"], 3);
@@ -44,7 +44,7 @@ fn text_shows_the_path_and_the_result() {
     let node = Node::start(&[], 2);
     let done = finish(&["ping", &node.addresses[0], "--count", "1"]);
     assert_eq!(done.code, Some(0));
-    for part in ["security   tls", "muxer      yamux", "median"] {
+    for part in ["security   tls", "muxer      priority", "median"] {
         assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
     }
 }
@@ -55,7 +55,7 @@ fn a_protocol_nobody_serves_is_a_typed_error_that_tells_what_is_served() {
     let done = finish(&["echo", &node.addresses[0], "--protocol", "/nobody/1.0.0", "--json"]);
     assert_eq!(done.error()["kind"], "no_common_protocol");
     assert!(done.error()["message"].as_str().is_some_and(|text| text.contains("/echo/1.0.0")), "{done:?}");
-    assert_eq!(plugins(&done.json()["path"]), ["tcp", "tls", "yamux"]);
+    assert_eq!(plugins(&done.json()["path"]), ["tcp", "tls", "priority"]);
 }
 
 #[test]
