@@ -28,7 +28,6 @@
 
 mod config;
 mod libra;
-mod select;
 mod wire;
 
 pub use config::LibraConfig;

@@ -4,14 +4,11 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role, Wait,
 };
 use tokio::io::AsyncBufRead;
 
-use crate::{
-    select::Select,
-    wire::{INTERACTIVE, NOT_SUPPORTED, SELECT, encode, is_sendable, read_frame, recognize, send},
-};
+use crate::wire::{INTERACTIVE, NOT_SUPPORTED, SELECT, encode, is_sendable, read_frame, recognize, send};
 
 pub(crate) const NAME: &str = "libra";
 /// Attempts after which a listener gives up; a dialer makes no more.
@@ -38,7 +35,11 @@ impl Negotiator for Libra {
         match (role, offers) {
             (Role::Listener, _) => listen(pipe, offers).await,
             (Role::Dialer, [only]) if wait == Wait::Lazy => {
-                Ok(Negotiated { index: 0, pipe: Box::new(Select::new(pipe, only)), round_trips: 0 })
+                // protocol-select: nothing answers it.
+                let mut proposal = Vec::new();
+                encode(SELECT, &mut proposal);
+                encode(only.as_str(), &mut proposal);
+                Ok(Negotiated { index: 0, pipe: Box::new(Prefaced::new(pipe, proposal)), round_trips: 0 })
             }
             (Role::Dialer, _) => dial(pipe, &offers[..offers.len().min(MAX_ATTEMPTS)]).await,
         }

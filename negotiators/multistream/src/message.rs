@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result};
+use stackwire_core::{Error, Kind, ProtocolId, Result};
 use tokio::io::AsyncBufRead;
 
 /// The first message of both sides, complete.
@@ -67,7 +67,11 @@ impl MessageReader {
     ///
     /// Fails with `PeerMisbehaved` for a length of 0, over [`MAX_MESSAGE`], or that is not a minimal varint, a
     /// missing newline, and an end within a message. Cancel-safe: what was read is kept for the next poll.
-    pub(crate) fn poll(&mut self, pipe: &mut BoxPipe, cx: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>>> {
+    pub(crate) fn poll(
+        &mut self,
+        pipe: &mut (impl AsyncBufRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Vec<u8>>>> {
         loop {
             let available = ready!(Pin::new(&mut *pipe).poll_fill_buf(cx))
                 .map_err(|e| Error::io("reading a negotiation message", e))?;

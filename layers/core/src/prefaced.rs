@@ -1,4 +1,4 @@
-//! The dialer's side of protocol-select: the proposal travels with the first bytes, and nothing answers it.
+//! Bytes of ours that come before everything else on a pipe.
 
 use std::{
     io::{self, IoSlice},
@@ -8,30 +8,34 @@ use std::{
     task::{Context, Poll, Wake, Waker, ready},
 };
 
-use stackwire_core::{BoxPipe, Datagrams, Pipe, Priority, ProtocolId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::{SELECT, encode};
+use crate::{BoxPipe, Datagrams, Pipe, Priority};
 
-/// A pipe whose proposal may not have been sent yet. Once it has, this only passes on.
+/// A pipe whose preface, such as a lazy negotiator's proposal, may not have been sent yet. Once it has, this only
+/// passes on.
 ///
-/// Whoever comes first sends the proposal: the writer with its first bytes, or a reader, without waiting for it.
-pub(crate) struct Select {
+/// Whoever comes first sends the preface: the writer with its first bytes, in one write, or a reader, without waiting
+/// for it. Reading and writing may be two tasks' work.
+pub struct Prefaced {
     pipe: BoxPipe,
-    /// Header and proposal, as far as they are still to be written.
+    /// The preface, as far as it is still to be written.
     unsent: Vec<u8>,
-    /// Nobody has flushed the pipe since the proposal was sent.
+    /// Nobody has flushed the pipe since the preface was sent.
     unflushed: bool,
-    /// The writer, where it waits behind the proposal: a pipe wakes only who polled its write side last.
+    /// The writer, where it waits behind the preface: a pipe wakes only who polled its write side last.
     writer: Option<Waker>,
 }
 
-impl Select {
-    pub(crate) fn new(pipe: BoxPipe, offer: &ProtocolId) -> Self {
-        let mut unsent = Vec::new();
-        encode(SELECT, &mut unsent);
-        encode(offer.as_str(), &mut unsent);
-        Self { pipe, unsent, unflushed: true, writer: None }
+impl Prefaced {
+    /// Puts `preface` before everything that will be written to `pipe`.
+    pub fn new(pipe: BoxPipe, preface: Vec<u8>) -> Self {
+        Self { pipe, unsent: preface, unflushed: true, writer: None }
+    }
+
+    /// Takes the peer to have the preface, because it has answered it: no reader flushes on its account any more.
+    pub fn has_arrived(&mut self) {
+        self.unflushed = false;
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -53,7 +57,7 @@ impl Select {
         Ok(())
     }
 
-    /// For the writer: its turn at the pipe, remembered where it has to wait behind the proposal.
+    /// For the writer: its turn at the pipe, remembered where it has to wait behind the preface.
     fn poll_writer<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -66,8 +70,9 @@ impl Select {
         result
     }
 
-    /// For a reader: the peer answers nothing before it has the proposal, and the writer may have nothing to say.
-    fn propose(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// For a reader: the peer may answer nothing before it has the preface, and the writer may have nothing to say.
+    /// Reading does this by itself. Does not wait; the task is woken to go on.
+    pub fn announce(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.unflushed {
             return Ok(());
         }
@@ -96,18 +101,18 @@ impl Wake for Both {
     }
 }
 
-impl AsyncRead for Select {
+impl AsyncRead for Prefaced {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.propose(cx)?;
+        this.announce(cx)?;
         Pin::new(&mut this.pipe).poll_read(cx, buf)
     }
 }
 
-impl AsyncBufRead for Select {
+impl AsyncBufRead for Prefaced {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        this.propose(cx)?;
+        this.announce(cx)?;
         Pin::new(&mut this.pipe).poll_fill_buf(cx)
     }
     fn consume(self: Pin<&mut Self>, n: usize) {
@@ -115,7 +120,7 @@ impl AsyncBufRead for Select {
     }
 }
 
-impl AsyncWrite for Select {
+impl AsyncWrite for Prefaced {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         if self.unsent.is_empty() {
             return self.get_mut().poll_writer(cx, |this, cx| Pin::new(&mut this.pipe).poll_write(cx, data));
@@ -130,9 +135,9 @@ impl AsyncWrite for Select {
     ) -> Poll<io::Result<usize>> {
         self.get_mut().poll_writer(cx, |this, cx| {
             if !this.unsent.is_empty() {
-                // The first bytes follow the proposal in one write. A pipe that does not gather gets them copied
+                // The first bytes follow the preface in one write. A pipe that does not gather gets them copied
                 // together: it is the first write only.
-                let proposal = this.unsent.len();
+                let preface = this.unsent.len();
                 let n = if this.pipe.is_write_vectored() {
                     let mut all = Vec::with_capacity(slices.len() + 1);
                     all.push(IoSlice::new(&this.unsent));
@@ -143,9 +148,9 @@ impl AsyncWrite for Select {
                     slices.iter().for_each(|s| all.extend_from_slice(s));
                     ready!(Pin::new(&mut this.pipe).poll_write(cx, &all))?
                 };
-                this.sent(n.min(proposal))?;
-                if n > proposal {
-                    return Poll::Ready(Ok(n - proposal));
+                this.sent(n.min(preface))?;
+                if n > preface {
+                    return Poll::Ready(Ok(n - preface));
                 }
                 ready!(this.poll_send(cx))?;
             }
@@ -176,7 +181,7 @@ impl AsyncWrite for Select {
     }
 }
 
-impl Pipe for Select {
+impl Pipe for Prefaced {
     fn reset(&mut self, code: u32) {
         (self.unsent, self.unflushed) = (Vec::new(), false);
         self.pipe.reset(code);
