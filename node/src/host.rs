@@ -38,7 +38,7 @@ impl HostApi for NodeHost {
             protocol_version: PROTOCOL_VERSION.to_string(),
             // A fixed path means nothing to a stranger, and has no form on the wire.
             listen: self.0.listening().into_iter().filter(|address| address.fixed().is_empty()).collect(),
-            protocols: setup.protocol_ids.clone(),
+            protocols: setup.protocol_ids.to_vec(),
         }
     }
 

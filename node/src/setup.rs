@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use stackwire_config::Stack;
 use stackwire_core::{
-    Env, Error, Keypair, Kind, Layer, Path, Protocol, ProtocolId, Result, Role, Rung, Transport, address::FixedPath,
+    Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Protocol, ProtocolId, Result, Role, Rung, Transport,
+    address::FixedPath,
 };
 use stackwire_upgrade::{Negotiators, Upgrader};
 use tokio::sync::Semaphore;
@@ -15,7 +16,7 @@ pub(crate) struct Setup {
     pub(crate) stack: Stack,
     pub(crate) upgrader: Upgrader,
     /// What inbound streams are offered: newest versions first, protocol by protocol, at the end the node's own.
-    pub(crate) protocol_ids: Vec<ProtocolId>,
+    pub(crate) protocol_ids: Arc<[ProtocolId]>,
     /// Who serves each of `protocol_ids`; the last is served by the node itself.
     pub(crate) serving: Vec<Arc<dyn Protocol>>,
     /// Permits for arriving connections whose handshakes are not done.
@@ -58,7 +59,7 @@ impl Setup {
         let limits = &stack.settings.limits;
         Ok(Self {
             upgrader,
-            protocol_ids,
+            protocol_ids: protocol_ids.into(),
             serving,
             arriving: Arc::new(Semaphore::new(limits.max_pending_incoming)),
             dialing: Arc::new(Semaphore::new(limits.max_pending_dials)),
@@ -78,31 +79,24 @@ impl Setup {
 
     /// How well `path` fits. What its address or its transport settled is beyond preference.
     pub(crate) fn rank(&self, path: &Path) -> Rank {
-        let transports: Vec<&str> = self.stack.transports.iter().map(|t| t.name()).collect();
-        let protectors: Vec<&str> = self.stack.protectors.iter().map(|p| p.name()).collect();
-        let negotiable = self.stack.securities.iter().filter(|s| s.negotiable());
-        let securities: Vec<&str> = negotiable.map(|s| s.name()).collect();
-        let muxers: Vec<&str> = self.stack.muxers.iter().map(|m| m.name()).collect();
-        let settled =
-            |rung: &Rung| matches!(rung.chosen, stackwire_core::Chosen::Address | stackwire_core::Chosen::Transport);
-        let place = |layer: Layer, wanted: &[&str]| match path.rung(layer) {
-            Some(rung) if !settled(rung) => wanted.iter().position(|name| *name == rung.plugin).unwrap_or(usize::MAX),
-            _ => 0,
-        };
-        let transport = match transports.contains(&path.plugin(Layer::Transport)) {
-            true => 0,
-            false => usize::MAX,
-        };
+        let Stack { transports, protectors, securities, muxers, .. } = &self.stack;
+        let gone_unless = |still: bool| if still { 0 } else { usize::MAX };
+        let transport = path.plugin(Layer::Transport);
         let wraps = path.rungs.iter().filter(|rung| rung.layer == Layer::Protector).map(|rung| rung.plugin.as_str());
-        let protected = if wraps.eq(protectors.iter().copied()) { 0 } else { usize::MAX };
-        Rank([transport, protected, place(Layer::Security, &securities), place(Layer::Muxer, &muxers)])
+        let negotiable = securities.iter().filter(|security| security.negotiable());
+        Rank([
+            gone_unless(transports.iter().any(|known| known.name() == transport)),
+            gone_unless(wraps.eq(protectors.iter().map(|protector| protector.name()))),
+            place(path.rung(Layer::Security), negotiable.map(|security| security.name())),
+            place(path.rung(Layer::Muxer), muxers.iter().map(|muxer| muxer.name())),
+        ])
     }
 
     /// The transport that `takes` an address; else an error that lists what there is.
     pub(crate) fn transport(
         &self,
         role: Role,
-        address: &stackwire_core::Multiaddr,
+        address: &Multiaddr,
         takes: impl Fn(&dyn Transport) -> bool,
     ) -> Result<&Arc<dyn Transport>> {
         self.stack.transports.iter().find(|transport| takes(&***transport)).ok_or_else(|| {
@@ -124,6 +118,16 @@ impl Setup {
             Some(step) => fixed.with(step),
             None => fixed.clone(),
         }
+    }
+}
+
+/// Where what was chosen for a layer stands among what is `wanted` now; first, where there was no choice.
+fn place(rung: Option<&Rung>, mut wanted: impl Iterator<Item = &'static str>) -> usize {
+    match rung {
+        Some(rung) if !matches!(rung.chosen, Chosen::Address | Chosen::Transport) => {
+            wanted.position(|name| name == rung.plugin).unwrap_or(usize::MAX)
+        }
+        _ => 0,
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     };
     let protocol = offers[negotiated.index].clone();
     let (id, peer) = (connection.info.id, connection.info.peer);
-    let chosen = Chosen::Negotiated { by: negotiator.name().to_string(), offered: ids.to_vec() };
+    let chosen = Chosen::Negotiated { by: negotiator.name(), offered: ids.into() };
     shared.events.emit(|| Event::StreamOpened {
         connection: id,
         peer,
@@ -144,7 +144,7 @@ async fn run(
         }
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
-    let chosen = Chosen::Negotiated { by: by.to_string(), offered: setup.protocol_ids.clone() };
+    let chosen = Chosen::Negotiated { by, offered: setup.protocol_ids.clone() };
     shared.events.emit(|| Event::StreamOpened {
         connection: connection_id,
         peer,

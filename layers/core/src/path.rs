@@ -1,6 +1,6 @@
 //! What was negotiated for a connection, why, and what it cost.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -52,14 +52,14 @@ pub enum Chosen {
     /// We proposed `offered` in this order (as dialer), or chose among ours by the dialer's order (as listener).
     Negotiated {
         /// The negotiator's name.
-        by: String,
+        by: &'static str,
         /// What our side offers, most wanted first.
-        offered: Vec<ProtocolId>,
+        offered: Arc<[ProtocolId]>,
     },
     /// Agreed inside the security handshake, at no extra round trip.
     InHandshake {
         /// What our side offers, most wanted first.
-        offered: Vec<ProtocolId>,
+        offered: Arc<[ProtocolId]>,
     },
     /// The transport brings it along.
     Transport,
@@ -71,7 +71,7 @@ impl fmt::Display for Chosen {
             Chosen::Address => return f.write_str("named by the address"),
             Chosen::Config => return f.write_str("named by the config"),
             Chosen::Transport => return f.write_str("part of the transport"),
-            Chosen::Negotiated { by, offered } => (by.as_str(), offered),
+            Chosen::Negotiated { by, offered } => (*by, offered),
             Chosen::InHandshake { offered } => ("in the security handshake", offered),
         };
         let offered: Vec<&str> = offered.iter().map(ProtocolId::as_str).collect();

@@ -216,7 +216,7 @@ impl Climb<'_> {
                 Some(index) => (index, secured.pipe, 0, Chosen::Address),
                 None => return Err(not_here("muxer", name, stack.muxers.iter().map(|m| m.name()))),
             },
-            (None, Some(index)) => (index, secured.pipe, 0, Chosen::InHandshake { offered: offers }),
+            (None, Some(index)) => (index, secured.pipe, 0, Chosen::InHandshake { offered: offers.into() }),
             (None, None) => {
                 let (choice, chosen) = self.negotiate(secured.pipe, &offers, "choosing a muxer").await?;
                 (choice.index, choice.pipe, choice.round_trips, chosen)
@@ -242,7 +242,7 @@ impl Climb<'_> {
             negotiated.map_err(|e| rename(e, step))
         };
         let negotiated = self.in_time(step, negotiating).await?;
-        let chosen = Chosen::Negotiated { by: negotiator.name().to_string(), offered: offers.to_vec() };
+        let chosen = Chosen::Negotiated { by: negotiator.name(), offered: offers.into() };
         self.negotiator = Some(negotiator);
         Ok((negotiated, chosen))
     }

@@ -128,7 +128,7 @@ async fn each_side_records_its_own_offers() {
     for (side, names) in sides.iter().zip([["tls", "noise"], ["noise", "plaintext"]]) {
         let expected: Vec<_> = names.iter().map(|name| security(name).id()).collect();
         match chosen(&side.path, Layer::Security) {
-            Chosen::Negotiated { offered, .. } => assert_eq!(offered, &expected),
+            Chosen::Negotiated { offered, .. } => assert_eq!(**offered, *expected),
             other => panic!("{other}"),
         }
     }

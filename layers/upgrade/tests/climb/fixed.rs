@@ -128,7 +128,7 @@ async fn what_cannot_be_negotiated_is_used_where_the_address_names_it() {
     for side in arrived(climb(&only(1, &["tls"]), &only(2, &["tls"])).await) {
         assert_eq!(side.path.to_string(), "memory / tls / mplex");
         match chosen(&side.path, Layer::Security) {
-            Chosen::Negotiated { offered, .. } => assert_eq!(offered, &[security("tls").id()]),
+            Chosen::Negotiated { offered, .. } => assert_eq!(**offered, [security("tls").id()]),
             other => panic!("{other}"),
         }
     }

@@ -48,7 +48,7 @@ async fn a_muxer_is_negotiated_on_the_pipe_where_the_handshake_has_no_place_for_
     let (a, _) = climb(&stack(1, &["plaintext"], &["yamux-ref"]), &stack(2, &["plaintext"], &["yamux-ref"])).await;
     let path = a.unwrap().path;
     let muxer = path.rung(Layer::Muxer).unwrap();
-    assert!(matches!(&muxer.chosen, Chosen::Negotiated { by, .. } if by == "multistream"), "{muxer:?}");
+    assert!(matches!(&muxer.chosen, Chosen::Negotiated { by, .. } if *by == "multistream"), "{muxer:?}");
 }
 
 /// Law 49.
