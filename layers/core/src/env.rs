@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use futures::future::{AbortHandle, Abortable, BoxFuture, Either, select};
+use futures::{
+    FutureExt,
+    future::{AbortHandle, Abortable, BoxFuture},
+};
 
 use crate::{Error, Kind, Result};
 
@@ -24,6 +28,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn fill_random(&self, bytes: &mut [u8]);
     /// Runs `task` to its end.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// Has the task of `cx` polled again once others of its thread had their turn.
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
 }
 
 /// A shared handle on a [`Runtime`].
@@ -63,6 +71,17 @@ impl Env {
         bytes
     }
 
+    /// For a task that has more to do and has done enough for now: has it polled again once others of its thread had
+    /// their turn. A task that wakes itself is something else to a scheduler: work that another thread could take.
+    pub fn yield_now(&self, cx: &mut Context<'_>) {
+        self.0.yield_now(cx);
+    }
+
+    /// Runs `task` to its end.
+    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(Box::pin(task));
+    }
+
     /// Runs `task` until it ends or the returned handle is dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
         let (handle, registration) = AbortHandle::new_pair();
@@ -80,10 +99,16 @@ impl Env {
         during: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match select(pin!(work), self.sleep(limit)).await {
-            Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(Error::new(Kind::Timeout { limit }, during)),
-        }
+        let (mut work, mut expiry) = (pin!(work), None);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            // What need not wait at all needs no timer.
+            ready!(expiry.get_or_insert_with(|| self.sleep(limit)).poll_unpin(cx));
+            Poll::Ready(Err(Error::new(Kind::Timeout { limit }, during)))
+        })
+        .await
     }
 }
 

@@ -150,6 +150,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether it is about one stream.
+    pub fn is_of_stream(&self) -> bool {
+        matches!(self, Self::StreamOpened { .. } | Self::StreamFailed { .. })
+    }
+}
+
 /// Events in order. Bounded: a subscriber that falls behind gets [`Event::Missed`], and holds up nobody.
 pub type EventStream = BoxStream<'static, Event>;
 

@@ -1,8 +1,9 @@
 //! What a protocol, router or discovery may ask of the node that runs it.
 
-use std::{ops::Deref, sync::Arc};
+use std::{future::ready, ops::Deref, sync::Arc};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
@@ -22,6 +23,10 @@ pub trait HostApi: Send + Sync + 'static {
     fn connections(&self) -> Vec<Arc<ConnectionInfo>>;
     /// Everything that happens from now on.
     fn events(&self) -> EventStream;
+    /// The same without what happens to streams, of which there are many: for those who care about connections only.
+    fn connection_events(&self) -> EventStream {
+        self.events().filter(|event| ready(!event.is_of_stream())).boxed()
+    }
     /// Tells the application.
     fn emit(&self, event: Event);
     /// Adds addresses of `peer` to the address book.

@@ -19,6 +19,7 @@
 //! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
 
 pub mod address;
+pub mod buffer;
 mod delimited;
 mod discovery;
 mod env;
@@ -41,6 +42,7 @@ mod stream;
 mod transport;
 
 pub use address::{Multiaddr, Protocol as AddressPart};
+pub use buffer::Buffer;
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};
 pub use env::{Env, Runtime, Task};

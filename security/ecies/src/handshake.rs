@@ -4,15 +4,15 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     Cipher,
     aead::TAG,
-    channel::Channel,
     ephemeral::{Ephemeral, POINT},
     introduction::{self, Introduced, MAX_INTRODUCTION},
-    records::{Opener, Sealer},
+    records::Records,
     schedule::Schedule,
     suite::Suite,
     terms::{Both, Terms},
@@ -82,9 +82,9 @@ impl Ecies {
         let both = Both::new(role, &terms, &theirs.terms);
         // Last, so that a dialer has introduced itself by now and the listener learns of a downgrade too.
         both.check_negotiation()?;
-        let opener = Opener::new(schedule.suite(), schedule.traffic(role.other()));
-        let sealer = Sealer::new(schedule.suite(), schedule.traffic(role), self.rekey_bytes);
-        let channel = Channel::new(exchange.pipe, opener, sealer);
+        let (receiving, sending) = (schedule.traffic(role.other()), schedule.traffic(role));
+        let records = Records::new(schedule.suite(), receiving, sending, self.rekey_bytes);
+        let channel = Channel::new(exchange.pipe, records);
         Ok(SecuredPipe { pipe: Box::new(channel), peer: theirs.key, muxer: both.muxer(), round_trips: 1 })
     }
 }

@@ -28,12 +28,10 @@
 //! that a simulation repeats.
 
 mod aead;
-mod channel;
 mod config;
 mod ephemeral;
 mod handshake;
 mod introduction;
-mod reader;
 mod records;
 mod schedule;
 pub mod sealed;
@@ -41,7 +39,6 @@ mod suite;
 mod terms;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 pub use config::{Cipher, EciesConfig};
 pub use handshake::Ecies;
@@ -54,7 +51,7 @@ pub mod raw {
     pub use crate::{
         ephemeral::Ephemeral,
         introduction::{encode_claims, encode_introduction},
-        records::{Content, Opener, Sealer},
+        records::Sealer,
         schedule::{Schedule, Secret},
         suite::Suite,
         terms::Terms,

@@ -1,5 +1,7 @@
 //! The primitives, by aws-lc: what `snow` asks for during a handshake, and the keys of the frames after it.
 
+use std::sync::Arc;
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     agreement::{PrivateKey, UnparsedPublicKey, X25519, agree},
@@ -29,14 +31,19 @@ pub(crate) enum Suite {
 }
 
 /// Hands `snow` the primitives of these suites.
-pub(crate) struct Primitives(pub Env);
+pub(crate) struct Primitives {
+    pub env: Env,
+    /// Our static key, which need not be worked out again.
+    pub known: KeyPair,
+}
 
 impl CryptoResolver for Primitives {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(EnvRandom(self.0.clone())))
+        Some(Box::new(EnvRandom(self.env.clone())))
     }
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::new(Agreement::default()) as _)
+        let agreement = || Agreement { known: self.known.clone(), current: KeyPair::default() };
+        matches!(choice, DHChoice::Curve25519).then(|| Box::new(agreement()) as _)
     }
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
         matches!(choice, HashChoice::SHA256).then(|| Box::new(Sha256::default()) as _)
@@ -61,12 +68,39 @@ impl Random for EnvRandom {
     }
 }
 
-/// X25519.
-#[derive(Default)]
-struct Agreement {
+/// An X25519 key.
+#[derive(Clone, Default)]
+pub(crate) struct KeyPair {
     private: Zeroizing<[u8; KEY]>,
     public: [u8; KEY],
-    key: Option<PrivateKey>,
+    key: Option<Arc<PrivateKey>>,
+}
+
+impl KeyPair {
+    /// Works out the public half.
+    pub fn of(private: &[u8; KEY]) -> Self {
+        let key = PrivateKey::from_private_key(&X25519, private).ok();
+        let public = key.as_ref().and_then(|key| key.compute_public_key().ok());
+        Self {
+            private: Zeroizing::new(*private),
+            public: public.and_then(|public| public.as_ref().try_into().ok()).unwrap_or_default(),
+            key: key.map(Arc::new),
+        }
+    }
+
+    pub fn private(&self) -> &[u8; KEY] {
+        &self.private
+    }
+
+    pub fn public(&self) -> &[u8; KEY] {
+        &self.public
+    }
+}
+
+/// X25519 agreements with a key that `snow` sets.
+struct Agreement {
+    known: KeyPair,
+    current: KeyPair,
 }
 
 impl Dh for Agreement {
@@ -80,11 +114,9 @@ impl Dh for Agreement {
         KEY
     }
     fn set(&mut self, private: &[u8]) {
-        self.private.copy_from_slice(private);
-        self.key = PrivateKey::from_private_key(&X25519, private).ok();
-        if let Some(public) = self.key.as_ref().and_then(|key| key.compute_public_key().ok()) {
-            self.public.copy_from_slice(public.as_ref());
-        }
+        let mut bytes = Zeroizing::new([0; KEY]);
+        bytes.copy_from_slice(private);
+        self.current = if *bytes == *self.known.private { self.known.clone() } else { KeyPair::of(&bytes) };
     }
     fn generate(&mut self, random: &mut dyn Random) -> Result<(), SnowError> {
         let mut private = Zeroizing::new([0; KEY]);
@@ -93,15 +125,15 @@ impl Dh for Agreement {
         Ok(())
     }
     fn pubkey(&self) -> &[u8] {
-        &self.public
+        &self.current.public
     }
     fn privkey(&self) -> &[u8] {
-        &*self.private
+        &*self.current.private
     }
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), SnowError> {
         // `snow` keeps public keys of other curves in the same place: ours is the first part.
         let public = UnparsedPublicKey::new(&X25519, public.get(..KEY).ok_or(SnowError::Dh)?);
-        let key = self.key.as_ref().ok_or(SnowError::Dh)?;
+        let key = self.current.key.as_ref().ok_or(SnowError::Dh)?;
         agree(key, public, SnowError::Dh, |secret| {
             out.get_mut(..KEY).ok_or(SnowError::Dh)?.copy_from_slice(secret);
             Ok(())
@@ -111,9 +143,7 @@ impl Dh for Agreement {
 
 /// The public half of an X25519 key.
 pub(crate) fn public_of(private: &[u8; KEY]) -> [u8; KEY] {
-    let mut agreement = Agreement::default();
-    agreement.set(private);
-    agreement.public
+    KeyPair::of(private).public
 }
 
 struct Sha256(digest::Context);

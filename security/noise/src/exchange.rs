@@ -4,12 +4,13 @@ use std::io;
 
 use snow::{Builder, HandshakeState};
 use stackwire_core::{BoxPipe, Env, Error, Kind, Result, Role};
+use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::{
-    channel::Channel,
-    crypto::{FrameCipher, KEY, Primitives, Suite, TAG},
+    crypto::{FrameCipher, KEY, KeyPair, Primitives, Suite, TAG},
+    frames::Frames,
     wire::{HEADER, MAX_FRAME},
 };
 
@@ -30,7 +31,7 @@ pub(crate) struct Variant {
 /// What a side knows before the first message.
 pub(crate) struct Known<'a> {
     /// Our static key.
-    pub private: &'a [u8; KEY],
+    pub key: &'a KeyPair,
     /// The peer's static key, for the dialer of IK.
     pub remote: Option<&'a [u8; KEY]>,
     /// What both sides must have seen alike.
@@ -49,8 +50,9 @@ impl Exchange {
     pub fn start(pipe: BoxPipe, role: Role, env: &Env, variant: Variant, known: &Known<'_>) -> Result<Self> {
         let broken = |e: snow::Error| Error::new(Kind::Internal, "starting the handshake").caused_by(e);
         let protocol = variant.protocol.parse().map_err(broken)?;
-        let mut builder = Builder::with_resolver(protocol, Box::new(Primitives(env.clone())))
-            .local_private_key(known.private)
+        let primitives = Primitives { env: env.clone(), known: known.key.clone() };
+        let mut builder = Builder::with_resolver(protocol, Box::new(primitives))
+            .local_private_key(known.key.private())
             .and_then(|builder| builder.prologue(known.prologue))
             .map_err(broken)?;
         if let Some(remote) = known.remote {
@@ -132,7 +134,7 @@ impl Exchange {
     }
 
     /// The channel that a finished handshake leads to.
-    pub fn channel(mut self, role: Role) -> Channel {
+    pub fn channel(mut self, role: Role) -> Channel<Frames> {
         // Noise's `Split`: the first key is the dialer's to send with, the second the listener's.
         let (first, second) = self.state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
@@ -141,7 +143,7 @@ impl Exchange {
             Role::Listener => (second, first),
         };
         let cipher = |key| FrameCipher::new(self.variant.suite, key);
-        Channel::new(self.pipe, cipher(&receiving), cipher(&sending), self.variant.plugin)
+        Channel::new(self.pipe, Frames::new(cipher(&receiving), cipher(&sending), self.variant.plugin))
     }
 }
 

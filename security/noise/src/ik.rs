@@ -21,7 +21,7 @@ use stackwire_core::{
 
 use crate::{
     config::NoiseIkConfig,
-    crypto::{KEY, Suite, TAG},
+    crypto::{KEY, KeyPair, Suite, TAG},
     diem_handshake::{self, HandshakeMessage, VERSION},
     exchange::{Exchange, Known, Variant, receive_bytes},
     network_key::{KeySource, NetworkKey, whom},
@@ -120,7 +120,7 @@ impl NoiseIk {
         }
         let mut message = self.account(key).as_bytes().to_vec();
         message.extend_from_slice(&listener);
-        let known = Known { private: &key.private, remote: Some(&listener), prologue: &message };
+        let known = Known { key: &KeyPair::of(&key.private), remote: Some(&listener), prologue: &message };
         let mut exchange = Exchange::start(pipe, Role::Dialer, context.env, VARIANT, &known)?;
         let timestamp = self.timestamp(context);
         exchange.write(&timestamp.to_le_bytes(), &mut message, SENDING).map_err(|e| match e.kind() {
@@ -153,7 +153,7 @@ impl NoiseIk {
         if meant != key.public {
             return failed("a dialer that wants a listener of another key");
         }
-        let known = Known { private: &key.private, remote: None, prologue };
+        let known = Known { key: &KeyPair::of(&key.private), remote: None, prologue };
         let mut exchange = Exchange::start(pipe, Role::Listener, context.env, VARIANT, &known)?;
         let payload = exchange.read(message, READING)?;
         let static_key = exchange.remote_static()?;

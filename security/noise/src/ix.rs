@@ -9,7 +9,7 @@ use tokio::io::AsyncBufReadExt;
 
 use crate::{
     config::NoiseIxConfig,
-    crypto::{KEY, Suite, TAG},
+    crypto::{KEY, KeyPair, Suite, TAG},
     exchange::{Exchange, Known, Variant},
     network_key::{KeySource, whom},
     trust::{Authentication, KnownBy, Trust, TrustedPeers},
@@ -54,7 +54,7 @@ impl NoiseIx {
         no_handshake(context)?;
         let key = self.key.key(context.identity, Self::NAME)?;
         let trusted = self.trust.current(context.env)?;
-        let known = Known { private: &key.private, remote: None, prologue: &[] };
+        let known = Known { key: &KeyPair::of(&key.private), remote: None, prologue: &[] };
         let mut exchange = Exchange::start(pipe, role, context.env, VARIANT, &known)?;
         let check = |exchange: &Exchange| {
             let theirs = exchange.remote_static()?;

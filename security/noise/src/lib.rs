@@ -40,22 +40,21 @@
 //! that a simulation repeats. After the handshake the two keys leave `snow` and frames are sealed and opened in place.
 
 mod bcs;
-mod channel;
 mod config;
 mod crypto;
 pub mod diem_handshake;
 mod exchange;
+mod frames;
 mod hex;
 mod ik;
 mod ix;
 pub mod network_address;
 mod network_key;
-mod reader;
+mod proven;
 mod replay;
 mod static_key;
 mod trust;
 mod wire;
-mod writer;
 mod xx;
 
 pub use config::{Dialect, HandshakeConfig, NetworkConfig, NoiseConfig, NoiseIkConfig, NoiseIxConfig};

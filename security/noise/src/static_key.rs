@@ -6,17 +6,14 @@ use parking_lot::Mutex;
 use stackwire_core::{Env, Keypair, PeerId};
 use zeroize::Zeroizing;
 
-use crate::{
-    crypto::{KEY, public_of},
-    wire::sign,
-};
+use crate::{crypto::KeyPair, wire::sign};
 
 /// How many identities' keys are kept. A node has one; tests and simulations that share an instance have a few.
 const KEPT: usize = 8;
 
 /// A static key that an identity signed.
 pub(crate) struct StaticKey {
-    pub private: Zeroizing<[u8; KEY]>,
+    pub pair: KeyPair,
     pub signature: Vec<u8>,
 }
 
@@ -33,9 +30,9 @@ impl StaticKeys {
         if let Some((_, key)) = keys.iter().find(|(owner, _)| *owner == peer) {
             return key.clone();
         }
-        let private = Zeroizing::new(env.random());
-        let signature = sign(identity, &public_of(&private));
-        let key = Arc::new(StaticKey { private, signature });
+        let pair = KeyPair::of(&Zeroizing::new(env.random()));
+        let signature = sign(identity, pair.public());
+        let key = Arc::new(StaticKey { pair, signature });
         if keys.len() == KEPT {
             keys.pop_front();
         }
@@ -55,7 +52,7 @@ mod tests {
         let first = keys.of(&identity(0), &env);
         assert!(Arc::ptr_eq(&first, &keys.of(&identity(0), &env)));
         for seed in 1..=KEPT as u8 {
-            assert_ne!(keys.of(&identity(seed), &env).private, first.private);
+            assert_ne!(keys.of(&identity(seed), &env).pair.private(), first.pair.private());
         }
         assert!(!Arc::ptr_eq(&first, &keys.of(&identity(0), &env)));
         assert_eq!(keys.0.lock().len(), KEPT);

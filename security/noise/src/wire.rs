@@ -3,7 +3,10 @@
 use prost::Message;
 use stackwire_core::{Error, Keypair, Kind, ProtocolId, PublicKey, Result};
 
-use crate::crypto::TAG;
+use crate::{
+    crypto::{KEY, TAG},
+    proven::Proven,
+};
 
 mod proto {
     #![allow(missing_docs, clippy::all)]
@@ -54,9 +57,9 @@ pub(crate) fn encode_payload(identity: &Keypair, signature: &[u8], muxers: &[Pro
     .encode_to_vec()
 }
 
-/// Reads a payload and proves that its identity signed `static_key`. Fails with `PeerMisbehaved` where it is
+/// Reads a payload and proves that its identity signed `static_key`, if that was not proven before. Fails with `PeerMisbehaved` where it is
 /// malformed and with `AuthenticationFailed` where the key is none or did not sign.
-pub(crate) fn decode_payload(bytes: &[u8], static_key: &[u8]) -> Result<Introduction> {
+pub(crate) fn decode_payload(bytes: &[u8], static_key: &[u8; KEY], proven: &Proven) -> Result<Introduction> {
     if bytes.len() > MAX_PAYLOAD {
         return Err(Error::misbehaved(format!("a handshake payload of {} bytes, over {MAX_PAYLOAD}", bytes.len())));
     }
@@ -66,7 +69,8 @@ pub(crate) fn decode_payload(bytes: &[u8], static_key: &[u8]) -> Result<Introduc
         return Err(Error::misbehaved("a handshake payload without a key or a signature"));
     };
     let key = PublicKey::decode(&key)?;
-    if !key.verify(&[SIGNED_PREFIX, static_key].concat(), &signature) {
+    let verify = || key.verify(&[SIGNED_PREFIX, static_key].concat(), &signature);
+    if !proven.check(static_key, &key, &signature, verify) {
         return Err(Error::new(Kind::AuthenticationFailed, "a signature that is not of the peer's static key"));
     }
     let mut muxers = payload.extensions.unwrap_or_default().stream_muxers;
@@ -84,6 +88,10 @@ mod tests {
 
     fn identity() -> Keypair {
         Keypair::ed25519_from_seed([7; 32])
+    }
+
+    fn read(bytes: &[u8], static_key: u8) -> Result<Introduction> {
+        decode_payload(bytes, &[static_key; KEY], &Proven::default())
     }
 
     fn payload(muxers: &[ProtocolId]) -> Vec<u8> {
@@ -109,13 +117,13 @@ mod tests {
 
     #[test]
     fn a_signature_over_another_static_key_is_refused() {
-        let error = decode_payload(&payload(&[]), &[8; 32]).unwrap_err();
+        let error = read(&payload(&[]), 8).unwrap_err();
         assert_eq!(error.kind(), &Kind::AuthenticationFailed);
     }
 
     #[test]
     fn what_is_missing_is_the_peers_fault() {
-        assert_eq!(decode_payload(&[], &[9; 32]).unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(read(&[], 9).unwrap_err().kind(), &Kind::PeerMisbehaved);
     }
 
     #[test]
@@ -128,8 +136,8 @@ mod tests {
             bytes.resize(length, 0);
             bytes
         };
-        assert!(decode_payload(&padded(MAX_PAYLOAD), &[9; 32]).is_ok());
-        let error = decode_payload(&padded(MAX_PAYLOAD + 1), &[9; 32]).unwrap_err();
+        assert!(read(&padded(MAX_PAYLOAD), 9).is_ok());
+        let error = read(&padded(MAX_PAYLOAD + 1), 9).unwrap_err();
         assert_eq!(error.kind(), &Kind::PeerMisbehaved);
     }
 
@@ -137,7 +145,7 @@ mod tests {
     fn unknown_fields_are_skipped() {
         // Field 3, bytes; field 1025, varint.
         let bytes = [payload(&[]).as_slice(), &[0x1a, 2, 1, 2], &[0x88, 0x40, 5]].concat();
-        assert_eq!(decode_payload(&bytes, &[9; 32]).unwrap().key, *identity().public());
+        assert_eq!(read(&bytes, 9).unwrap().key, *identity().public());
     }
 
     #[test]
@@ -150,20 +158,20 @@ mod tests {
                 stream_muxers: vec!["/yamux/1.0.0".into(); MAX_MUXERS + 1],
             }),
         };
-        assert_eq!(decode_payload(&payload.encode_to_vec(), &[9; 32]).unwrap().muxers, Vec::<String>::new());
+        assert_eq!(read(&payload.encode_to_vec(), 9).unwrap().muxers, Vec::<String>::new());
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read(muxers in prop::collection::vec("/[a-z]{1,10}/1.0.0", 0..MAX_MUXERS)) {
             let ids: Vec<ProtocolId> = muxers.iter().cloned().map(ProtocolId::from).collect();
-            let read = decode_payload(&payload(&ids), &[9; 32]).unwrap();
+            let read = read(&payload(&ids), 9).unwrap();
             prop_assert_eq!(read, Introduction { key: identity().public().clone(), muxers });
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _answer = decode_payload(&bytes, &[9; 32]);
+            let _answer = read(&bytes, 9);
         }
 
         #[test]
@@ -171,7 +179,7 @@ mod tests {
             let mut bytes = payload(&[ProtocolId::new("/yamux/1.0.0")]);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            if let Ok(read) = decode_payload(&bytes, &[9; 32]) {
+            if let Ok(read) = read(&bytes, 9) {
                 prop_assert_eq!(read.key, identity().public().clone());
             }
         }

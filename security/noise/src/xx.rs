@@ -10,6 +10,7 @@ use crate::{
     crypto::Suite,
     exchange::{Exchange, Known, Variant},
     ix::no_handshake,
+    proven::Proven,
     static_key::{StaticKey, StaticKeys},
     trust::{Authentication, KnownBy, Trust, TrustedPeers},
     wire::{Introduction, MAX_MUXERS, decode_payload, encode_payload},
@@ -22,6 +23,7 @@ const VARIANT: Variant =
 #[derive(Default)]
 pub struct Noise {
     static_keys: StaticKeys,
+    proven: Proven,
     /// `None`: everyone is fine.
     trust: Option<Trust>,
 }
@@ -51,7 +53,7 @@ impl Noise {
         let authentication = config.authentication.unwrap_or(Authentication::Mutual);
         let trusted = config.trusted.unwrap_or_default();
         let trust = Trust::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
-        Ok(Self { static_keys: StaticKeys::default(), trust: Some(trust) })
+        Ok(Self { trust: Some(trust), ..Self::default() })
     }
 
     /// The trusted set, to be replaced at any time. `None`: there is none, and everyone is trusted.
@@ -67,14 +69,14 @@ impl Noise {
             _ => true,
         };
         let introduced = |exchange: &Exchange, payload: &[u8]| {
-            let theirs = introduced(exchange, payload, context)?;
+            let theirs = introduced(exchange, payload, &self.proven, context)?;
             match &trusted {
                 Some(trusted) if asked => trusted.check_identity(&theirs.key).map(|()| theirs),
                 _ => Ok(theirs),
             }
         };
         let key: &StaticKey = &self.static_keys.of(context.identity, context.env);
-        let known = Known { private: &key.private, remote: None, prologue: &[] };
+        let known = Known { key: &key.pair, remote: None, prologue: &[] };
         let mut exchange = Exchange::start(pipe, role, context.env, VARIANT, &known)?;
         let muxers = &context.muxers[..context.muxers.len().min(MAX_MUXERS)];
         let ours = encode_payload(context.identity, &key.signature, muxers);
@@ -126,8 +128,13 @@ impl Security for Noise {
 }
 
 /// Proves who sent `payload`.
-fn introduced(exchange: &Exchange, payload: &[u8], context: &SecurityContext<'_>) -> Result<Introduction> {
-    let theirs = decode_payload(payload, &exchange.remote_static()?)?;
+fn introduced(
+    exchange: &Exchange,
+    payload: &[u8],
+    proven: &Proven,
+    context: &SecurityContext<'_>,
+) -> Result<Introduction> {
+    let theirs = decode_payload(payload, &exchange.remote_static()?, proven)?;
     let actual = theirs.key.peer_id();
     match context.expected {
         Some(expected) if expected != actual => {
@@ -211,7 +218,12 @@ mod tests {
                 self.send(&payload).await;
                 self.receive().await
             };
-            let theirs = decode_payload(&theirs, self.state.get_remote_static().unwrap()).unwrap();
+            let theirs = decode_payload(
+                &theirs,
+                self.state.get_remote_static().unwrap().try_into().unwrap(),
+                &Proven::default(),
+            )
+            .unwrap();
             let mut transport = self.state.into_transport_mode().unwrap();
             let (mut frame, mut text) = (vec![0; 65535], vec![0; 65535]);
             let n = transport.write_message(b"from snow", &mut frame).unwrap();

@@ -1,0 +1,91 @@
+//! Sealed records: the byte path of every security channel.
+//!
+//! ```text
+//!  write ─▶ gathered behind each other, record by record ─▶ sealed where they lie ─▶ one large write      one copy
+//!  one large read ─▶ opened where they lie ─▶ lent to the reader                                          no copy
+//! ```
+//!
+//! A security protocol says by its [`Codec`] how a record looks and what opens and seals it; [`Channel`] does the rest.
+//! Buffers are shared by all channels and held only while there is something in them, see
+//! [`stackwire_core::buffer`].
+
+mod channel;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::ops::Range;
+
+pub use channel::Channel;
+use stackwire_core::Result;
+
+/// Records of one protocol, in both directions, in their order.
+///
+/// A record is a header of [`Codec::HEADER`] bytes, the content, and [`Codec::TRAILER`] bytes: a tag, or whatever else
+/// the protocol puts there. Errors need not say where they come from: the channel adds the plug-in's name.
+///
+/// Once a record could not be sealed nothing more is sent, and every later write fails with the same error: the peer
+/// sees a channel that was cut. What [`Codec::seal_end`], [`Codec::speak`] and [`Codec::fail`] append has up to 512
+/// bytes of room together; more makes the channel take more memory than it says.
+pub trait Codec: Send + Unpin + 'static {
+    /// Bytes in front of the content.
+    const HEADER: usize;
+    /// Bytes behind the content, where we are the sender.
+    const TRAILER: usize;
+    /// The most content of a record we send.
+    const MAX_CONTENT: usize;
+    /// The longest record taken, header and all; at most a quarter of a [large buffer](stackwire_core::Buffer::LARGE).
+    const MAX_RECORD: usize;
+
+    /// The plug-in that errors name.
+    fn name(&self) -> &'static str;
+
+    /// Makes a record of content where it lies, between room for the header and room for the trailer. There is some.
+    /// Fails where the key has been used up.
+    fn seal(&mut self, record: &mut [u8]) -> Result<()>;
+
+    /// Appends what tells the peer that no content follows, if there is such a thing.
+    fn seal_end(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The length of the record with this header, header and all; more than it and at most [`Codec::MAX_RECORD`].
+    /// Fails with `PeerMisbehaved` where there is no such record.
+    fn length(&self, header: &[u8]) -> Result<usize>;
+
+    /// Decrypts the next record where it lies. Fails with `AuthenticationFailed` where it was altered, with
+    /// `PeerMisbehaved` where it makes no sense, and with whatever the peer says went wrong.
+    fn open(&mut self, record: &mut [u8]) -> Result<Opened>;
+
+    /// What it means that the pipe below ends between two records: `Ok` if that is a proper end.
+    fn end_of_pipe(&self) -> Result<()>;
+
+    /// Whether the protocol itself has something to say, which [`Codec::speak`] seals. It is sent with the next bytes,
+    /// or by whoever reads if none wait to be sent. Asked often.
+    fn has_to_speak(&self) -> bool {
+        false
+    }
+
+    /// Appends what the protocol itself has to say, before the next content. Called only where there is something.
+    fn speak(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The channel has failed, by an error of [`Codec::length`] or [`Codec::open`]: appends what the peer is told. It is
+    /// sent as far as that goes without waiting. Called once at most.
+    fn fail(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+}
+
+/// What a record held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Content, possibly none: these bytes of the record.
+    Content(Range<usize>),
+    /// The peer sends no more.
+    End,
+}

@@ -1,0 +1,169 @@
+//! The frames of the channel after the handshake: a length of two bytes, and as much ciphertext with its tag.
+
+use std::ops::Range;
+
+use stackwire_core::{Error, Kind, Result};
+use stackwire_records::{Codec, Opened};
+
+use crate::{
+    crypto::{FrameCipher, TAG},
+    wire::{HEADER as LENGTH, MAX_FRAME, MAX_PLAINTEXT},
+};
+
+/// Frames of both directions.
+pub(crate) struct Frames {
+    receiving: FrameCipher,
+    sending: FrameCipher,
+    plugin: &'static str,
+}
+
+impl Frames {
+    /// Before the first frame. Errors name `plugin`.
+    pub fn new(receiving: FrameCipher, sending: FrameCipher, plugin: &'static str) -> Self {
+        Self { receiving, sending, plugin }
+    }
+}
+
+impl Codec for Frames {
+    const HEADER: usize = LENGTH;
+    const TRAILER: usize = TAG;
+    const MAX_CONTENT: usize = MAX_PLAINTEXT;
+    const MAX_RECORD: usize = LENGTH + MAX_FRAME;
+
+    fn name(&self) -> &'static str {
+        self.plugin
+    }
+
+    fn seal(&mut self, record: &mut [u8]) -> Result<()> {
+        let (header, sealed) = record.split_at_mut(LENGTH);
+        let length = u16::try_from(sealed.len());
+        let length = length.map_err(|e| Error::new(Kind::Internal, "sealing a frame").caused_by(e))?;
+        header.copy_from_slice(&length.to_be_bytes());
+        let (text, tag) = sealed.split_at_mut(sealed.len() - TAG);
+        let used_up = || Error::new(Kind::LimitExceeded { limit: "frames", max: u64::MAX }, "sealing a frame");
+        tag.copy_from_slice(&self.sending.seal(text).ok_or_else(used_up)?);
+        Ok(())
+    }
+
+    fn length(&self, header: &[u8]) -> Result<usize> {
+        let length = header.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        if length < TAG {
+            return Err(Error::misbehaved(format!("a frame of {length} bytes, shorter than its tag")));
+        }
+        Ok(LENGTH + length)
+    }
+
+    fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
+        let altered = || Error::new(Kind::AuthenticationFailed, "opening a frame that was altered on the way");
+        let length = self.receiving.open(&mut record[LENGTH..]).ok_or_else(altered)?;
+        Ok(Opened::Content(Range { start: LENGTH, end: LENGTH + length }))
+    }
+
+    /// Noise has no message that says so: what ends between frames has ended.
+    fn end_of_pipe(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use proptest::prelude::*;
+    use stackwire_core::Buffered;
+    use stackwire_records::Channel;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::crypto::Suite;
+
+    fn cipher(key: u8) -> FrameCipher {
+        FrameCipher::new(Suite::ChaChaPoly, &[key; 32])
+    }
+
+    /// The frames of `messages`, each in one.
+    fn frames(messages: &[&[u8]]) -> Vec<u8> {
+        let mut frames = Frames::new(cipher(6), cipher(5), "noise");
+        let mut out = Vec::new();
+        for message in messages {
+            let mut record = [&[0; LENGTH], *message, &[0; TAG]].concat();
+            frames.seal(&mut record).unwrap();
+            out.extend(record);
+        }
+        out
+    }
+
+    /// A channel that receives just these bytes.
+    fn receiver(bytes: Vec<u8>) -> Channel<Frames> {
+        let below = Buffered::new(tokio::io::join(std::io::Cursor::new(bytes), tokio::io::sink()));
+        Channel::new(Box::new(below), Frames::new(cipher(5), cipher(6), "noise"))
+    }
+
+    fn read(bytes: Vec<u8>) -> (Vec<u8>, std::io::Result<usize>) {
+        let mut data = Vec::new();
+        let end = block_on(receiver(bytes).read_to_end(&mut data));
+        (data, end)
+    }
+
+    #[test]
+    fn frames_without_data_are_tolerated() {
+        let (data, end) = read(frames(&[b"", b"one", b"", b"", b"two", b""]));
+        assert_eq!((data.as_slice(), end.unwrap()), (b"onetwo".as_slice(), 6));
+    }
+
+    #[test]
+    fn the_longest_frame_is_taken() {
+        let message = vec![3; MAX_PLAINTEXT];
+        let (data, end) = read(frames(&[&message, &message]));
+        assert!(end.is_ok() && data == [message.clone(), message].concat());
+    }
+
+    #[test]
+    fn a_frame_shorter_than_its_tag_is_the_peers_fault() {
+        for length in [0, 1, 15] {
+            let bytes = [&[0, length], [9; 40].as_slice()].concat();
+            let error = Error::io("reading", read(bytes).1.unwrap_err());
+            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("noise")));
+        }
+    }
+
+    #[test]
+    fn an_end_between_frames_is_clean() {
+        assert!(read(Vec::new()).1.is_ok());
+        assert!(read(frames(&[b"whole"])).1.is_ok());
+    }
+
+    #[test]
+    fn an_altered_frame_fails_now_and_later() {
+        let mut bytes = frames(&[b"good", b"bad", b"good"]);
+        let at = LENGTH + 4 + TAG + LENGTH;
+        bytes[at] ^= 1;
+        let mut channel = receiver(bytes);
+        let mut data = Vec::new();
+        assert!(block_on(channel.read_to_end(&mut data)).is_err());
+        assert_eq!(data, b"good");
+        for _ in 0..2 {
+            let error = Error::io("reading", block_on(channel.fill_buf()).unwrap_err());
+            assert_eq!(error.kind(), &Kind::AuthenticationFailed);
+            let error = Error::io("writing", block_on(channel.write_all(b"more")).unwrap_err());
+            assert_eq!(error.kind(), &Kind::AuthenticationFailed, "and so does writing");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic_and_are_never_data(bytes: Vec<u8>) {
+            let empty = bytes.is_empty();
+            let (data, end) = read(bytes);
+            prop_assert!(data.is_empty());
+            prop_assert_eq!(end.is_ok(), empty);
+        }
+
+        #[test]
+        fn every_way_of_framing_gives_the_same_bytes(messages: Vec<Vec<u8>>) {
+            let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+            let (data, end) = read(frames(&messages));
+            prop_assert!(end.is_ok());
+            prop_assert_eq!(data, messages.concat());
+        }
+    }
+}
