@@ -5,7 +5,8 @@
 //! proves the other.
 //!
 //! * [`Certificates`] makes and keeps our own; [`making`] is how.
-//! * [`verify`] says what a certificate proves; a [`Verifier`] asks that of the peer of one handshake.
+//! * [`verify`] says what a certificate proves; a [`Verifier`] asks that of the peer of one handshake, and [`Proofs`]
+//!   remember it.
 //! * [`Settings`] puts both into rustls's configs, the same for every handshake: TLS 1.3 only, no names sent, nothing
 //!   resumed, our order of cipher suites.
 //! * [`explain`] turns rustls's errors into ours.
@@ -33,6 +34,7 @@
 mod errors;
 pub mod making;
 mod proof;
+mod proofs;
 mod provider;
 mod settings;
 mod verifier;
@@ -44,6 +46,7 @@ mod tests;
 pub use errors::explain;
 pub use making::Certificates;
 pub use proof::{Proof, verify};
+pub use proofs::Proofs;
 pub use provider::{has_fast_aes, provider};
 pub use settings::{Clock, Settings};
 pub use verifier::Verifier;

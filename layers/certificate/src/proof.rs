@@ -42,8 +42,18 @@ pub struct Proof {
 /// certificate, of at most 16 KiB, valid at `now` (wall-clock time since 1970-01-01 UTC). [`explain`](crate::explain) says
 /// what an error means.
 pub fn verify(der: &[u8], now: Duration, algorithms: &WebPkiSupportedAlgorithms) -> Result<Proof, CertificateError> {
+    verify_dated(der, now, algorithms).map(|(proof, _)| proof)
+}
+
+/// The same, with the time for which it holds.
+pub(crate) fn verify_dated(
+    der: &[u8],
+    now: Duration,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<(Proof, Validity), CertificateError> {
     let certificate = parse(der)?;
-    verify_validity(&certificate, UnixTime::since_unix_epoch(now))?;
+    let validity = Validity::of(&certificate);
+    validity.check(now)?;
     verify_self_signature(&certificate, algorithms)?;
     let key = certificate.tbs_certificate.subject_pki.raw;
     let signed = find_signed_key(&certificate)?;
@@ -51,7 +61,7 @@ pub fn verify(der: &[u8], now: Duration, algorithms: &WebPkiSupportedAlgorithms)
     if !identity.verify(&signed_message(key), signed.signature) {
         return Err(refusal("the identity key did not sign the certificate's key"));
     }
-    Ok(Proof { identity, key: SubjectPublicKeyInfoDer::from(key.to_vec()) })
+    Ok((Proof { identity, key: SubjectPublicKeyInfoDer::from(key.to_vec()) }, validity))
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
@@ -67,17 +77,31 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
     }
 }
 
-fn verify_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
-    let unix = |time: i64| UnixTime::since_unix_epoch(Duration::from_secs(time.max(0).unsigned_abs()));
-    let validity = certificate.validity();
-    let (not_before, not_after) = (unix(validity.not_before.timestamp()), unix(validity.not_after.timestamp()));
-    if now < not_before {
-        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+/// From when until when a certificate is valid, both included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validity {
+    not_before: UnixTime,
+    not_after: UnixTime,
+}
+
+impl Validity {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let unix = |time: i64| UnixTime::since_unix_epoch(Duration::from_secs(time.max(0).unsigned_abs()));
+        let validity = certificate.validity();
+        Self { not_before: unix(validity.not_before.timestamp()), not_after: unix(validity.not_after.timestamp()) }
     }
-    if now > not_after {
-        return Err(CertificateError::ExpiredContext { time: now, not_after });
+
+    /// Whether it is valid `now`.
+    pub(crate) fn check(self, now: Duration) -> Result<(), CertificateError> {
+        let (time, Self { not_before, not_after }) = (UnixTime::since_unix_epoch(now), self);
+        if time < not_before {
+            return Err(CertificateError::NotValidYetContext { time, not_before });
+        }
+        if time > not_after {
+            return Err(CertificateError::ExpiredContext { time, not_after });
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn verify_self_signature(

@@ -1,6 +1,9 @@
 //! What rustls asks about the peer, answered for one handshake.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsError, PeerIncompatible, PeerMisbehaved, SignatureScheme,
@@ -11,16 +14,12 @@ use rustls::{
 };
 use stackwire_core::{Error, Kind, PeerId, PublicKey};
 
-use crate::{
-    errors::refuse,
-    proof::{self, Proof},
-    provider::SCHEMES,
-};
+use crate::{errors::refuse, proof::Proof, proofs::Proofs, provider::SCHEMES};
 
 /// Verifies the peer of one handshake, in either role, and keeps what it proved.
 #[derive(Debug)]
 pub struct Verifier {
-    algorithms: WebPkiSupportedAlgorithms,
+    proofs: Arc<Proofs>,
     expected: Option<PeerId>,
     proof: OnceLock<Proof>,
     refusal: OnceLock<TlsError>,
@@ -29,7 +28,12 @@ pub struct Verifier {
 impl Verifier {
     /// For a peer that must be `expected`, where known.
     pub fn new(algorithms: WebPkiSupportedAlgorithms, expected: Option<PeerId>) -> Self {
-        Self { algorithms, expected, proof: OnceLock::new(), refusal: OnceLock::new() }
+        Self::remembering(Arc::new(Proofs::new(algorithms)), expected)
+    }
+
+    /// The same, with what is known from earlier handshakes.
+    pub fn remembering(proofs: Arc<Proofs>, expected: Option<PeerId>) -> Self {
+        Self { proofs, expected, proof: OnceLock::new(), refusal: OnceLock::new() }
     }
 
     /// The peer's identity key. Proven once the handshake is complete, not before.
@@ -60,7 +64,7 @@ impl Verifier {
             return Err(refuse(error).into());
         }
         let now = Duration::from_secs(now.as_secs());
-        let proof = proof::verify(certificate, now, &self.algorithms)?;
+        let proof = self.proofs.verify(certificate, now)?;
         self.proof.set(proof).map_err(|_| TlsError::General("a second certificate in one handshake".into()))
     }
 
@@ -77,7 +81,7 @@ impl Verifier {
         if !SCHEMES.contains(&signature.scheme) {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }
-        let valid = verify_tls13_signature_with_raw_key(message, &proof.key, signature, &self.algorithms)?;
+        let valid = verify_tls13_signature_with_raw_key(message, &proof.key, signature, self.proofs.algorithms())?;
         let actual = proof.identity.peer_id();
         match self.expected {
             Some(expected) if expected != actual => {

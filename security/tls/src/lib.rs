@@ -14,7 +14,8 @@
 //! assert!(tls.build_from("").is_ok());
 //! ```
 //!
-//! The TLS itself is rustls over aws-lc-rs. The listener picks AES-GCM wherever its CPU has instructions for it, also
+//! The handshake is rustls's, over aws-lc-rs; the records after it are our own, so that they are sealed and opened where
+//! they lie, and only the next keys come from rustls. The listener picks AES-GCM wherever its CPU has instructions for it, also
 //! with dialers that list ChaCha20 first. Where the environment variable `SSLKEYLOGFILE` is set, session keys are written
 //! to that file, so that captured traffic can be read.
 //!
@@ -24,7 +25,10 @@ mod alpn;
 mod config;
 mod errors;
 mod handshake;
-mod pipe;
+mod keys;
+mod messages;
+mod records;
+mod side;
 mod tls;
 
 #[cfg(test)]

@@ -5,24 +5,29 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustls::{HandshakeKind, crypto::CryptoProvider};
-use stackwire_certificate::{Certificates, Settings, Verifier, provider};
+use stackwire_certificate::{Certificates, Proofs, Settings, Verifier, provider};
 use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_records::Channel;
 
-use crate::{ID, NAME, alpn, errors, handshake, pipe::TlsPipe};
+use crate::{ID, NAME, alpn, errors, handshake};
 
 /// libp2p `/tls/1.0.0`.
 ///
-/// Keeps one certificate for each identity it has served (at most 8), so a handshake makes none. A handshake that is
+/// Keeps one certificate for each identity it has served (at most 8), so a handshake makes none, and remembers what those
+/// of peers have proved (at most 1024). A handshake that is
 /// dropped closes its pipe.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: Mutex<Certificates>,
+    proofs: Arc<Proofs>,
 }
 
 impl Tls {
     /// With our own aws-lc-rs provider.
     pub fn new() -> Self {
-        Self { provider: Arc::new(provider()), certificates: Mutex::default() }
+        let provider = provider();
+        let proofs = Arc::new(Proofs::new(provider.signature_verification_algorithms));
+        Self { provider: Arc::new(provider), certificates: Mutex::default(), proofs }
     }
 }
 
@@ -53,11 +58,11 @@ impl Security for Tls {
         let settings = Settings {
             provider: self.provider.clone(),
             certificate,
-            verifier: Arc::new(Verifier::new(self.provider.signature_verification_algorithms, context.expected)),
+            verifier: Arc::new(Verifier::remembering(self.proofs.clone(), context.expected)),
             alpn: alpn::offers(context.muxers),
             env: context.env.clone(),
         };
-        let (pipe, connection) = match role {
+        let (pipe, side) = match role {
             Role::Dialer => handshake::dial(pipe, &settings).await,
             Role::Listener => handshake::listen(pipe, &settings).await,
         }
@@ -65,12 +70,13 @@ impl Security for Tls {
         let Some(peer) = settings.verifier.identity().cloned() else {
             return Err(errors::named(Error::new(Kind::Internal, "a handshake without a peer")));
         };
-        let muxer = alpn::muxer(connection.alpn_protocol(), context.muxers);
+        let muxer = alpn::muxer(side.state().alpn_protocol(), context.muxers);
         // A listener that wants another key share than X25519 asks for it in a round trip of its own.
-        let round_trips = match connection.handshake_kind() {
+        let round_trips = match side.state().handshake_kind() {
             Some(HandshakeKind::FullWithHelloRetryRequest) => 2,
             _ => 1,
         };
-        Ok(SecuredPipe { pipe: Box::new(TlsPipe::new(pipe, connection, role)), peer, muxer, round_trips })
+        let channel = Channel::new(pipe, side.into_records()?);
+        Ok(SecuredPipe { pipe: Box::new(channel), peer, muxer, round_trips })
     }
 }

@@ -14,7 +14,7 @@ use crate::{explain, making, provider, verify as verify_by};
 /// In the year 2033.
 const NOW: u64 = 2_000_000_000;
 
-fn identity(seed: u8) -> Keypair {
+pub(crate) fn identity(seed: u8) -> Keypair {
     Keypair::ed25519_from_seed([seed; 32])
 }
 
@@ -28,7 +28,7 @@ fn usual(identity: &Keypair, key: &KeyPair) -> CertificateParams {
 }
 
 /// A certificate of a new key, whose parameters `alter` has changed.
-fn altered(identity: &Keypair, alter: impl FnOnce(&mut CertificateParams)) -> CertifiedKey {
+pub(crate) fn altered(identity: &Keypair, alter: impl FnOnce(&mut CertificateParams)) -> CertifiedKey {
     let key = new_key();
     let mut params = usual(identity, &key);
     alter(&mut params);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{CustomExtension, date_time_ymd};
 use rustls::{
-    CipherSuite, ClientConnection, Connection, HandshakeKind, SignatureScheme,
+    CipherSuite, ClientConnection, HandshakeKind, SignatureScheme,
     client::ResolvesClientCert,
     crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group},
     pki_types::ServerName,
@@ -13,11 +13,11 @@ use rustls::{
 };
 use stackwire_certificate::{Settings, has_fast_aes, making, provider};
 use stackwire_conformance::{in_time, pipes};
-use stackwire_core::{Error, Kind, ProtocolId, Role};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{altered, honest, identity, settings, settings_of, shake};
-use crate::{alpn, errors, handshake, pipe::TlsPipe};
+use super::{altered, channel, honest, identity, settings, settings_of, shake};
+use crate::{alpn, errors, handshake, side::Side};
 
 fn made(seed: u8) -> CertifiedKey {
     making::make(&identity(seed), &provider()).unwrap()
@@ -60,8 +60,8 @@ fn assert_says(error: &Error, kind: &Kind, what: &str) {
 }
 
 /// What the dialer reads first after a handshake it takes for complete.
-async fn first_read((pipe, connection): (stackwire_core::BoxPipe, Connection)) -> Error {
-    let mut channel = TlsPipe::new(pipe, connection, Role::Dialer);
+async fn first_read(dialed: (BoxPipe, Side)) -> Error {
+    let mut channel = channel(dialed);
     let error = in_time("the first read", channel.read_u8()).await.unwrap_err();
     Error::io("the first read", error)
 }
@@ -147,7 +147,7 @@ fn with_alpn(mut settings: Settings, alpn: &[&str]) -> Settings {
 
 async fn agree(dialer: &[&str], listener: &[&str]) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let (dialed, listened) = shake(&with_alpn(honest(1), dialer), &with_alpn(honest(2), listener)).await;
-    let agreed = |(_, connection): (_, Connection)| connection.alpn_protocol().map(<[u8]>::to_vec);
+    let agreed = |(_, side): (_, Side)| side.state().alpn_protocol().map(<[u8]>::to_vec);
     (agreed(dialed.unwrap()), agreed(listened.unwrap()))
 }
 
@@ -198,7 +198,7 @@ async fn a_listener_that_wants_another_key_share_costs_a_round_trip() {
     other.kx_groups = vec![kx_group::SECP384R1];
     let (dialed, listened) = shake(&honest(1), &settings_of(other, made(2), None)).await;
     for side in [dialed, listened] {
-        assert_eq!(side.unwrap().1.handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
+        assert_eq!(side.unwrap().1.state().handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
     }
 }
 
@@ -220,7 +220,7 @@ async fn the_listener_picks_the_suite_that_its_cpu_is_fast_at() {
         other.cipher_suites = listed.to_vec();
         let (dialed, listened) = shake(&settings_of(other, made(1), None), &honest(2)).await;
         for side in [dialed, listened] {
-            assert_eq!(side.unwrap().1.negotiated_cipher_suite().unwrap().suite(), picked);
+            assert_eq!(side.unwrap().1.state().negotiated_cipher_suite().unwrap().suite(), picked);
         }
     }
 }
@@ -248,6 +248,20 @@ async fn a_truncated_hello_is_an_end() {
     for cut in 0..hello.len() {
         assert_eq!(listen_to(&hello[..cut], &listener).await.kind(), &Kind::Closed, "cut at {cut}");
     }
+}
+
+#[tokio::test]
+async fn a_hello_in_pieces_is_taken_but_not_without_end() {
+    let pieces = |message: &[u8]| message.iter().flat_map(|byte| [22, 3, 1, 0, 1, *byte]).collect::<Vec<u8>>();
+    let (hello, listener) = (client_hello(), honest(2));
+    // What is missing afterwards is the dialer's next message.
+    assert_eq!(listen_to(&pieces(&hello[5..]), &listener).await.kind(), &Kind::Closed);
+
+    let (mut a, b) = pipes::pair();
+    let endless = pieces(&[&[1, 0, 0xff, 0][..], &[0; 0xfe00]].concat());
+    let both = futures::future::join(a.write_all(&endless), handshake::listen(b, &listener));
+    let (_refused, listened) = in_time("the handshake", both).await;
+    assert_says(&listened.err().unwrap(), &Kind::PeerMisbehaved, "too long");
 }
 
 #[tokio::test]

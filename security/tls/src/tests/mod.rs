@@ -2,17 +2,20 @@
 
 mod channel;
 mod handshakes;
+mod interop;
+mod plain;
 
 use std::sync::Arc;
 
 use futures::future::join;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::{Connection, crypto::CryptoProvider, sign::CertifiedKey};
+use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
 use stackwire_certificate::{Settings, Verifier, making, provider};
 use stackwire_conformance::{env, in_time, pipes};
 use stackwire_core::{BoxPipe, Keypair, PeerId, Result};
+use stackwire_records::Channel;
 
-use crate::{alpn, handshake};
+use crate::{alpn, handshake, records::Records, side::Side as Machine};
 
 fn identity(seed: u8) -> Keypair {
     Keypair::ed25519_from_seed([seed; 32])
@@ -55,10 +58,15 @@ fn honest(seed: u8) -> Settings {
     settings(making::make(&identity(seed), &provider()).unwrap(), None)
 }
 
-type Side = Result<(BoxPipe, Connection)>;
+type Side = Result<(BoxPipe, Machine)>;
 
 /// Both sides of a handshake, to their ends.
 async fn shake(dialer: &Settings, listener: &Settings) -> (Side, Side) {
     let (a, b) = pipes::pair();
     in_time("the handshake", join(handshake::dial(a, dialer), handshake::listen(b, listener))).await
+}
+
+/// The channel after a side's handshake.
+fn channel((pipe, side): (BoxPipe, Machine)) -> Channel<Records> {
+    Channel::new(pipe, side.into_records().unwrap())
 }
