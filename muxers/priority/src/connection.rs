@@ -12,10 +12,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Env, Error, Kind, Layer, Priority, Result, Role};
+use stackwire_core::{Env, Error, Kind, Layer, Priority, Result, Role, buffer};
 
 use crate::{
-    buffers::Pool,
     config::{NAME, PriorityConfig},
     entry::{BuildIdHasher, Due, Entry, Place, Stopped, Wakes},
     liveness::Liveness,
@@ -25,8 +24,12 @@ use crate::{
     wire::HEADER,
 };
 
-/// How long a connection is idle before its spare buffers are given back.
+/// The time between cleanings.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
+/// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
+const CLEANINGS: u8 = 3;
 
 /// The part of the connection's window that is consumed before credit is given back: one in so many.
 const CONNECTION_PART: u32 = 4;
@@ -37,10 +40,9 @@ const STREAM_PART: u32 = 2;
 pub(crate) struct State {
     pub(crate) config: Arc<PriorityConfig>,
     pub(crate) streams: HashMap<u32, Entry, BuildIdHasher>,
-    pub(crate) pool: Pool,
-    /// When spare buffers are given back, unless there was activity.
-    tidy_at: Option<Instant>,
-    pub(crate) active: bool,
+    /// The cleanings that are still due, and when the next is.
+    cleanings: u8,
+    clean_at: Option<Instant>,
 
     // Our streams.
     pub(crate) next_ours: u32,
@@ -106,9 +108,8 @@ impl State {
         };
         Self {
             streams: HashMap::default(),
-            pool: Pool::new(HEADER + config.max_fragment),
-            tidy_at: None,
-            active: false,
+            cleanings: 0,
+            clean_at: None,
             next_ours: ours,
             next_announced: ours,
             ours: 0,
@@ -152,9 +153,14 @@ impl State {
         id % 2 == self.next_ours % 2
     }
 
-    /// Why streams can do nothing any more, if so.
-    pub(crate) fn over(&self) -> Option<Error> {
-        self.ended.clone().or_else(|| self.leaving.map(|_| closed()))
+    /// Whether streams can do nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_some() || self.leaving.is_some()
+    }
+
+    /// Why that is so.
+    pub(crate) fn why_over(&self) -> Error {
+        self.ended.clone().unwrap_or_else(closed)
     }
 
     pub(crate) fn wake_driver(&mut self, wakes: &mut Wakes) {
@@ -201,7 +207,7 @@ impl State {
         if entry.unsent_bytes > 0 {
             self.unsent -= mem::take(&mut entry.unsent_bytes);
             self.writers -= 1;
-            self.pool.put_all(&mut entry.unsent);
+            entry.unsent = VecDeque::new();
             entry.front = HEADER;
         }
         if let Some(slots) = &mut entry.datagrams {
@@ -259,8 +265,7 @@ impl State {
     /// Drops what a stream received.
     pub(crate) fn clear_received(&mut self, id: u32, wakes: &mut Wakes) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
-        let mut bytes = entry.received.iter().map(Vec::len).sum();
-        self.pool.put_all(&mut entry.received);
+        let mut bytes = mem::take(&mut entry.received).iter().map(|chunk| chunk.len()).sum();
         if let Some(slots) = &mut entry.datagrams {
             bytes += slots.received.take().map_or(0, |datagram| datagram.len());
         }
@@ -345,18 +350,37 @@ impl State {
         if !self.throttled.is_empty() {
             self.release_throttled(Some(now));
         }
-        match self.tidy_at {
-            None if !self.pool.is_empty() => self.tidy_at = Some(now + IDLE),
+        match self.clean_at {
+            None if self.cleanings > 0 => self.clean_at = Some(now + IDLE),
             Some(at) if at <= now => {
-                let busy = mem::take(&mut self.active);
-                if !busy {
-                    self.pool.clear();
+                if self.cleanings < CLEANINGS {
+                    self.clean();
                 }
-                self.tidy_at = busy.then(|| now + IDLE);
+                self.cleanings -= 1;
+                self.clean_at = (self.cleanings > 0).then(|| now + IDLE);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Bytes moved.
+    pub(crate) fn active(&mut self) {
+        self.cleanings = CLEANINGS;
+    }
+
+    /// Gives back what an idle connection does not need.
+    fn clean(&mut self) {
+        buffer::trim();
+        self.streams.shrink_to(self.streams.len() * 2);
+        for entry in self.streams.values_mut() {
+            entry.unsent.shrink_to_fit();
+            entry.received.shrink_to_fit();
+        }
+        self.control.shrink_to_fit();
+        self.unaccepted.shrink_to_fit();
+        self.openers.shrink_to_fit();
+        self.schedule.shrink();
     }
 
     /// When there is something to do, though nothing happens.
@@ -364,7 +388,7 @@ impl State {
         let throttled = self.throttled.iter().map(|(at, _)| *at);
         let leaving = self.leaving.map(|(_, at)| at);
         let liveness = self.liveness.next().filter(|_| !self.close_sent);
-        throttled.chain(self.tidy_at).chain(leaving).chain(liveness).min()
+        throttled.chain(self.clean_at).chain(leaving).chain(liveness).min()
     }
 }
 
@@ -383,26 +407,30 @@ pub(crate) fn closed_by_peer(code: u32) -> Error {
 pub(crate) struct Connection {
     state: Mutex<State>,
     pub(crate) env: Env,
-    /// The pipe takes nothing now; it will wake the driver.
-    pub(crate) stalled: AtomicBool,
+    /// The driver sees by itself what is new to send: it is at it, will soon be, or is woken by the pipe.
+    pub(crate) looking: AtomicBool,
 }
 
 impl Connection {
     pub(crate) fn new(config: Arc<PriorityConfig>, role: Role, env: Env) -> Self {
-        Self { state: Mutex::new(State::new(config, role)), env, stalled: AtomicBool::new(false) }
+        Self { state: Mutex::new(State::new(config, role)), env, looking: AtomicBool::new(false) }
     }
 
     /// Runs `f` under the lock, then wakes whom it says.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> T) -> T {
-        let mut wakes = Wakes::default();
-        let result = f(&mut self.state.lock(), &mut wakes);
+        self.with_wakes(&mut Wakes::default(), f)
+    }
+
+    /// The same with empty `wakes` that keep their memory.
+    pub(crate) fn with_wakes<T>(&self, wakes: &mut Wakes, f: impl FnOnce(&mut State, &mut Wakes) -> T) -> T {
+        let result = f(&mut self.state.lock(), wakes);
         wakes.wake();
         result
     }
 
-    /// Whether the driver has to hear of new data of `class`: not while the pipe holds it up, unless it may overtake.
+    /// Whether the driver has to hear of new data of `class`: not while it looks by itself, unless that may overtake.
     pub(crate) fn concerns_driver(&self, class: Priority) -> bool {
-        class == Priority::Urgent || !self.stalled.load(Ordering::Acquire)
+        class == Priority::Urgent || !self.looking.load(Ordering::Acquire)
     }
 
     /// The connection is over, for this reason. Everyone who waits is told; what was received stays readable.
@@ -424,7 +452,6 @@ impl Connection {
                 state.clear_unsent(id);
                 state.tidy(id, wakes);
             }
-            state.pool.clear();
             state.wake_all(wakes);
         });
     }

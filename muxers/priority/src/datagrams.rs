@@ -40,11 +40,10 @@ impl StreamDatagrams {
 }
 
 /// Why there are no more datagrams for a stream, if so.
-fn fault(entry: &Entry, over: Option<Error>) -> Option<Error> {
+fn fault(entry: &Entry) -> Option<Error> {
     match entry.reset {
         Some(code) => Some(Error::new(Kind::Reset { code }, "the stream was reset").at(Layer::Muxer, NAME)),
-        None if entry.is_over() => Some(Error::closed("the stream has ended").at(Layer::Muxer, NAME)),
-        None => over,
+        None => entry.is_over().then(|| Error::closed("the stream has ended").at(Layer::Muxer, NAME)),
     }
 }
 
@@ -59,10 +58,13 @@ impl Datagrams for StreamDatagrams {
             return Err(Error::new(limit, "sending a datagram").at(Layer::Muxer, NAME));
         }
         self.connection.with(|state, wakes| {
-            let over = state.over();
+            let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&self.id) else { return Err(closed()) };
-            if let Some(error) = fault(entry, over) {
+            if let Some(error) = fault(entry) {
                 return Err(error);
+            }
+            if over {
+                return Err(state.why_over());
             }
             entry.datagrams.get_or_insert_default().unsent = Some(data);
             let (class, place) = (entry.class, entry.place);
@@ -79,14 +81,17 @@ impl Datagrams for StreamDatagrams {
 
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         self.connection.with(|state, wakes| {
-            let over = state.over();
+            let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&self.id) else { return Poll::Ready(Err(closed())) };
             if let Some(datagram) = entry.datagrams.as_mut().and_then(|slots| slots.received.take()) {
                 state.consumed(datagram.len(), wakes);
                 return Poll::Ready(Ok(datagram));
             }
-            if let Some(error) = fault(entry, over) {
+            if let Some(error) = fault(entry) {
                 return Poll::Ready(Err(error));
+            }
+            if over {
+                return Poll::Ready(Err(state.why_over()));
             }
             entry.datagrams.get_or_insert_default().reader = Some(cx.waker().clone());
             Poll::Pending

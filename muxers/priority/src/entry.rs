@@ -6,7 +6,7 @@ use std::{
     task::Waker,
 };
 
-use stackwire_core::Priority;
+use stackwire_core::{Buffer, Priority};
 
 use crate::{datagrams::Slots, outgoing::Outgoing, rate::Bucket, window::Window, wire::HEADER};
 
@@ -54,7 +54,7 @@ pub(crate) struct Entry {
 
     // Sending.
     /// Chunks with room for a header in front.
-    pub(crate) unsent: VecDeque<Vec<u8>>,
+    pub(crate) unsent: VecDeque<Buffer>,
     /// Where the data begins in the first of them.
     pub(crate) front: usize,
     pub(crate) unsent_bytes: usize,
@@ -71,7 +71,7 @@ pub(crate) struct Entry {
     pub(crate) writer: Option<Waker>,
 
     // Receiving.
-    pub(crate) received: VecDeque<Vec<u8>>,
+    pub(crate) received: VecDeque<Buffer>,
     pub(crate) window: Window,
     /// The peer sends no more.
     pub(crate) ended: bool,
@@ -187,8 +187,9 @@ impl Wakes {
         self.more.append(wakers);
     }
 
-    pub(crate) fn wake(self) {
-        self.first.into_iter().chain(self.more).for_each(Waker::wake);
+    /// Wakes all of them. Keeps its memory.
+    pub(crate) fn wake(&mut self) {
+        self.first.take().into_iter().chain(self.more.drain(..)).for_each(Waker::wake);
     }
 }
 

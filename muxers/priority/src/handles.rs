@@ -1,15 +1,17 @@
 //! What the session and its streams ask of the connection.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     num::NonZeroU64,
     task::{Context, Poll},
 };
 
-use stackwire_core::{Error, Kind, Layer, Priority, Result, reset_error};
+use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error};
 
 use crate::{
+    buffers,
     config::NAME,
     connection::{Connection, State, closed, closed_by_peer},
     entry::{Entry, Place, Stopped, Wakes},
@@ -31,20 +33,6 @@ impl State {
         let quarter = (config.send_buffer / 4).max(config.max_fragment);
         (config.send_buffer / (self.writers + 1)).clamp(config.max_fragment, quarter)
     }
-
-    fn append(&mut self, id: u32, slices: &[IoSlice<'_>], mut n: usize) {
-        let Some(entry) = self.streams.get_mut(&id) else { return };
-        if entry.unsent_bytes == 0 {
-            self.writers += 1;
-        }
-        entry.unsent_bytes += n;
-        self.unsent += n;
-        for slice in slices {
-            let part = &slice[..n.min(slice.len())];
-            self.pool.append(&mut entry.unsent, HEADER, part);
-            n -= part.len();
-        }
-    }
 }
 
 /// Why a stream cannot be written to, if so.
@@ -60,8 +48,11 @@ impl Connection {
 
     pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
         self.with(|state, wakes| {
-            if let Some(error) = state.over().or_else(|| state.left.map(closed_by_peer)) {
-                return Poll::Ready(Err(error));
+            if state.is_over() {
+                return Poll::Ready(Err(state.why_over()));
+            }
+            if let Some(code) = state.left {
+                return Poll::Ready(Err(closed_by_peer(code)));
             }
             if state.ours >= state.config.max_streams || state.opened >= state.may_open {
                 if !state.openers.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -91,8 +82,8 @@ impl Connection {
                 state.places_freed(wakes);
                 return Poll::Ready(Ok(id));
             }
-            if let Some(error) = state.over() {
-                return Poll::Ready(Err(error));
+            if state.is_over() {
+                return Poll::Ready(Err(state.why_over()));
             }
             wait(&mut state.acceptor, cx);
             Poll::Pending
@@ -101,7 +92,7 @@ impl Connection {
 
     pub(crate) fn close(&self, code: u32) {
         self.with(|state, wakes| {
-            if state.leaving.is_some() || state.ended.is_some() {
+            if state.is_over() {
                 return;
             }
             state.leaving = Some((code, self.env.now() + state.config.close_timeout()));
@@ -118,13 +109,18 @@ impl Connection {
 
     // --- reading ----------------------------------------------------------------------------------------------------
 
-    /// Takes the next received chunk. Leaves `taken` empty at the end of the stream.
-    pub(crate) fn poll_take(&self, id: u32, taken: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Moves what was received into the empty `taken`. Leaves it empty at the end of the stream.
+    pub(crate) fn poll_take(
+        &self,
+        id: u32,
+        taken: &mut VecDeque<Buffer>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         self.with(|state, _| {
-            let over = state.over();
+            let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
-            if let Some(chunk) = entry.received.pop_front() {
-                *taken = chunk;
+            if !entry.received.is_empty() {
+                mem::swap(&mut entry.received, taken);
                 return Poll::Ready(Ok(()));
             }
             if entry.ended {
@@ -136,20 +132,17 @@ impl Connection {
             if entry.discard {
                 return Poll::Ready(Ok(()));
             }
-            if let Some(error) = over {
-                return Poll::Ready(Err(error.into()));
+            if over {
+                return Poll::Ready(Err(state.why_over().into()));
             }
             wait(&mut entry.reader, cx);
             Poll::Pending
         })
     }
 
-    /// The application consumed `bytes`; a chunk that is empty now comes back.
-    pub(crate) fn consume(&self, id: u32, bytes: usize, chunk: Option<Vec<u8>>) {
-        self.with(|state, wakes| {
-            state.pool.put(chunk.unwrap_or_default());
-            state.consumed_of(id, bytes, wakes);
-        });
+    /// The application consumed `bytes`.
+    pub(crate) fn consume(&self, id: u32, bytes: usize) {
+        self.with(|state, wakes| state.consumed_of(id, bytes, wakes));
     }
 
     pub(crate) fn close_read(&self, id: u32) {
@@ -173,16 +166,20 @@ impl Connection {
     pub(crate) fn poll_write(&self, id: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
         self.with(|state, wakes| {
-            let over = state.over();
+            let over = state.is_over();
             let left = state.left;
+            let full = HEADER + state.config.max_fragment;
             let share = state.share();
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if entry.closing && entry.reset.is_none() {
                 let error = Error::closed("writing after closing").at(Layer::Muxer, NAME);
                 return Poll::Ready(Err(error.into()));
             }
-            if let Some(error) = over.filter(|_| entry.reset.is_none()).or_else(|| left.map(closed_by_peer)) {
-                return Poll::Ready(Err(error.into()));
+            if over && entry.reset.is_none() {
+                return Poll::Ready(Err(state.why_over().into()));
+            }
+            if let Some(code) = left {
+                return Poll::Ready(Err(closed_by_peer(code).into()));
             }
             if let Some(error) = write_fault(entry) {
                 return Poll::Ready(Err(error));
@@ -197,7 +194,15 @@ impl Connection {
             }
             let class = entry.class;
             let n = total.min(room);
-            state.append(id, slices, n);
+            let mut more = n;
+            for slice in slices {
+                let part = &slice[..slice.len().min(more)];
+                buffers::append(&mut entry.unsent, HEADER, full, part);
+                more -= part.len();
+            }
+            state.writers += usize::from(entry.unsent_bytes == 0);
+            state.unsent += n;
+            entry.unsent_bytes += n;
             if state.enqueue(id) && self.concerns_driver(class) {
                 state.wake_driver(wakes);
             }
@@ -208,8 +213,7 @@ impl Connection {
     /// Ready when what was written and the end of it will be sent without the peer's help.
     pub(crate) fn poll_shutdown(&self, id: u32, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.with(|state, wakes| {
-            let over = state.over();
-            let ended = state.ended.clone();
+            let over = state.is_over();
             let credit = state.send_credit;
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if let Some(code) = entry.reset.filter(|_| !entry.end_sent) {
@@ -221,8 +225,9 @@ impl Connection {
                 Some(Stopped { code, .. }) => return Poll::Ready(Err(reset_error(code))),
                 None => {}
             }
-            if let Some(error) = over.filter(|_| !entry.closing).or(ended) {
-                return Poll::Ready(Err(error.into()));
+            // A close sends it still, an end does not.
+            if state.ended.is_some() || (over && !entry.closing) {
+                return Poll::Ready(Err(state.why_over().into()));
             }
             let first = !mem::replace(&mut entry.closing, true);
             let small = entry.unsent_bytes <= entry.credit.min(credit) as usize && entry.bucket.is_none();
@@ -294,9 +299,8 @@ impl Connection {
     }
 
     /// The handle is gone. A stream that we had closed goes on without us; any other is reset.
-    pub(crate) fn drop_stream(&self, id: u32, unread: usize, chunk: Vec<u8>) {
+    pub(crate) fn drop_stream(&self, id: u32, unread: usize) {
         self.with(|state, wakes| {
-            state.pool.put(chunk);
             state.consumed(unread, wakes);
             let leaving = state.leaving.is_some();
             let Some(entry) = state.streams.get_mut(&id) else { return };

@@ -23,7 +23,7 @@
 //!
 //! ```text
 //!  stream.write ─▶ chunks of the stream ─▶ schedule ─▶ frames in place ─▶ vectored write   one copy, no allocation
-//!  pipe ─▶ driver parses in the pipe's buffer ─▶ chunks of the stream ─▶ reader            one copy, pooled chunks
+//!  pipe ─▶ driver parses in the pipe's buffer ─▶ chunks of the stream ─▶ reader            one copy, shared chunks
 //! ```
 
 mod buffers;

@@ -3,20 +3,19 @@
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
-use crate::{buffers::Pool, wire::HEADER};
+use stackwire_core::Buffer;
+
+use crate::wire::HEADER;
 
 /// Frames of more data are sent from the buffer they are in; smaller ones are gathered.
 const GATHER_BELOW: usize = 2048;
-
-/// A buffer is not grown for one more frame when it has this many bytes.
-const GROW_BELOW: usize = 4096;
 
 /// The most buffers given to one vectored write.
 pub(crate) const SLICES: usize = 32;
 
 /// Whole frames, from `start` on.
 struct Part {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     start: usize,
 }
 
@@ -27,9 +26,10 @@ impl Part {
 }
 
 /// Frames that are sent in order.
-#[derive(Default)]
 pub(crate) struct Lane {
     parts: VecDeque<Part>,
+    /// Frames are gathered up to so many bytes.
+    gather: usize,
     /// Bytes in it.
     pub(crate) bytes: usize,
     /// Counts the times that it was empty: what was put into it in an earlier round has left it.
@@ -37,6 +37,10 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
+    fn new(gather: usize) -> Self {
+        Self { parts: VecDeque::new(), gather, bytes: 0, round: 0 }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -51,17 +55,19 @@ impl Lane {
     }
 
     /// Adds a frame, or a piece that belongs right behind what was added before it.
-    pub(crate) fn add(&mut self, header: &[u8], data: &[u8], pool: &mut Pool) {
+    pub(crate) fn add(&mut self, header: &[u8], data: &[u8]) {
         let length = header.len() + data.len();
         self.bytes += length;
         let last = self.parts.back_mut().filter(|last| {
-            let (len, capacity) = (last.bytes.len(), last.bytes.capacity());
-            len + length <= pool.chunk() && (len + length <= capacity || len < GROW_BELOW)
+            let full = last.bytes.capacity().min(self.gather);
+            last.bytes.len() + length <= full
         });
         let bytes = match last {
             Some(last) => &mut last.bytes,
             None => {
-                self.parts.push_back(Part { bytes: pool.take(length), start: 0 });
+                // It does not stay, so that even little may have a shared one.
+                let bytes = if length <= Buffer::CHUNK { Buffer::chunk() } else { Buffer::with_capacity(length) };
+                self.parts.push_back(Part { bytes, start: 0 });
                 let Some(last) = self.parts.back_mut() else { return };
                 &mut last.bytes
             }
@@ -71,11 +77,9 @@ impl Lane {
     }
 
     /// Adds a frame whose data is all of `chunk` from `data` on. There is room for the header in front of it.
-    pub(crate) fn add_chunk(&mut self, header: &[u8; HEADER], mut chunk: Vec<u8>, data: usize, pool: &mut Pool) {
+    pub(crate) fn add_chunk(&mut self, header: &[u8; HEADER], mut chunk: Buffer, data: usize) {
         if chunk.len() - data < GATHER_BELOW {
-            self.add(header, &chunk[data..], pool);
-            pool.put(chunk);
-            return;
+            return self.add(header, &chunk[data..]);
         }
         let start = data - HEADER;
         chunk[start..data].copy_from_slice(header);
@@ -90,12 +94,12 @@ impl Lane {
     }
 
     fn clear(&mut self) {
-        *self = Self::default();
+        self.parts.clear();
+        self.bytes = 0;
     }
 }
 
 /// Everything that left the streams and that the pipe has not taken.
-#[derive(Default)]
 pub(crate) struct Outgoing {
     begun: Option<Part>,
     /// Frames without data.
@@ -107,10 +111,15 @@ pub(crate) struct Outgoing {
     /// Given to the pipe since it was flushed.
     pub(crate) unflushed: usize,
     bulk_begun: bool,
-    spent: Vec<Vec<u8>>,
 }
 
 impl Outgoing {
+    /// Frames are gathered up to `gather` bytes, for which urgent data waits.
+    pub(crate) fn new(gather: usize) -> Self {
+        let lane = || Lane::new(gather);
+        Self { begun: None, control: lane(), express: lane(), bulk: lane(), unflushed: 0, bulk_begun: false }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.begun.is_none() && self.control.is_empty() && self.express.is_empty() && self.bulk.is_empty()
     }
@@ -126,12 +135,16 @@ impl Outgoing {
         mem::take(&mut self.bulk_begun)
     }
 
-    /// Begins to collect more: gives back buffers whose bytes were sent.
-    pub(crate) fn begin(&mut self, pool: &mut Pool) {
+    /// Begins to collect more.
+    pub(crate) fn begin(&mut self) {
         self.express.count_round();
         self.bulk.count_round();
-        for buffer in self.spent.drain(..) {
-            pool.put(buffer);
+    }
+
+    /// Gives back memory that it does not need now.
+    pub(crate) fn shrink(&mut self) {
+        for lane in [&mut self.control, &mut self.express, &mut self.bulk] {
+            lane.parts.shrink_to_fit();
         }
     }
 
@@ -160,11 +173,7 @@ impl Outgoing {
             let taken = n.min(part.rest().len());
             n -= taken;
             part.start += taken;
-            if part.rest().is_empty() {
-                self.spent.push(part.bytes);
-            } else {
-                self.begun = Some(part);
-            }
+            self.begun = Some(part).filter(|part| !part.rest().is_empty());
         }
     }
 
@@ -188,13 +197,12 @@ mod tests {
 
     #[test]
     fn express_goes_behind_what_was_begun_and_before_the_rest() {
-        let mut pool = Pool::new(10);
-        let mut out = Outgoing::default();
-        out.bulk.add(b"bulk", b"-one", &mut pool);
-        out.bulk.add(b"bulk", b"-two", &mut pool);
+        let mut out = Outgoing::new(10);
+        out.bulk.add(b"bulk", b"-one");
+        out.bulk.add(b"bulk", b"-two");
         out.advance(3);
-        out.express.add(b"urgent", b"", &mut pool);
-        out.control.add(b"ping", b"", &mut pool);
+        out.express.add(b"urgent", b"");
+        out.control.add(b"ping", b"");
         assert_eq!(written(&out), b"k-onepingurgentbulk-two");
         assert_eq!(out.ahead(), 3 + 5 + 4 + 6 + 8);
         out.advance(16);

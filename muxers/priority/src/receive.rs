@@ -2,9 +2,10 @@
 
 use std::{mem, time::Instant};
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Buffer, Error, Result};
 
 use crate::{
+    buffers,
     connection::{Connection, State},
     entry::{Entry, Wakes},
     settings::{MAX_CREDIT, Settings},
@@ -27,18 +28,24 @@ impl Receiver {
         self.have == 0 && self.frame.is_none()
     }
 
-    /// Takes all of `bytes`, up to a CLOSE.
-    pub(crate) fn receive(&mut self, connection: &Connection, mut bytes: &[u8], now: Instant) -> Result<()> {
-        connection.with(|state, wakes| {
+    /// Takes all of `bytes`, up to a CLOSE. Whether there was one.
+    pub(crate) fn receive(
+        &mut self,
+        connection: &Connection,
+        mut bytes: &[u8],
+        now: Instant,
+        wakes: &mut Wakes,
+    ) -> Result<bool> {
+        connection.with_wakes(wakes, |state, wakes| {
             state.liveness.heard(now);
-            state.active = true;
+            state.active();
             while !bytes.is_empty() && state.closed.is_none() {
                 bytes = match self.frame {
                     None => self.head(state, bytes, now, wakes)?,
                     Some((header, left)) => self.payload(state, header, left, bytes, now, wakes)?,
                 };
             }
-            Ok(())
+            Ok(state.closed.is_some())
         })
     }
 
@@ -135,7 +142,7 @@ impl State {
         let leaving = self.leaving.is_some();
         let wanted = self.streams.get_mut(&id).filter(|entry| !entry.receive_ended() && !leaving);
         let Some(entry) = wanted else { return self.consumed(data.len(), wakes) };
-        self.pool.append(&mut entry.received, 0, data);
+        buffers::append(&mut entry.received, 0, Buffer::CHUNK, data);
         wakes.push(entry.reader.take());
     }
 

@@ -75,6 +75,11 @@ impl Schedule {
         self.passes[class as usize] += bytes as u64 * SCALE / self.weights[class as usize];
     }
 
+    /// Gives back memory that it does not need now.
+    pub(crate) fn shrink(&mut self) {
+        self.queues.iter_mut().for_each(VecDeque::shrink_to_fit);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.queues = Default::default();
     }

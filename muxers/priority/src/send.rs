@@ -40,7 +40,7 @@ struct Room {
 impl State {
     /// Moves what is to be sent next into `out`.
     pub(crate) fn collect(&mut self, out: &mut Outgoing, now: Instant, wakes: &mut Wakes) {
-        out.begin(&mut self.pool);
+        out.begin();
         if self.close_sent || self.ended.is_some() {
             return;
         }
@@ -62,31 +62,30 @@ impl State {
 
     /// Frames of the connection.
     fn collect_connection(&mut self, lane: &mut Lane, now: Instant) {
-        let pool = &mut self.pool;
         if !mem::replace(&mut self.hello_sent, true) {
-            lane.add(&self.config.settings().encode(), &[], pool);
+            lane.add(&self.config.settings().encode(), &[]);
         }
         // There is one at most.
         if let Some(payload) = self.liveness.ping(now) {
-            lane.add(&encode_ping(FrameKind::Ping, payload), &[], pool);
+            lane.add(&encode_ping(FrameKind::Ping, payload), &[]);
         }
         if lane.bytes >= CONTROL {
             return;
         }
         if let Some(payload) = self.pong.take() {
-            lane.add(&encode_ping(FrameKind::Pong, payload), &[], pool);
+            lane.add(&encode_ping(FrameKind::Pong, payload), &[]);
         }
         for id in self.refused.drain(..) {
-            lane.add(&encode_number(FrameKind::Reset, id, REFUSED), &[], pool);
+            lane.add(&encode_number(FrameKind::Reset, id, REFUSED), &[]);
         }
         if mem::take(&mut self.window_due) {
             let bytes = self.window.give();
-            lane.add(&encode_number(FrameKind::Credit, 0, bytes), &[], pool);
+            lane.add(&encode_number(FrameKind::Credit, 0, bytes), &[]);
         }
         let streams = self.streams_to_give();
         if streams > 0 {
             self.theirs_allowed += u64::from(streams);
-            lane.add(&encode_number(FrameKind::Streams, 0, streams), &[], &mut self.pool);
+            lane.add(&encode_number(FrameKind::Streams, 0, streams), &[]);
         }
     }
 
@@ -105,23 +104,23 @@ impl State {
             let lane = &mut out.control;
             let plain = |kind, flags| Header { kind, flags, length: 0, stream: id }.encode();
             if due.open {
-                lane.add(&plain(FrameKind::Open, priority_flags(entry.class)), &[], &mut self.pool);
+                lane.add(&plain(FrameKind::Open, priority_flags(entry.class)), &[]);
                 // Ids end before they wrap.
                 self.next_announced = id.saturating_add(2);
             } else if due.priority {
-                lane.add(&plain(FrameKind::Priority, priority_flags(entry.class)), &[], &mut self.pool);
+                lane.add(&plain(FrameKind::Priority, priority_flags(entry.class)), &[]);
             }
             if due.credit && !entry.receive_ended() {
                 self.grown += entry.window.grow(now, round_trip, budget.saturating_sub(self.grown));
                 let bytes = entry.window.give();
-                lane.add(&encode_number(FrameKind::Credit, id, bytes), &[], &mut self.pool);
+                lane.add(&encode_number(FrameKind::Credit, id, bytes), &[]);
             }
             if due.stop {
-                lane.add(&encode_number(FrameKind::Stop, id, 0), &[], &mut self.pool);
+                lane.add(&encode_number(FrameKind::Stop, id, 0), &[]);
             }
             if due.reset {
                 let code = entry.reset.unwrap_or_default();
-                lane.add(&encode_number(FrameKind::Reset, id, code), &[], &mut self.pool);
+                lane.add(&encode_number(FrameKind::Reset, id, code), &[]);
             }
             if due.end {
                 // An end must not overtake the data before it.
@@ -132,7 +131,7 @@ impl State {
                     self.control.push_back(id);
                     continue;
                 }
-                out.control.add(&plain(FrameKind::Data, END), &[], &mut self.pool);
+                out.control.add(&plain(FrameKind::Data, END), &[]);
                 entry.end_sent = true;
                 entry.ended_by_us(wakes);
             }
@@ -204,7 +203,7 @@ impl State {
             && let Some(datagram) = slots.unsent.take_if(|datagram| datagram.len() <= room.credit as usize)
         {
             let length = datagram.len();
-            lane.add(&header(FrameKind::Datagram, 0, length), &datagram, &mut self.pool);
+            lane.add(&header(FrameKind::Datagram, 0, length), &datagram);
             self.send_credit -= length as u32;
             self.enqueue(id);
             return Turn::Sent(HEADER + length);
@@ -243,11 +242,11 @@ impl State {
         let header = header(FrameKind::Data, if end { END } else { 0 }, length);
         if length == in_chunk {
             if let Some(chunk) = entry.unsent.pop_front() {
-                lane.add_chunk(&header, chunk, entry.front, &mut self.pool);
+                lane.add_chunk(&header, chunk, entry.front);
             }
             entry.front = HEADER;
         } else {
-            lane.add(&header, &chunk[entry.front..entry.front + length], &mut self.pool);
+            lane.add(&header, &chunk[entry.front..entry.front + length]);
             entry.front += length;
         }
         entry.credit -= length as u32;
@@ -276,12 +275,12 @@ impl State {
     fn collect_end(&mut self, out: &mut Outgoing) {
         let Some((code, _)) = self.leaving.filter(|_| self.control.is_empty()) else { return };
         if !mem::replace(&mut self.go_away_sent, true) {
-            out.control.add(&encode_number(FrameKind::GoAway, 0, code), &[], &mut self.pool);
+            out.control.add(&encode_number(FrameKind::GoAway, 0, code), &[]);
         }
         if self.unsent == 0 {
             self.close_sent = true;
             // Behind everything.
-            out.bulk.add(&encode_number(FrameKind::Close, 0, code), &[], &mut self.pool);
+            out.bulk.add(&encode_number(FrameKind::Close, 0, code), &[]);
         }
     }
 }

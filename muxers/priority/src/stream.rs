@@ -1,6 +1,7 @@
 //! One stream.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     num::NonZeroU64,
@@ -9,73 +10,90 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Datagrams, Pipe, Priority};
+use stackwire_core::{Buffer, Datagrams, Pipe, Priority};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{connection::Connection, datagrams::StreamDatagrams};
 
-/// Consumed bytes are given back to the peer at the end of a chunk, and when they are so many.
-const GIVE_BACK: usize = 16 * 1024;
+/// Consumed bytes are reported to the connection when nothing else is at hand, and when they are so many: half of the
+/// smallest window.
+const REPORT: usize = 32 * 1024;
 
-/// A stream's handle. What it reads it takes from the connection a whole chunk at a time, so that most reads touch no
-/// lock.
+/// A stream's handle. What it reads it takes from the connection, everything that is there at once, so that most reads
+/// touch no lock.
 pub(crate) struct PriorityStream {
     connection: Arc<Connection>,
     id: u32,
-    taken: Vec<u8>,
+    taken: VecDeque<Buffer>,
+    /// Consumed bytes of the first chunk.
     start: usize,
-    /// Where in `taken` the bytes begin that the connection does not know to be consumed.
-    given: usize,
+    /// Bytes that the connection does not know to be consumed.
+    consumed: usize,
 }
 
 impl PriorityStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: Vec::new(), start: 0, given: 0 }
+        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0 }
     }
 
-    fn give_back(&mut self) {
-        let bytes = self.start - self.given;
-        self.given = self.start;
-        let mut chunk = None;
-        if self.start == self.taken.len() {
-            chunk = Some(mem::take(&mut self.taken));
-            (self.start, self.given) = (0, 0);
-        }
-        if bytes > 0 {
-            self.connection.consume(self.id, bytes, chunk);
+    /// Waits until there is something to read, or nothing will come.
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.taken.is_empty() {
+            true => self.connection.poll_take(self.id, &mut self.taken, cx),
+            false => Poll::Ready(Ok(())),
         }
     }
 
-    fn forget_taken(&mut self) {
-        self.start = self.taken.len();
-        self.give_back();
+    /// The first bytes, as many as lie together.
+    fn front(&self) -> &[u8] {
+        self.taken.front().map_or(&[], |chunk| &chunk[self.start..])
+    }
+
+    fn report(&mut self) {
+        if self.consumed > 0 {
+            self.connection.consume(self.id, mem::take(&mut self.consumed));
+        }
+    }
+
+    /// Forgets what it has. Returns how many bytes of the windows that frees.
+    fn forget_taken(&mut self) -> usize {
+        let taken: usize = self.taken.drain(..).map(|chunk| chunk.len()).sum();
+        taken - mem::take(&mut self.start) + mem::take(&mut self.consumed)
     }
 }
 
 impl AsyncBufRead for PriorityStream {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        if this.start == this.taken.len() {
-            ready!(this.connection.poll_take(this.id, &mut this.taken, cx))?;
-        }
-        Poll::Ready(Ok(&this.taken[this.start..]))
+        ready!(this.poll_taken(cx))?;
+        Poll::Ready(Ok(this.front()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        this.start = (this.start + n).min(this.taken.len());
-        if this.start == this.taken.len() || this.start - this.given >= GIVE_BACK {
-            this.give_back();
+        let left = this.front().len();
+        this.consumed += n.min(left);
+        this.start += n.min(left);
+        if n >= left {
+            this.taken.pop_front();
+            this.start = 0;
+        }
+        if this.taken.is_empty() || this.consumed >= REPORT {
+            this.report();
         }
     }
 }
 
 impl AsyncRead for PriorityStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let n = available.len().min(out.remaining());
-        out.put_slice(&available[..n]);
-        self.consume(n);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_taken(cx))?;
+        while out.remaining() > 0 && !this.taken.is_empty() {
+            let front = this.front();
+            let n = front.len().min(out.remaining());
+            out.put_slice(&front[..n]);
+            Pin::new(&mut *this).consume(n);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -109,12 +127,14 @@ impl AsyncWrite for PriorityStream {
 
 impl Pipe for PriorityStream {
     fn reset(&mut self, code: u32) {
-        self.forget_taken();
+        self.consumed = self.forget_taken();
+        self.report();
         self.connection.reset(self.id, code);
     }
 
     fn close_read(&mut self) {
-        self.forget_taken();
+        self.consumed = self.forget_taken();
+        self.report();
         self.connection.close_read(self.id);
     }
 
@@ -133,7 +153,7 @@ impl Pipe for PriorityStream {
 
 impl Drop for PriorityStream {
     fn drop(&mut self) {
-        let unread = self.taken.len() - self.given;
-        self.connection.drop_stream(self.id, unread, mem::take(&mut self.taken));
+        let unread = self.forget_taken();
+        self.connection.drop_stream(self.id, unread);
     }
 }

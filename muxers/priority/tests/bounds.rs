@@ -4,7 +4,7 @@
 
 mod played;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use played::{DIALER, frame, muxer, next, number, play};
 use stackwire_conformance::{
@@ -13,7 +13,11 @@ use stackwire_conformance::{
     pipes,
 };
 use stackwire_core::{BoxPipe, Datagrams, Kind, Role, SessionExt};
-use stackwire_muxer_priority::{PriorityConfig, wire::FrameKind};
+use stackwire_muxer_priority::{
+    PriorityConfig,
+    settings::{MAX_CREDIT, Settings},
+    wire::FrameKind,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn received(datagrams: &Arc<dyn Datagrams>) -> stackwire_core::Result<bytes::Bytes> {
@@ -254,4 +258,32 @@ async fn any_cut_of_what_arrives_gives_the_same_streams() {
         stream.write_all(b"yes").await.unwrap();
         assert_eq!(next(&mut played.peer).await.1, b"yes");
     }
+}
+
+/// Nothing but the polls in here runs the driver.
+#[tokio::test]
+async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
+    let (ours, mut peer) = pipes::pair_with_capacity(4 << 20);
+    let (session, mut driver) = muxer(PriorityConfig::default()).start(ours, DIALER, &env());
+    let settings = Settings { streams: 1000, stream_window: MAX_CREDIT, connection_window: MAX_CREDIT };
+    peer.write_all(&settings.encode()).await.unwrap();
+    assert!(futures::poll!(&mut driver).is_pending());
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = session.open().await.unwrap();
+        stream.write_all(&[1; 256 << 10]).await.unwrap();
+        streams.push(stream);
+    }
+    let (mut sent, mut part) = (0, vec![0; 1 << 20]);
+    for _ in 0..8 {
+        assert!(futures::poll!(&mut driver).is_pending());
+        let mut now = 0;
+        while let Poll::Ready(n) = futures::poll!(pin!(peer.read(&mut part))) {
+            now += n.unwrap();
+        }
+        sent += now;
+        assert!(now <= 288 << 10 && (now >= 128 << 10 || sent > 1 << 20), "{now} bytes were sent");
+        tokio::task::yield_now().await;
+    }
+    assert!(sent > 1 << 20);
 }

@@ -1,72 +1,21 @@
-//! Memory for bytes on their way: queues of chunks, and the pool that full-sized chunks come from and go back to.
+//! Queues of bytes on their way, in chunks that all connections share.
 
 use std::{collections::VecDeque, io::IoSlice};
 
-/// The size of a pooled chunk, and the most a queue asks for at once.
+use stackwire_core::Buffer;
+
+/// The most bytes that [`Queue::push`] puts into a chunk: four are the body of a frame. A shared chunk has room for
+/// more, which headers are put into.
 pub(crate) const CHUNK: usize = 16 * 1024;
-/// The least a queue asks for, unless the bytes are bound to be fewer.
+/// The least room of a chunk, unless the bytes are bound to be fewer.
 const SMALLEST: usize = 256;
-/// Chunks that a pool keeps: enough for what is on its way at the highest rates.
-const KEPT: usize = 256;
 /// Slots of an empty queue that are worth keeping.
 const SLOTS: usize = 8;
-
-/// Chunks that wait to be used again. It keeps none until told to, so that what comes back after a connection went
-/// idle is not kept.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    spare: Vec<Vec<u8>>,
-    keeps: bool,
-}
-
-impl Pool {
-    /// A pool that keeps what it is given.
-    pub(crate) fn keeping() -> Self {
-        Self { spare: Vec::new(), keeps: true }
-    }
-
-    /// Begins to keep chunks.
-    pub(crate) fn keep(&mut self) {
-        self.keeps = true;
-    }
-
-    /// Frees all chunks and keeps none from now on.
-    pub(crate) fn release(&mut self) {
-        *self = Self::default();
-    }
-
-    fn take(&mut self, capacity: usize) -> Vec<u8> {
-        let pooled = if capacity == CHUNK { self.spare.pop() } else { None };
-        pooled.unwrap_or_else(|| Vec::with_capacity(capacity))
-    }
-
-    /// Takes back a chunk that is no longer used.
-    pub(crate) fn give(&mut self, mut chunk: Vec<u8>) {
-        if self.keeps && chunk.capacity() == CHUNK && self.spare.len() < KEPT {
-            chunk.clear();
-            self.spare.push(chunk);
-        }
-    }
-
-    /// Takes all chunks of `other`.
-    pub(crate) fn absorb(&mut self, other: &mut Pool) {
-        if self.keeps && self.spare.is_empty() {
-            std::mem::swap(&mut self.spare, &mut other.spare);
-        } else {
-            other.spare.drain(..).for_each(|chunk| self.give(chunk));
-        }
-    }
-
-    /// Bytes of memory it holds.
-    pub(crate) fn capacity(&self) -> usize {
-        self.spare.len() * CHUNK
-    }
-}
 
 /// Bytes in order, in chunks. Every chunk but the last is full or was pushed whole.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Buffer>,
     /// Consumed bytes of the first chunk.
     start: usize,
     length: usize,
@@ -81,38 +30,51 @@ impl Queue {
         self.length == 0
     }
 
-    /// Bytes of memory it holds.
-    pub(crate) fn capacity(&self) -> usize {
-        self.chunks.iter().map(Vec::capacity).sum()
+    /// Bytes that there is memory for.
+    pub(crate) fn room(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.capacity().min(CHUNK)).sum()
     }
 
     /// Copies `data` to the end. New chunks grow with what is queued, up to [`CHUNK`]; none is larger than `most`,
     /// which must not be 0.
-    pub(crate) fn push(&mut self, mut data: &[u8], most: usize, pool: &mut Pool) {
+    pub(crate) fn push(&mut self, data: &[u8], most: usize) {
+        self.copy(data, CHUNK, |queued, left| {
+            match left.saturating_mul(2).max(queued).clamp(SMALLEST, CHUNK).min(most) {
+                CHUNK => Buffer::chunk(),
+                room => Buffer::with_capacity(room),
+            }
+        });
+    }
+
+    /// Copies `data` to the end, into shared chunks: for what does not stay.
+    pub(crate) fn append(&mut self, data: &[u8]) {
+        self.copy(data, Buffer::CHUNK, |_, _| Buffer::chunk());
+    }
+
+    /// Copies `data` to the end of the last chunk until that has `full` bytes, and to `new` ones: for so many queued
+    /// bytes, and so many that are left of `data`.
+    fn copy(&mut self, mut data: &[u8], full: usize, new: impl Fn(usize, usize) -> Buffer) {
         while !data.is_empty() {
-            let wanted = data.len().max(self.length).clamp(SMALLEST, CHUNK).min(most);
-            let chunk = match self.chunks.back_mut() {
-                Some(chunk) if chunk.len() < chunk.capacity() => chunk,
-                _ => {
-                    self.chunks.push_back(pool.take(wanted));
-                    continue;
-                }
+            let last = self.chunks.back_mut().filter(|last| last.len() < last.capacity().min(full));
+            let Some(last) = last else {
+                self.chunks.push_back(new(self.length, data.len()));
+                continue;
             };
-            let (now, later) = data.split_at(data.len().min(chunk.capacity() - chunk.len()));
-            chunk.extend_from_slice(now);
+            let (now, later) = data.split_at(data.len().min(last.capacity().min(full) - last.len()));
+            last.extend_from_slice(now);
             self.length += now.len();
             data = later;
         }
     }
 
     /// Moves a whole chunk to the end.
-    pub(crate) fn push_chunk(&mut self, chunk: Vec<u8>) {
+    pub(crate) fn push_chunk(&mut self, chunk: Buffer) {
         self.length += chunk.len();
         self.chunks.push_back(chunk);
     }
 
     /// Takes the first chunk. Only of a queue that nothing was consumed from.
-    pub(crate) fn pop_chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn pop_chunk(&mut self) -> Option<Buffer> {
         debug_assert_eq!(self.start, 0, "a chunk that was begun is not whole");
         let chunk = self.chunks.pop_front()?;
         self.length -= chunk.len();
@@ -150,7 +112,7 @@ impl Queue {
     }
 
     /// Drops the first `n` bytes, or all if there are fewer.
-    pub(crate) fn consume(&mut self, n: usize, pool: &mut Pool) {
+    pub(crate) fn consume(&mut self, n: usize) {
         let mut n = n.min(self.length);
         self.length -= n;
         while let Some(first) = self.chunks.front() {
@@ -161,16 +123,13 @@ impl Queue {
             }
             n -= left;
             self.start = 0;
-            self.chunks.pop_front().into_iter().for_each(|chunk| pool.give(chunk));
+            self.chunks.pop_front();
         }
     }
 
     /// Drops everything. Returns how many bytes that were.
-    pub(crate) fn clear(&mut self, pool: &mut Pool) -> usize {
-        let length = self.length;
-        self.consume(length, pool);
-        self.rest();
-        length
+    pub(crate) fn clear(&mut self) -> usize {
+        std::mem::take(self).length
     }
 
     /// Gives back memory that an empty queue does not need.
@@ -187,30 +146,53 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Copy, Debug)]
+    enum Piece {
+        Pushed,
+        Appended,
+        Whole,
+    }
+
+    fn piece() -> impl Strategy<Value = (Piece, usize, usize)> {
+        let how = prop_oneof![Just(Piece::Pushed), Just(Piece::Appended), Just(Piece::Whole)];
+        (how, 0..40_000usize, 0..50_000usize)
+    }
+
+    /// Bytes of an endless pattern.
+    fn bytes(from: usize, length: usize) -> impl Iterator<Item = u8> {
+        (from..from + length).map(|i| (i % 251) as u8)
+    }
+
     proptest! {
-        /// Bytes come out as they went in, through pushes, moved chunks and consumption of any sizes.
+        #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
+
+        /// Bytes come out as they went in, through copies, moved chunks and consumption of any sizes.
         #[test]
-        fn bytes_keep_their_order(pieces in prop::collection::vec((0..40_000usize, any::<bool>(), 0..50_000usize), 1..20)) {
-            let (mut queue, mut pool) = (Queue::default(), Pool::keeping());
-            let (mut pushed, mut consumed) = (0u32, 0u32);
-            for (length, whole, consume) in pieces {
-                let data: Vec<u8> = (pushed..).take(length).map(|i| (i % 251) as u8).collect();
-                pushed += length as u32;
-                match whole && length > 0 {
-                    true => queue.push_chunk(data),
-                    false => queue.push(&data, 5000, &mut pool),
+        fn bytes_keep_their_order(pieces in prop::collection::vec(piece(), 1..20)) {
+            let mut queue = Queue::default();
+            let (mut pushed, mut consumed) = (0, 0);
+            for (how, length, consume) in pieces {
+                let data: Vec<u8> = bytes(pushed, length).collect();
+                pushed += length;
+                match how {
+                    Piece::Pushed => queue.push(&data, 5000),
+                    Piece::Appended => queue.append(&data),
+                    Piece::Whole if data.is_empty() => {}
+                    Piece::Whole => {
+                        let mut chunk = Buffer::with_capacity(length + 10);
+                        chunk.extend(data);
+                        queue.push_chunk(chunk);
+                    }
                 }
-                prop_assert_eq!(queue.len(), (pushed - consumed) as usize);
+                prop_assert_eq!(queue.len(), pushed - consumed);
                 let mut left = consume.min(queue.len());
                 while left > 0 {
                     let front = queue.front();
                     let n = front.len().min(left);
                     prop_assert!(n > 0);
-                    for byte in &front[..n] {
-                        prop_assert_eq!(*byte, (consumed % 251) as u8);
-                        consumed += 1;
-                    }
-                    queue.consume(n, &mut pool);
+                    prop_assert!(front[..n].iter().copied().eq(bytes(consumed, n)));
+                    queue.consume(n);
+                    consumed += n;
                     left -= n;
                 }
             }
@@ -218,25 +200,25 @@ mod tests {
     }
 
     #[test]
-    fn full_chunks_are_used_again_while_the_pool_keeps() {
-        let (mut queue, mut pool) = (Queue::default(), Pool::keeping());
-        queue.push(&[1; 3 * CHUNK], usize::MAX, &mut pool);
-        queue.clear(&mut pool);
-        assert_eq!(pool.capacity(), 3 * CHUNK);
-        queue.push(&[2; CHUNK], usize::MAX, &mut pool);
-        assert_eq!(pool.capacity(), 2 * CHUNK);
-        pool.release();
-        queue.clear(&mut pool);
-        assert_eq!(pool.capacity(), 0);
+    fn a_frames_body_is_four_chunks_and_its_header_goes_behind_the_chunk_before() {
+        let (mut stream, mut batch) = (Queue::default(), Queue::default());
+        stream.push(&[1; 5 * CHUNK], usize::MAX);
+        assert_eq!(stream.whole_chunks(64 * 1024), 4 * CHUNK);
+        batch.push_chunk(stream.pop_chunk().unwrap());
+        batch.append(&[2; 12]);
+        batch.push_chunk(stream.pop_chunk().unwrap());
+        let mut slices = [IoSlice::new(&[]); 4];
+        let used = batch.slices(&mut slices);
+        assert_eq!(slices[..used].iter().map(|slice| slice.len()).collect::<Vec<_>>(), [CHUNK + 12, CHUNK]);
     }
 
     #[test]
     fn memory_stays_near_what_is_held_and_below_the_bound() {
-        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        let mut queue = Queue::default();
         for n in 1..=10_000usize {
-            queue.push(&[0], 10_000 - n + 1, &mut pool);
-            assert!(queue.capacity() <= (2 * n).max(SMALLEST));
+            queue.push(&[0], 10_000 - n + 1);
+            assert!(queue.room() <= (2 * n).max(SMALLEST));
         }
-        assert!(queue.capacity() <= 10_000);
+        assert!(queue.room() <= 10_000);
     }
 }

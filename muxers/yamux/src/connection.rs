@@ -15,9 +15,10 @@ use stackwire_core::{Env, Error, Kind as ErrorKind, Result, Role};
 
 use crate::{
     YamuxConfig,
-    chunks::{CHUNK, Pool, Queue},
+    chunks::Queue,
     entry::{Entry, Fin},
     flood::Withdrawals,
+    ids::IdHash,
     muxer::error,
     pulse::{Check, Pulse},
     wakes::{Wakes, register},
@@ -37,7 +38,7 @@ pub(crate) struct State {
     pub(crate) limits: YamuxConfig,
     pub(crate) env: Env,
     pub(crate) role: Role,
-    pub(crate) streams: HashMap<u32, Entry>,
+    pub(crate) streams: HashMap<u32, Entry, IdHash>,
     /// How many of the table's streams we opened, and how many of those the peer has not acknowledged.
     opened: usize,
     pub(crate) unacknowledged: usize,
@@ -54,13 +55,14 @@ pub(crate) struct State {
     pub(crate) ready: VecDeque<u32>,
     /// Bytes in all streams' `queued`.
     pub(crate) queued: usize,
-    pub(crate) pool: Pool,
     pub(crate) growth: Growth,
     pub(crate) pulse: Pulse,
     pub(crate) withdrawals: Withdrawals,
     /// Streams that wait for nothing but the peer's end, and since when.
     lingering: VecDeque<(Instant, u32)>,
     pub(crate) driver: Option<Waker>,
+    /// The driver sees by itself what is new to send: it is at it, will soon be, or is woken by the pipe.
+    looking: bool,
     /// The code of our close.
     pub(crate) closing: Option<u32>,
     /// The peer takes no more streams.
@@ -73,25 +75,27 @@ pub(crate) fn closed() -> Error {
 }
 
 impl State {
-    /// Why streams can do nothing any more, if so.
-    pub(crate) fn over(&self) -> Option<Error> {
-        self.ended.clone().or_else(|| self.closing.map(|_| closed()))
+    /// Whether streams can do nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_some() || self.closing.is_some()
+    }
+
+    /// Why that is so.
+    pub(crate) fn why_over(&self) -> Error {
+        self.ended.clone().unwrap_or_else(closed)
     }
 
     /// Queues a frame that goes before data.
     pub(crate) fn send(&mut self, header: Header, wakes: &mut Wakes) {
-        self.control.push(&header.encode(), CHUNK, &mut self.pool);
-        wakes.add(&mut self.driver);
+        self.control.append(&header.encode());
+        self.wake_sender(wakes);
     }
 
-    /// The stream has something to send: it gets its turn.
-    pub(crate) fn make_ready(&mut self, id: u32, wakes: &mut Wakes) {
-        if let Some(entry) = self.streams.get_mut(&id)
-            && !mem::replace(&mut entry.ready, true)
-        {
-            self.ready.push_back(id);
+    /// There is something new to send.
+    pub(crate) fn wake_sender(&mut self, wakes: &mut Wakes) {
+        if !self.looking {
+            wakes.add(&mut self.driver);
         }
-        wakes.add(&mut self.driver);
     }
 
     /// Lets the peer know of the stream, if nothing has yet.
@@ -116,24 +120,27 @@ impl State {
     /// Of what arrived on a stream, `n` bytes were read, or nobody wants them. Returns how many more may be read until
     /// this wants to be told again.
     pub(crate) fn credit(&mut self, id: u32, n: u32, wakes: &mut Wakes) -> u32 {
-        let over = self.ended.is_some() || self.closing.is_some();
+        let over = self.is_over();
         let Some(entry) = self.streams.get_mut(&id) else { return u32::MAX };
         entry.window.consume(n);
         if entry.remote_closed || entry.reset.is_some() || over {
             return u32::MAX;
         }
-        if entry.window.until_grant() == 0 {
-            let now = self.env.now();
-            let length = entry.window.grant(now, self.pulse.round_trip(), &mut self.growth);
-            let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
-            self.send(header, wakes);
-            // Many bytes arrive, so how large the window should be matters.
-            if self.pulse.is_stale(now) {
-                let question = self.question(now);
-                self.send(question, wakes);
-            }
+        let due = entry.window.until_grant();
+        if due > 0 {
+            return due;
         }
-        self.streams.get(&id).map_or(u32::MAX, |entry| entry.window.until_grant())
+        let now = self.env.now();
+        let length = entry.window.grant(now, self.pulse.round_trip(), &mut self.growth);
+        let due = entry.window.until_grant();
+        let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
+        self.send(header, wakes);
+        // Many bytes arrive, so how large the window should be matters.
+        if self.pulse.is_stale(now) {
+            let question = self.question(now);
+            self.send(question, wakes);
+        }
+        due
     }
 
     /// The peer has taken notice of our stream.
@@ -151,8 +158,8 @@ impl State {
         self.acknowledge(id, wakes);
         let Some(entry) = self.streams.get_mut(&id) else { return };
         entry.reset = Some(code);
-        entry.received.clear(&mut self.pool);
-        self.queued -= entry.queued.clear(&mut self.pool);
+        entry.received.clear();
+        self.queued -= entry.queued.clear();
         entry.wake(wakes);
         self.tidy(id, wakes);
     }
@@ -161,7 +168,7 @@ impl State {
     pub(crate) fn abandon(&mut self, id: u32, wakes: &mut Wakes) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
         entry.dropped = true;
-        entry.received.clear(&mut self.pool);
+        entry.received.clear();
         entry.discard = true;
         let waits = !entry.remote_closed && !entry.is_over() && self.ended.is_none();
         if waits {
@@ -181,9 +188,8 @@ impl State {
         if !entry.dropped || !(entry.is_over() || self.ended.is_some()) {
             return;
         }
-        let Some(mut entry) = self.streams.remove(&id) else { return };
-        entry.received.clear(&mut self.pool);
-        self.queued -= entry.queued.clear(&mut self.pool);
+        let Some(entry) = self.streams.remove(&id) else { return };
+        self.queued -= entry.queued.len();
         entry.window.release(&mut self.growth);
         if entry.ours {
             self.opened -= 1;
@@ -219,9 +225,9 @@ impl Connection {
         let state = State {
             growth: Growth { left: limits.growth(), most: limits.max_stream_window },
             limits,
-            env,
             role,
-            streams: HashMap::new(),
+            streams: HashMap::with_hasher(IdHash::new(&env)),
+            env,
             opened: 0,
             unacknowledged: 0,
             next: Some(if role == Role::Dialer { 1 } else { 2 }),
@@ -232,11 +238,11 @@ impl Connection {
             pongs: 0,
             ready: VecDeque::new(),
             queued: 0,
-            pool: Pool::default(),
             pulse: Pulse::new(Duration::from_secs(interval.into()), Duration::from_secs(patience.into())),
             withdrawals: Withdrawals::default(),
             lingering: VecDeque::new(),
             driver: None,
+            looking: false,
             closing: None,
             went_away: false,
             ended: None,
@@ -246,9 +252,13 @@ impl Connection {
 
     /// Runs `f` under the lock, then wakes whom it says.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State, &mut Wakes) -> T) -> T {
-        let mut wakes = Wakes::default();
-        let result = f(&mut self.state.lock(), &mut wakes);
-        drop(wakes);
+        self.with_wakes(&mut Wakes::default(), f)
+    }
+
+    /// The same with empty `wakes` that keep their memory.
+    pub(crate) fn with_wakes<T>(&self, wakes: &mut Wakes, f: impl FnOnce(&mut State, &mut Wakes) -> T) -> T {
+        let result = f(&mut self.state.lock(), wakes);
+        wakes.wake();
         result
     }
 
@@ -256,8 +266,8 @@ impl Connection {
 
     pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
         self.with(|state, wakes| {
-            if let Some(error) = state.over() {
-                return Poll::Ready(Err(error));
+            if state.is_over() {
+                return Poll::Ready(Err(state.why_over()));
             }
             if state.went_away {
                 return Poll::Ready(Err(error(ErrorKind::Closed, "the peer is closing the connection")));
@@ -291,8 +301,8 @@ impl Connection {
             if let Some(id) = state.unaccepted.pop_front() {
                 return Poll::Ready(Ok(id));
             }
-            if let Some(error) = state.over() {
-                return Poll::Ready(Err(error));
+            if state.is_over() {
+                return Poll::Ready(Err(state.why_over()));
             }
             register(&mut state.acceptor, cx);
             Poll::Pending
@@ -301,7 +311,7 @@ impl Connection {
 
     pub(crate) fn close(&self, code: u32) {
         self.with(|state, wakes| {
-            if state.closing.is_some() || state.ended.is_some() {
+            if state.is_over() {
                 return;
             }
             state.closing = Some(code);
@@ -317,23 +327,33 @@ impl Connection {
         self.state.lock().pulse.round_trip()
     }
 
-    /// Bytes of memory held for what streams received and what they sent, and the most that all windows allow now.
+    /// Bytes of memory for what streams received and what they sent, and the most that all windows allow now.
     pub(crate) fn held(&self) -> (usize, u64) {
         let state = self.state.lock();
         let streams = state.streams.values();
-        let held: usize = streams.clone().map(|entry| entry.received.capacity() + entry.queued.capacity()).sum();
+        let held: usize = streams.clone().map(|entry| entry.received.room() + entry.queued.room()).sum();
         let windows = streams.map(|entry| u64::from(entry.window.size())).sum();
-        (held + state.pool.capacity() + state.control.capacity(), windows)
+        (held + state.control.room(), windows)
     }
 
     // --- for the driver -----------------------------------------------------
 
-    /// The driver wants to hear of anything new. Returns whether the session closes, and whether streams wait for
-    /// [`clean`](Self::clean).
-    pub(crate) fn register_driver(&self, cx: &Context<'_>) -> (bool, bool) {
+    /// The driver looks what there is to do, and need not be woken until it [waits](Self::wait). Returns whether the
+    /// session closes, and whether streams linger.
+    pub(crate) fn look(&self, cx: &Context<'_>) -> (bool, bool) {
         let mut state = self.state.lock();
         register(&mut state.driver, cx);
+        state.looking = true;
         (state.closing.is_some(), !state.lingering.is_empty())
+    }
+
+    /// Whether the driver, who found the session `closing` or not, may wait: from now on it is woken. Otherwise there is
+    /// something new.
+    pub(crate) fn wait(&self, closing: bool) -> bool {
+        let mut state = self.state.lock();
+        let idle = state.control.is_empty() && state.ready.is_empty() && state.closing.is_some() == closing;
+        state.looking = !idle;
+        idle
     }
 
     /// Whether the peer said that it closes.
@@ -376,7 +396,6 @@ impl Connection {
                 }
                 state.lingering.pop_front();
             }
-            state.pool.release();
             state.control.rest();
             state.streams.shrink_to(state.streams.len() * 2);
             state.ready.shrink_to_fit();
@@ -394,12 +413,11 @@ impl Connection {
                 return;
             }
             state.ended = Some(why.unwrap_or_else(closed));
-            state.pool.release();
             state.control = Queue::default();
             state.ready = VecDeque::new();
             state.lingering = VecDeque::new();
             for entry in state.streams.values_mut() {
-                state.queued -= entry.queued.clear(&mut state.pool);
+                state.queued -= entry.queued.clear();
             }
             for id in state.streams.iter().filter(|(_, e)| e.dropped).map(|(id, _)| *id).collect::<Vec<_>>() {
                 state.tidy(id, wakes);

@@ -1,6 +1,6 @@
 //! A stream in the connection's table.
 
-use std::task::Waker;
+use std::{collections::VecDeque, mem, task::Waker};
 
 use crate::{
     chunks::Queue,
@@ -90,13 +90,20 @@ impl Entry {
         limit.saturating_sub(self.queued.len()).min(self.credit as usize)
     }
 
+    /// It has something to send: it gets its turn, behind those in `ready`.
+    pub(crate) fn make_ready(&mut self, id: u32, ready: &mut VecDeque<u32>) {
+        if !mem::replace(&mut self.ready, true) {
+            ready.push_back(id);
+        }
+    }
+
     pub(crate) fn is_announced(&self) -> bool {
         self.announced
     }
 
     /// The flags of the next frame about it.
     pub(crate) fn announce(&mut self) -> u16 {
-        match (std::mem::replace(&mut self.announced, true), self.ours) {
+        match (mem::replace(&mut self.announced, true), self.ours) {
             (true, _) => 0,
             (false, true) => SYN,
             (false, false) => ACK,

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! One driver owns the pipe. It and the streams share one table under one short lock; a stream wakes the driver once
-//! for everything that happens until it runs. Chunks come from a pool that lasts as long as bytes move, so that an idle
-//! connection holds no buffer.
+//! for everything that happens until it runs. Chunks are shared by all connections ([`stackwire_core::buffer`]) and held
+//! only while there is something in them, so that an idle connection holds none.
 //!
 //! * **Opening** costs no bytes of its own: a stream is announced by its first frame, and acknowledged by the answer.
 //!   One that is only read or flushed is announced by an empty window update then.
@@ -36,6 +36,7 @@ mod connection;
 mod driver;
 mod entry;
 mod flood;
+mod ids;
 mod muxer;
 mod pulse;
 mod receive;

@@ -51,8 +51,7 @@ impl Muxer for Yamux {
 pub struct Held(Arc<Connection>);
 
 impl Held {
-    /// Bytes of memory for what streams received and nobody took, for what they sent and the pipe did not take, and in
-    /// the pool.
+    /// Bytes of memory for what streams received and nobody took, and for what they sent and the driver did not take.
     pub fn memory(&self) -> usize {
         self.0.held().0
     }

@@ -37,15 +37,10 @@ impl Receiver {
     }
 
     /// Hands `bytes` out. Fails with `PeerMisbehaved`, and with `Reset` where the peer goes away with a code.
-    pub(crate) fn receive(&mut self, connection: &Connection, bytes: &[u8]) -> Result<()> {
-        connection.with(|state, wakes| {
+    pub(crate) fn receive(&mut self, connection: &Connection, bytes: &[u8], wakes: &mut Wakes) -> Result<()> {
+        connection.with_wakes(wakes, |state, wakes| {
             state.pulse.heard = true;
-            state.pool.keep();
-            // What is queued here need not wake the driver, which is who calls.
-            let driver = state.driver.take();
-            let result = self.parse(state, bytes, wakes);
-            state.driver = driver;
-            result
+            self.parse(state, bytes, wakes)
         })
     }
 
@@ -209,7 +204,7 @@ impl State {
         }
         // The peer can't send more than this until it is granted more.
         let most = data.len() + left as usize + entry.window.credit() as usize;
-        entry.received.push(data, most, &mut self.pool);
+        entry.received.push(data, most);
         wakes.add(&mut entry.reader);
     }
 }

@@ -3,7 +3,7 @@
 use std::mem;
 
 use crate::{
-    chunks::{CHUNK, Pool, Queue},
+    chunks::Queue,
     connection::{Connection, State},
     entry::Fin,
     wakes::Wakes,
@@ -16,12 +16,11 @@ const BATCH: usize = 128 * 1024;
 const GATHER: usize = 2048;
 
 impl Connection {
-    /// Everything taken so far is in the pipe, from memory that is now `spent`: takes the next batch into the empty
+    /// Everything taken so far is in the pipe: takes the next batch, of about `most` bytes at most, into the empty
     /// `batch`. If that stays empty, everything was sent; then the code of the close is returned where the session
     /// closes. `vectored`: the pipe writes several slices at once.
-    pub(crate) fn next_batch(&self, batch: &mut Queue, spent: &mut Pool, vectored: bool) -> Option<u32> {
-        self.with(|state, wakes| {
-            state.pool.absorb(spent);
+    pub(crate) fn next_batch(&self, batch: &mut Queue, most: usize, vectored: bool, wakes: &mut Wakes) -> Option<u32> {
+        self.with_wakes(wakes, |state, wakes| {
             if state.control.is_empty() && state.ready.is_empty() {
                 if state.went_away && state.streams.is_empty() {
                     // The peer wants no more streams, and there are none.
@@ -30,19 +29,18 @@ impl Connection {
                 batch.rest();
                 return state.closing;
             }
-            state.pool.keep();
-            state.fill(batch, if vectored { GATHER } else { usize::MAX }, wakes);
+            state.fill(batch, most.min(BATCH), if vectored { GATHER } else { usize::MAX }, wakes);
             None
         })
     }
 }
 
 impl State {
-    fn fill(&mut self, batch: &mut Queue, gather: usize, wakes: &mut Wakes) {
+    fn fill(&mut self, batch: &mut Queue, most: usize, gather: usize, wakes: &mut Wakes) {
         let measure = self.pulse.is_new() && !self.ready.is_empty() && self.closing.is_none();
         mem::swap(&mut self.control, batch);
         self.pongs = 0;
-        while batch.len() < BATCH
+        while batch.len() < most
             && let Some(id) = self.ready.pop_front()
         {
             self.turn(id, batch, gather, wakes);
@@ -50,13 +48,13 @@ impl State {
         if measure {
             // With the first bytes, so that a connection that carries none costs nothing.
             let question = self.question(self.env.now());
-            batch.push(&question.encode(), CHUNK, &mut self.pool);
+            batch.append(&question.encode());
         }
     }
 
     /// Adds a frame of the stream's bytes, and the end if that follows.
     fn turn(&mut self, id: u32, batch: &mut Queue, gather: usize, wakes: &mut Wakes) {
-        let Self { streams, pool, limits, queued, ready, .. } = self;
+        let Self { streams, limits, queued, ready, .. } = self;
         let Some(entry) = streams.get_mut(&id) else { return };
         entry.ready = false;
         if entry.reset.is_some() {
@@ -66,15 +64,14 @@ impl State {
         if body > 0 {
             // At most `split_send_size`, which is a u32.
             let header = Header { kind: Kind::Data, flags: entry.announce(), stream: id, length: body as u32 };
-            batch.push(&header.encode(), CHUNK, pool);
+            batch.append(&header.encode());
             let mut left = body;
             while left > 0
                 && let Some(chunk) = entry.queued.pop_chunk()
             {
                 left -= chunk.len();
                 if chunk.len() < gather {
-                    batch.push(&chunk, CHUNK, pool);
-                    pool.give(chunk);
+                    batch.append(&chunk);
                 } else {
                     batch.push_chunk(chunk);
                 }
@@ -85,12 +82,11 @@ impl State {
             }
         }
         if !entry.queued.is_empty() {
-            entry.ready = true;
-            ready.push_back(id);
+            entry.make_ready(id, ready);
         } else if entry.fin == Fin::Queued {
             // A frame of its own: some peers take note of the end before they have stored the bytes of its frame.
             let header = Header { kind: Kind::Data, flags: entry.announce() | FIN, stream: id, length: 0 };
-            batch.push(&header.encode(), CHUNK, pool);
+            batch.append(&header.encode());
             entry.fin = Fin::Sent;
             self.tidy(id, wakes);
         } else {

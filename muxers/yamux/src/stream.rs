@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -10,7 +11,7 @@ use std::{
 use stackwire_core::Pipe;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{chunks::Queue, connection::Connection, streams::Spent};
+use crate::{chunks::Queue, connection::Connection};
 
 /// A stream's handle. What it reads it takes from the connection, everything that is there at once, so that most reads
 /// touch no lock.
@@ -18,29 +19,29 @@ pub(crate) struct YamuxStream {
     connection: Arc<Connection>,
     id: u32,
     taken: Queue,
-    spent: Spent,
-    /// How many bytes may be read until that is reported.
+    /// Bytes that were read, which is not reported yet.
+    read: u32,
+    /// How many may be until that is reported.
     due: u32,
 }
 
 impl YamuxStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: Queue::default(), spent: Spent::default(), due: 0 }
+        Self { connection, id, taken: Queue::default(), read: 0, due: 0 }
     }
 
     /// Waits until there is something to read, or nothing will come.
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.taken.is_empty() {
-            self.due = ready!(self.connection.poll_take(self.id, &mut self.taken, &mut self.spent, cx))?;
+            self.due = ready!(self.connection.poll_take(self.id, &mut self.taken, &mut self.read, cx))?;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Forgets what it has. Returns how many bytes of the window that frees.
     fn forget_taken(&mut self) -> u32 {
-        let Spent { bytes, chunks } = &mut self.spent;
         // No more than the window, which is a u32.
-        std::mem::take(bytes).saturating_add(self.taken.clear(chunks) as u32)
+        mem::take(&mut self.read).saturating_add(self.taken.clear() as u32)
     }
 }
 
@@ -54,10 +55,10 @@ impl AsyncBufRead for YamuxStream {
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
         let n = n.min(this.taken.len());
-        this.taken.consume(n, &mut this.spent.chunks);
-        this.spent.bytes += n as u32;
-        if n > 0 && this.spent.bytes >= this.due {
-            this.due = this.connection.report(this.id, &mut this.spent);
+        this.taken.consume(n);
+        this.read += n as u32;
+        if n > 0 && this.read >= this.due {
+            this.due = this.connection.report(this.id, mem::take(&mut this.read));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use stackwire_core::{Kind as ErrorKind, reset_error};
 
 use crate::{
-    chunks::{Pool, Queue},
+    chunks::Queue,
     connection::{Connection, State, closed},
     entry::{Entry, Fin},
     muxer::error,
@@ -20,35 +20,19 @@ use crate::{
 /// What streams together may have accepted and not sent. Beyond, each gets only a small share.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// What a handle has read and not yet reported.
-#[derive(Debug)]
-pub(crate) struct Spent {
-    /// Bytes.
-    pub(crate) bytes: u32,
-    /// The chunks they were in.
-    pub(crate) chunks: Pool,
-}
-
-impl Default for Spent {
-    fn default() -> Self {
-        Self { bytes: 0, chunks: Pool::keeping() }
-    }
-}
-
 impl Connection {
-    /// Moves what was received into the empty `taken`; leaves it empty at the end of the stream. Returns how many bytes
-    /// may be read until that is to be reported.
+    /// Reports that `read` bytes were read, and moves what was received since into the empty `taken`; leaves it empty
+    /// at the end of the stream. Returns how many bytes may be read until that is to be reported.
     pub(crate) fn poll_take(
         &self,
         id: u32,
         taken: &mut Queue,
-        spent: &mut Spent,
+        read: &mut u32,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<u32>> {
         self.with(|state, wakes| {
-            state.pool.absorb(&mut spent.chunks);
-            let due = state.credit(id, mem::take(&mut spent.bytes), wakes);
-            let over = state.over();
+            let due = state.credit(id, mem::take(read), wakes);
+            let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if !entry.received.is_empty() {
                 mem::swap(&mut entry.received, taken);
@@ -60,8 +44,8 @@ impl Connection {
             if entry.remote_closed || entry.discard {
                 return Poll::Ready(Ok(due));
             }
-            if let Some(error) = over {
-                return Poll::Ready(Err(error.into()));
+            if over {
+                return Poll::Ready(Err(state.why_over().into()));
             }
             entry.received.rest();
             taken.rest();
@@ -72,18 +56,15 @@ impl Connection {
         })
     }
 
-    /// Reports what was read. Returns how many more bytes may be read until that is to be reported.
-    pub(crate) fn report(&self, id: u32, spent: &mut Spent) -> u32 {
-        self.with(|state, wakes| {
-            state.pool.absorb(&mut spent.chunks);
-            state.credit(id, mem::take(&mut spent.bytes), wakes)
-        })
+    /// Reports that `read` bytes were read. Returns how many more may be read until that is to be reported.
+    pub(crate) fn report(&self, id: u32, read: u32) -> u32 {
+        self.with(|state, wakes| state.credit(id, read, wakes))
     }
 
     pub(crate) fn poll_write(&self, id: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
         self.with(|state, wakes| {
-            let over = state.over();
+            let over = state.is_over();
             let crowded = state.queued >= SEND_BUFFER;
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if let Some(code) = entry.reset {
@@ -92,8 +73,8 @@ impl Connection {
             if entry.fin != Fin::Open {
                 return Poll::Ready(Err(error(ErrorKind::Closed, "writing after the end of writing").into()));
             }
-            if let Some(error) = over {
-                return Poll::Ready(Err(error.into()));
+            if over {
+                return Poll::Ready(Err(state.why_over().into()));
             }
             if total == 0 {
                 return Poll::Ready(Ok(0));
@@ -108,11 +89,12 @@ impl Connection {
             let mut left = accepted;
             for slice in slices {
                 let part = &slice[..slice.len().min(left)];
-                entry.queued.push(part, state.limits.split_send_size as usize, &mut state.pool);
+                entry.queued.push(part, state.limits.split_send_size as usize);
                 left -= part.len();
             }
             state.queued += accepted;
-            state.make_ready(id, wakes);
+            entry.make_ready(id, &mut state.ready);
+            state.wake_sender(wakes);
             Poll::Ready(Ok(accepted))
         })
     }
@@ -138,21 +120,19 @@ impl Connection {
     /// Puts the end of writing behind what was accepted.
     pub(crate) fn shutdown(&self, id: u32) -> io::Result<()> {
         self.with(|state, wakes| {
-            let over = state.over();
-            let ended = state.ended.clone();
+            let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Err(closed().into()) };
-            match (entry.fin, entry.reset, over, ended) {
-                (Fin::Sent, ..) => Ok(()),
-                (_, Some(code), ..) => Err(reset_error(code)),
+            match (entry.fin, entry.reset) {
+                (Fin::Sent, _) => return Ok(()),
+                (_, Some(code)) => return Err(reset_error(code)),
                 // A close sends it still, an end does not.
-                (Fin::Queued, .., ended) => ended.map_or(Ok(()), |error| Err(error.into())),
-                (Fin::Open, None, Some(error), _) => Err(error.into()),
-                (Fin::Open, None, None, _) => {
-                    entry.fin = Fin::Queued;
-                    state.make_ready(id, wakes);
-                    Ok(())
-                }
+                (Fin::Queued, None) => return state.ended.clone().map_or(Ok(()), |error| Err(error.into())),
+                (Fin::Open, None) if over => return Err(state.why_over().into()),
+                (Fin::Open, None) => entry.fin = Fin::Queued,
             }
+            entry.make_ready(id, &mut state.ready);
+            state.wake_sender(wakes);
+            Ok(())
         })
     }
 
@@ -171,7 +151,7 @@ impl Connection {
         self.with(|state, wakes| {
             let Some(entry) = state.streams.get(&id) else { return };
             let open = entry.fin == Fin::Open && entry.reset.is_none();
-            match open && state.closing.is_none() && state.ended.is_none() {
+            match open && !state.is_over() {
                 true => state.reset_by_us(id, 0, wakes),
                 false => state.stop_reading(id, unread, wakes),
             }
@@ -182,7 +162,7 @@ impl Connection {
 
 impl State {
     fn reset_by_us(&mut self, id: u32, code: u32, wakes: &mut Wakes) {
-        let untold = self.ended.is_none() && self.closing.is_none();
+        let untold = !self.is_over();
         let Some(entry) = self.streams.get_mut(&id) else { return };
         let tell = untold && entry.is_known() && !entry.is_over();
         let code = entry.reset.unwrap_or(code);
@@ -198,7 +178,7 @@ impl State {
         let Some(entry) = self.streams.get_mut(&id) else { return };
         entry.discard = true;
         wakes.add(&mut entry.reader);
-        let waiting = entry.received.clear(&mut self.pool);
+        let waiting = entry.received.clear();
         // No more than the window, which is a u32.
         self.credit(id, unread.saturating_add(waiting as u32), wakes);
     }

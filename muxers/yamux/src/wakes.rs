@@ -2,8 +2,8 @@
 
 use std::task::{Context, Waker};
 
-/// Wakers that are woken when this is dropped. The usual one or none costs no allocation.
-#[derive(Default)]
+/// Whom to wake. The usual one or none costs no allocation.
+#[derive(Debug, Default)]
 pub(crate) struct Wakes {
     first: Option<Waker>,
     more: Vec<Waker>,
@@ -22,10 +22,9 @@ impl Wakes {
     pub(crate) fn append(&mut self, wakers: &mut Vec<Waker>) {
         self.more.append(wakers);
     }
-}
 
-impl Drop for Wakes {
-    fn drop(&mut self) {
+    /// Wakes all of them. Keeps its memory.
+    pub(crate) fn wake(&mut self) {
         self.first.take().into_iter().chain(self.more.drain(..)).for_each(Waker::wake);
     }
 }

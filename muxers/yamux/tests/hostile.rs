@@ -190,8 +190,7 @@ async fn streams_that_are_taken_back_unanswered_may_not_come_in_floods() {
     in_time("the accepter", accepting).await.unwrap();
 }
 
-/// Measured twice: as the capacity of all chunks (of streams, of what waits to be sent, of the pool; not those that a
-/// reader has taken, nor the table itself with a few hundred bytes a stream), and as what was sent and not read.
+/// Measured twice: as the room of all chunks (of streams, of what waits to be sent; not those that a reader has taken, nor the table itself with a few hundred bytes a stream), and as what was sent and not read.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_fills_every_window_stays_within_the_bound() {
     let max_streams = 64;

@@ -4,11 +4,19 @@
 
 mod peer;
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake},
+    time::Duration,
+};
 
 use peer::{ACK, DATA, FIN, GO_AWAY, PING, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{Kind, Muxer, Role, SessionExt, reset_code};
+use stackwire_core::{BoxPipe, Kind, Muxer, Role, SessionExt, reset_code};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -378,4 +386,95 @@ async fn an_end_before_a_break_is_an_end_and_none_is_none() {
     let mut stream = session.accept().await.unwrap();
     in_time("the end", driver).await.unwrap().unwrap_err();
     assert!(stream.read_to_end(&mut Vec::new()).await.is_err());
+}
+
+/// What can be read from `pipe` at once.
+async fn available(pipe: &mut BoxPipe) -> usize {
+    let (mut all, mut part) = (0, vec![0; 1 << 20]);
+    while let Poll::Ready(n) = futures::poll!(pin!(pipe.read(&mut part))) {
+        all += n.unwrap();
+    }
+    all
+}
+
+/// Nothing but the polls in here runs the driver.
+#[tokio::test]
+async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
+    let (ours, mut peer) = pipes::pair_with_capacity(4 << 20);
+    let (session, mut driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let (least, most) = (128 << 10, 288 << 10);
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = session.open().await.unwrap();
+        stream.write_all(&[1; 256 << 10]).await.unwrap();
+        streams.push(stream);
+    }
+    let mut sent = 0;
+    for _ in 0..8 {
+        assert!(futures::poll!(&mut driver).is_pending());
+        let now = available(&mut peer).await;
+        sent += now;
+        assert!(now <= most && (now >= least || sent > 1 << 20), "{now} bytes were sent");
+        tokio::task::yield_now().await;
+    }
+    // A header for each 64 KiB, and a ping.
+    assert_eq!(sent, (1 << 20) + 17 * 12);
+
+    for id in [2, 4, 6, 8] {
+        let bytes = [&frame(DATA, SYN, id, 256 << 10).bytes()[..], &[1; 256 << 10]].concat();
+        peer.write_all(&bytes).await.unwrap();
+    }
+    let mut received = 0;
+    let mut theirs = Vec::new();
+    for _ in 0..8 {
+        assert!(futures::poll!(&mut driver).is_pending());
+        while let Poll::Ready(stream) = futures::poll!(pin!(session.accept())) {
+            theirs.push(stream.unwrap());
+        }
+        let mut now = 0;
+        for stream in &mut theirs {
+            now += available(stream).await;
+        }
+        received += now;
+        assert!(now <= most && (now >= least || received == 1 << 20), "{now} bytes were received");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(received, 1 << 20);
+}
+
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_that_takes_nothing_is_not_asked_again_for_every_write() {
+    let (ours, mut peer) = pipes::pair_with_capacity(1000);
+    let (session, mut driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+    let waker = wakes.clone().into();
+    let mut poll = || driver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+    let mut stream = session.open().await.unwrap();
+    stream.write_all(&[1; 3000]).await.unwrap();
+    assert!(poll());
+    let before = wakes.0.load(Ordering::Relaxed);
+    let mut other = session.open().await.unwrap();
+    other.write_all(b"hello").await.unwrap();
+    stream.write_all(&[1; 3000]).await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::Relaxed), before, "the driver was woken for nothing");
+    // The pipe wakes it, and then all of it is sent.
+    let mut read = 0;
+    let mut part = [0; 1000];
+    while read < 6005 + 4 * 12 {
+        read += peer.read(&mut part).await.unwrap();
+        assert!(wakes.0.load(Ordering::Relaxed) > before, "nobody woke the driver");
+        assert!(poll());
+    }
+    // From now on writes wake it again.
+    let before = wakes.0.load(Ordering::Relaxed);
+    other.write_all(b"hello").await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::Relaxed), before + 1);
 }
