@@ -66,8 +66,7 @@ impl StreamCount {
             let kind = Kind::LimitExceeded { limit: "max_streams_per_connection", max: max as u64 };
             return Err(Error::new(kind, "opening a stream"));
         }
-        if holds {
-            self.holding.fetch_add(1, Ordering::SeqCst);
+        if holds && self.holding.fetch_add(1, Ordering::SeqCst) == 0 {
             self.changed.notify_waiters();
         }
         Ok(StreamGuard { count: self.clone(), holds })
@@ -130,8 +129,7 @@ impl StreamCount {
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.count.all.fetch_sub(1, Ordering::Relaxed);
-        if self.holds {
-            self.count.holding.fetch_sub(1, Ordering::SeqCst);
+        if self.holds && self.count.holding.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.count.changed.notify_waiters();
         }
     }

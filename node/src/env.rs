@@ -1,6 +1,10 @@
 //! The environment of a real node: tokio's clock and tasks, the operating system's randomness.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    pin::pin,
+    task::Context,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures::future::BoxFuture;
 use rand::TryRng;
@@ -30,5 +34,10 @@ impl Runtime for TokioRuntime {
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
+    }
+
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        // Its first poll puts the task at the end of this thread's work, and that is all there is to it.
+        let _pending = pin!(tokio::task::yield_now()).poll(cx);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, LocalInfo, Multiaddr, PeerId,
+    ConnectionId, ConnectionInfo, Env, Event, EventStream, Host, HostApi, Keypair, LocalInfo, Multiaddr, PeerId,
     ProtocolId, RemoteInfo, Result, Stream,
 };
 
@@ -50,6 +50,10 @@ impl HostApi for NodeHost {
         self.0.events.subscribe()
     }
 
+    fn connection_events(&self) -> EventStream {
+        self.0.events.subscribe_to_connections()
+    }
+
     fn emit(&self, event: Event) {
         self.0.events.emit(|| event);
     }
@@ -80,9 +84,7 @@ impl HostApi for NodeHost {
     }
 
     async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
-        let found = self.0.state.lock().connections.get(&connection).cloned();
-        let connection = found.ok_or_else(|| Error::closed("opening a stream on a connection that has ended"))?;
-        streams::open(&self.0, &connection, ids).await
+        streams::open_on(&self.0, connection, ids).await
     }
 }
 

@@ -9,7 +9,7 @@ use stackwire_core::{
     address,
 };
 
-use crate::{Builder, Changes, Traffic, configure, dial, host::NodeHost, listen, shared::Shared};
+use crate::{Builder, Changes, Traffic, configure, dial, host::NodeHost, listen, shared::Shared, streams};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -125,12 +125,12 @@ impl Node {
     /// that the peer takes. With one id the answer is not waited for: a refusal shows on the first read, as an error
     /// that wraps `NoCommonProtocol`.
     pub async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
-        self.host().open_stream(peer, ids).await
+        streams::open_to(&self.0.shared, peer, ids).await
     }
 
     /// Opens a stream on one connection.
     pub async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
-        self.host().open_stream_on(connection, ids).await
+        streams::open_on(&self.0.shared, connection, ids).await
     }
 
     /// Everything that happens from now on.

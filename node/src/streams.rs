@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, Result, Role, SessionExt, Stream, Wait,
+    BoxPipe, Chosen, ConnectionId, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, Result, Role, SessionExt,
+    Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 
@@ -29,6 +30,13 @@ pub(crate) async fn open_to(shared: &Arc<Shared>, peer: PeerId, ids: &[ProtocolI
             result => return result,
         }
     }
+}
+
+/// Opens a stream on one connection; see [`open`].
+pub(crate) async fn open_on(shared: &Shared, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
+    let found = shared.state.lock().connections.get(&connection).cloned();
+    let connection = found.ok_or_else(|| Error::closed("opening a stream on a connection that has ended"))?;
+    open(shared, &connection, ids).await
 }
 
 /// Opens a stream for the first of `ids` the peer takes. With one id, or where identify has told which of them the
@@ -64,7 +72,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     let protocol = offers[negotiated.index].clone();
     let (id, peer) = (connection.info.id, connection.info.peer);
     let chosen = Chosen::Negotiated { by: negotiator.name(), offered: ids.into() };
-    shared.events.emit(|| Event::StreamOpened {
+    shared.events.emit_of_stream(|| Event::StreamOpened {
         connection: id,
         peer,
         protocol: protocol.clone(),
@@ -103,7 +111,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
     };
     let (shared, connection) = (shared.clone(), connection.clone());
     let env = shared.env.clone();
-    env.spawn(async move {
+    env.run(async move {
         let ended = connection.ended.clone();
         let serving = async {
             let limit = setup.stack.settings.timeouts.negotiation;
@@ -120,8 +128,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
             run(&shared, &setup, &connection, negotiated, by, guard).await;
         };
         ended.run_until_cancelled(serving).await;
-    })
-    .detach();
+    });
 }
 
 async fn run(
@@ -145,7 +152,7 @@ async fn run(
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
     let chosen = Chosen::Negotiated { by, offered: setup.protocol_ids.clone() };
-    shared.events.emit(|| Event::StreamOpened {
+    shared.events.emit_of_stream(|| Event::StreamOpened {
         connection: connection_id,
         peer,
         protocol: id.clone(),
@@ -177,5 +184,5 @@ fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>
         None => error,
     };
     let (connection, peer) = (connection.info.id, connection.info.peer);
-    shared.events.emit(|| Event::StreamFailed { connection, peer, protocol, error });
+    shared.events.emit_of_stream(|| Event::StreamFailed { connection, peer, protocol, error });
 }

@@ -64,7 +64,7 @@ impl Protocol for Identify {
     }
 
     async fn run(&self, host: &Host) {
-        let mut events = host.events();
+        let mut events = host.connection_events();
         let mut followers =
             Followers { host, timeout: self.timeout, changes: watch::Sender::new(()), tasks: HashMap::new() };
         followers.reconcile();

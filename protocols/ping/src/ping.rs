@@ -83,7 +83,7 @@ impl Protocol for Ping {
 
     async fn run(&self, host: &Host) {
         let Some(interval) = self.interval else { return };
-        let mut events = host.events();
+        let mut events = host.connection_events();
         let mut pingers = HashMap::new();
         reconcile(&mut pingers, host, interval, self.timeout);
         while let Some(event) = events.next().await {

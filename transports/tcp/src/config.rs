@@ -27,6 +27,10 @@ pub struct TcpConfig {
     /// How many bytes are read from the operating system at a time, 1 to 16777216. Only a connection that holds unread
     /// bytes has such a buffer. Default: 65536.
     pub read_buffer: u32,
+    /// How many bytes the operating system takes beyond what it can send at once (TCP_NOTSENT_LOWAT), on Linux
+    /// and Android. What waits there can't be overtaken by what is urgent; too
+    /// little costs throughput. Default: 131072. 0: as many as its send buffer holds.
+    pub max_unsent: u32,
     /// Lets a listener on `/ip6/::` take IPv4 connections too, and reports its IPv4 addresses with the others. Default:
     /// false, so that `/ip4/0.0.0.0` and `/ip6/::` can be listened on side by side at one port.
     pub dual_stack: bool,
@@ -58,6 +62,7 @@ impl Default for TcpConfig {
             backlog: 1024,
             ttl: None,
             read_buffer: 64 * 1024,
+            max_unsent: 128 * 1024,
             dual_stack: false,
             proxy_protocol: ProxyProtocol::Off,
             keepalive_secs: None,
@@ -73,6 +78,7 @@ impl Plugin for TcpConfig {
              port_reuse = false     # dial from the port we listen on\n\
              backlog = 1024         # connections the system holds until they are accepted\n\
              read_buffer = 65536    # bytes read at a time\n\
+             max_unsent = 131072    # bytes the system takes beyond what it can send\n\
              dual_stack = false     # listeners on /ip6/:: take IPv4 too\n\
              proxy_protocol = \"off\" # \"require\": behind a load balancer that tells the true source\n\
              # ttl = 64             # routers a packet may pass\n\

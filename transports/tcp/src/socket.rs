@@ -32,6 +32,10 @@ pub(crate) async fn connect(
 pub(crate) fn configure(config: &TcpConfig, stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(config.nodelay)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if config.max_unsent > 0 {
+        socket.set_tcp_notsent_lowat(config.max_unsent)?;
+    }
     if let Some(ttl) = config.ttl {
         match stream.local_addr()?.ip().to_canonical() {
             IpAddr::V4(_) => socket.set_ttl_v4(ttl.into())?,
@@ -55,7 +59,7 @@ mod tests {
     async fn connections_have_the_options_of_the_config() {
         for config in [
             TcpConfig { ttl: Some(33), keepalive_secs: Some(60), ..TcpConfig::default() },
-            TcpConfig { nodelay: false, ..TcpConfig::default() },
+            TcpConfig { nodelay: false, max_unsent: 0, ..TcpConfig::default() },
         ] {
             let listener = bind_tcp("127.0.0.1:0".parse().unwrap(), listen_options(&config)).unwrap();
             let dialed = connect(&config, listener.local_addr().unwrap(), None).await.unwrap();
@@ -65,6 +69,8 @@ mod tests {
                 let socket = SockRef::from(stream);
                 assert_eq!(socket.tcp_nodelay().unwrap(), config.nodelay);
                 assert_eq!(socket.keepalive().unwrap(), config.keepalive_secs.is_some());
+                #[cfg(target_os = "linux")]
+                assert_eq!(socket.tcp_notsent_lowat().unwrap() == 128 * 1024, config.max_unsent > 0);
                 assert_eq!(socket.ttl_v4().unwrap() == 33, config.ttl.is_some());
             }
         }
