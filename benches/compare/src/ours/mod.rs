@@ -1,0 +1,102 @@
+//! Our contestant: two nodes as an application would make them, from a text config and through the net API only.
+
+mod config;
+mod farewell;
+mod stream;
+
+use std::{io, net::SocketAddr};
+
+use stackwire_bundle as _; // links the plug-ins that the configs name
+use stackwire_contest::{Connection, Contestant, Ready, Result, Stack};
+use stackwire_node::{Builder, Catalogue, ConnectionId, Host, Multiaddr, Node, Protocol, ProtocolId, Stream, address};
+
+use self::{config::Ours, farewell::Farewell, stream::OurStream};
+
+const ID: ProtocolId = ProtocolId::new("/contest/1.0.0");
+
+/// A node that dials.
+pub struct OurClient {
+    node: Node,
+    farewell: Farewell,
+    stack: &'static Ours,
+}
+
+/// One connection of it.
+pub struct OurConnection {
+    node: Node,
+    farewell: Farewell,
+    id: ConnectionId,
+}
+
+/// Serves the contest's streams.
+struct Contest;
+
+#[async_trait::async_trait]
+impl Protocol for Contest {
+    fn ids(&self) -> Vec<ProtocolId> {
+        vec![ID]
+    }
+
+    async fn serve(&self, stream: Stream, _: &Host) -> stackwire_node::Result<()> {
+        stackwire_contest::serve(OurStream::served(stream)).await;
+        Ok(())
+    }
+}
+
+/// The names of our stacks.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    config::STACKS.iter().map(|stack| stack.name)
+}
+
+fn named(stack: &str) -> Result<&'static Ours> {
+    Ours::named(stack).ok_or_else(|| format!("there is no stack `{stack}`").into())
+}
+
+fn builder(stack: &Ours) -> Result<Builder> {
+    Ok(Builder::from_config(&stack.config(), &Catalogue::linked()?)?)
+}
+
+impl Contestant for OurClient {
+    type Connection = OurConnection;
+
+    fn stacks() -> Vec<Stack> {
+        let version = concat!("stackwire ", env!("CARGO_PKG_VERSION"));
+        names().map(|name| Stack::new(name, version)).collect()
+    }
+
+    async fn serve(stack: &str, listen: SocketAddr) -> Result<Ready> {
+        let stack = named(stack)?;
+        let address: Multiaddr = stack.address(listen).parse()?;
+        let node = builder(stack)?.listen(address).protocol(Contest).start().await?;
+        let address = node.addresses().first().and_then(|a| address::split_socket(a)).map(|(socket, ..)| socket);
+        Ok(Ready::new(address.ok_or("the node listens nowhere")?, node.peer_id().to_string(), node))
+    }
+
+    async fn client(stack: &str) -> Result<Self> {
+        let stack = named(stack)?;
+        let node = builder(stack)?.start().await?;
+        Ok(Self { farewell: Farewell::of(&node), node, stack })
+    }
+
+    async fn dial(&self, address: SocketAddr, peer: &str) -> Result<OurConnection> {
+        // Without a `/p2p/…` a node makes a new connection even where it has one.
+        let address: Multiaddr = self.stack.address(address).parse()?;
+        let info = self.node.connect(&address).await?;
+        if info.peer.to_string() != peer {
+            return Err(format!("somebody else answered at {address}: {}", info.peer).into());
+        }
+        Ok(OurConnection { node: self.node.clone(), farewell: self.farewell.clone(), id: info.id })
+    }
+}
+
+impl Connection for OurConnection {
+    type Stream = OurStream;
+
+    async fn open(&self) -> io::Result<OurStream> {
+        Ok(OurStream::opened(self.node.open_stream_on(self.id, &[ID]).await?))
+    }
+
+    async fn close(self) {
+        self.farewell.close(&self.node, self.id).await;
+    }
+}

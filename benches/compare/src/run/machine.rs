@@ -1,0 +1,75 @@
+//! The conditions that a whole comparison ran under.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Serialize;
+
+/// What was measured on, and with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor.
+    pub cpu: String,
+    /// How many of them this process may use.
+    pub cores: usize,
+    /// The operating system.
+    pub kernel: String,
+    /// What TCP sends by.
+    pub congestion_control: String,
+    /// What every program allocates with.
+    pub allocator: &'static str,
+    /// What compiled this program.
+    pub rustc: &'static str,
+    /// Whether this program was compiled for speed.
+    pub release: bool,
+    /// What each stack is.
+    pub versions: BTreeMap<String, String>,
+}
+
+const UNKNOWN: &str = "unknown";
+
+impl Machine {
+    /// This one.
+    pub fn here(versions: BTreeMap<String, String>) -> Self {
+        Self {
+            cpu: fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model(&text)).unwrap_or_else(unknown),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: line("/proc/sys/kernel/osrelease").map_or_else(unknown, |release| {
+                format!("{} {release}", line("/proc/sys/kernel/ostype").unwrap_or_default()).trim().to_string()
+            }),
+            congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_else(unknown),
+            allocator: "the system's, unchanged",
+            rustc: env!("BENCH_RUSTC"),
+            release: !cfg!(debug_assertions),
+            versions,
+        }
+    }
+}
+
+fn unknown() -> String {
+    UNKNOWN.to_string()
+}
+
+fn line(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok()?.lines().next().map(|line| line.trim().to_string())
+}
+
+/// The name of the processor in `/proc/cpuinfo`.
+fn model(cpuinfo: &str) -> Option<String> {
+    let named = |key: &str| {
+        let line = cpuinfo.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
+        Some(line.split_once(':')?.1.trim().to_string())
+    };
+    named("model name").or_else(|| named("Hardware")).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_has_a_name() {
+        let text = "processor\t: 0\nmodel\t\t: 1\nmodel name\t: Some CPU @ 3 GHz\n";
+        assert_eq!(model(text).as_deref(), Some("Some CPU @ 3 GHz"));
+        assert_eq!(model("processor : 0\n"), None);
+    }
+}
