@@ -7,6 +7,7 @@ use stackwire_core::{
     Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
+use tokio_util::future::FutureExt;
 
 use crate::{
     connection::{Connection, StreamGuard},
@@ -113,22 +114,27 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
     let env = shared.env.clone();
     env.run(async move {
         let ended = connection.ended.clone();
-        let serving = async {
-            let limit = setup.stack.settings.timeouts.negotiation;
-            let negotiating = async {
-                let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Listener).await?;
-                let offers = &setup.protocol_ids;
-                Ok((negotiator.select(pipe, Role::Listener, offers, Wait::Agreed).await?, negotiator.name()))
-            };
-            let (negotiated, by) = match shared.env.timeout(limit, "negotiating a stream's protocol", negotiating).await
-            {
-                Ok(negotiated) => negotiated,
-                Err(error) => return failed(&shared, &connection, None, error),
-            };
-            run(&shared, &setup, &connection, negotiated, by, guard).await;
-        };
-        ended.run_until_cancelled(serving).await;
+        negotiate(&shared, &setup, &connection, pipe, guard).with_cancellation_token(&ended).await;
     });
+}
+
+async fn negotiate(
+    shared: &Arc<Shared>,
+    setup: &Setup,
+    connection: &Arc<Connection>,
+    pipe: BoxPipe,
+    guard: StreamGuard,
+) {
+    let limit = setup.stack.settings.timeouts.negotiation;
+    let negotiating = shared.env.timeout(limit, "negotiating a stream's protocol", async {
+        let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Listener).await?;
+        let offers = &setup.protocol_ids;
+        Ok((negotiator.select(pipe, Role::Listener, offers, Wait::Agreed).await?, negotiator.name()))
+    });
+    match negotiating.await {
+        Ok((negotiated, by)) => run(shared, setup, connection, negotiated, by, guard).await,
+        Err(error) => failed(shared, connection, None, error),
+    }
 }
 
 async fn run(
@@ -164,7 +170,8 @@ async fn run(
         Some(protocol) => protocol.serve(stream, &NodeHost::host(shared)).await,
         None => {
             connection.streams.count_accepted(false);
-            renew::serve(shared, connection, stream).await
+            // Large, rare, and otherwise a part of every stream's task.
+            Box::pin(renew::serve(shared, connection, stream)).await
         }
     };
     if let Err(error) = served {

@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use futures::{
     FutureExt,
     future::{AbortHandle, Abortable, BoxFuture},
 };
+use pin_project_lite::pin_project;
 
 use crate::{Error, Kind, Result};
 
@@ -93,22 +94,40 @@ impl Env {
     }
 
     /// Runs `work`, at most for `limit`; then `work` is dropped and the error is `Timeout`, naming `during`.
-    pub async fn timeout<T>(
+    pub fn timeout<T, F: Future<Output = Result<T>>>(
         &self,
         limit: Duration,
         during: &'static str,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let (mut work, mut expiry) = (pin!(work), None);
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = work.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            // What need not wait at all needs no timer.
-            ready!(expiry.get_or_insert_with(|| self.sleep(limit)).poll_unpin(cx));
-            Poll::Ready(Err(Error::new(Kind::Timeout { limit }, during)))
-        })
-        .await
+        work: F,
+    ) -> Timeout<'_, F> {
+        Timeout { work, env: self, expiry: None, limit, during }
+    }
+}
+
+pin_project! {
+    /// Work with a time limit; see [`Env::timeout`]. A type of its own because an `async fn` would hold the work twice.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Timeout<'a, F> {
+        #[pin]
+        work: F,
+        env: &'a Env,
+        expiry: Option<BoxFuture<'static, ()>>,
+        limit: Duration,
+        during: &'static str,
+    }
+}
+
+impl<T, F: Future<Output = Result<T>>> Future for Timeout<'_, F> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self.project();
+        if let Poll::Ready(result) = this.work.poll(cx) {
+            return Poll::Ready(result);
+        }
+        // What need not wait at all needs no timer.
+        ready!(this.expiry.get_or_insert_with(|| this.env.sleep(*this.limit)).poll_unpin(cx));
+        Poll::Ready(Err(Error::new(Kind::Timeout { limit: *this.limit }, *this.during)))
     }
 }
 

@@ -45,7 +45,7 @@ pub use address::{Multiaddr, Protocol as AddressPart};
 pub use buffer::Buffer;
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};
-pub use env::{Env, Runtime, Task};
+pub use env::{Env, Runtime, Task, Timeout};
 pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry};
 pub use event::{ConnectionId, ConnectionInfo, Event, EventStream};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo};

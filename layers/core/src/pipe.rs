@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use crate::{Error, Kind, Result};
+use crate::{Buffer, Error, Kind, Result};
 
 /// A full-duplex byte channel: what a transport, a security channel and a stream of a muxer all are.
 ///
@@ -121,25 +121,26 @@ pub fn reset_code(error: &io::Error) -> Option<u32> {
 
 /// Makes a [`Pipe`] of any byte stream by adding the read buffer.
 ///
-/// The buffer exists only while it holds unread bytes: an idle connection keeps none. A reader that brings a buffer
-/// of at least `capacity` is served from below without a copy.
+/// The buffer exists only while it holds unread bytes: an idle connection keeps none, nor one whose reader brings a
+/// buffer of at least `capacity`, which is served from below without a copy. Large ones are
+/// [shared](crate::buffer) by all.
 #[derive(Debug)]
 pub struct Buffered<T> {
     inner: T,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     start: usize,
     capacity: usize,
 }
 
 impl<T> Buffered<T> {
-    /// Wraps `inner` with a read buffer of 64 KiB.
+    /// Wraps `inner` with a read buffer of [`Buffer::LARGE`].
     pub fn new(inner: T) -> Self {
-        Self::with_capacity(64 * 1024, inner)
+        Self::with_capacity(Buffer::LARGE, inner)
     }
 
     /// Wraps `inner` with a read buffer of `capacity` bytes (at least 1).
     pub fn with_capacity(capacity: usize, inner: T) -> Self {
-        Self { inner, buffer: Vec::new(), start: 0, capacity: capacity.max(1) }
+        Self { inner, buffer: Buffer::default(), start: 0, capacity: capacity.max(1) }
     }
 
     /// The byte stream inside.
@@ -155,12 +156,24 @@ impl<T> Buffered<T> {
     fn unread(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
+
+    /// An empty buffer.
+    fn take_buffer(&mut self) {
+        self.start = 0;
+        self.buffer.clear();
+        if self.buffer.capacity() < self.capacity {
+            self.buffer =
+                if self.capacity == Buffer::LARGE { Buffer::large() } else { Buffer::with_capacity(self.capacity) };
+        }
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Buffered<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.unread().is_empty() && out.remaining() >= this.capacity {
+            this.buffer = Buffer::default();
+            this.start = 0;
             return Pin::new(&mut this.inner).poll_read(cx, out);
         }
         let available = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
@@ -175,13 +188,11 @@ impl<T: AsyncRead + Unpin> AsyncBufRead for Buffered<T> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         if this.unread().is_empty() {
-            this.start = 0;
-            this.buffer.clear();
-            this.buffer.reserve(this.capacity);
-            let mut out = (&mut this.buffer).limit(this.capacity);
+            this.take_buffer();
+            let mut out = (&mut *this.buffer).limit(this.capacity);
             let result = poll_read_buf(Pin::new(&mut this.inner), cx, &mut out);
             if this.buffer.is_empty() {
-                this.buffer = Vec::new();
+                this.buffer = Buffer::default();
             }
             ready!(result)?;
         }

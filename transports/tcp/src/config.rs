@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stackwire_core::{Error, Kind, Layer, Result};
+use stackwire_core::{Buffer, Error, Kind, Layer, Result};
 use stackwire_plugin::{Built, Fixture, Plugin, Summary};
 
 use crate::{Tcp, transport::NAME};
@@ -25,7 +25,7 @@ pub struct TcpConfig {
     /// How many routers a packet may pass, 1 to 255. Default: the operating system's.
     pub ttl: Option<u8>,
     /// How many bytes are read from the operating system at a time, 1 to 16777216. Only a connection that holds unread
-    /// bytes has such a buffer. Default: 65536.
+    /// bytes has such a buffer, and those of the default size are shared by all connections. Default: 266240.
     pub read_buffer: u32,
     /// How many bytes the operating system takes beyond what it can send at once (TCP_NOTSENT_LOWAT), on Linux
     /// and Android. What waits there can't be overtaken by what is urgent; too
@@ -61,7 +61,7 @@ impl Default for TcpConfig {
             port_reuse: false,
             backlog: 1024,
             ttl: None,
-            read_buffer: 64 * 1024,
+            read_buffer: Buffer::LARGE as u32,
             max_unsent: 128 * 1024,
             dual_stack: false,
             proxy_protocol: ProxyProtocol::Off,
@@ -77,7 +77,7 @@ impl Plugin for TcpConfig {
             "nodelay = true         # send small writes at once\n\
              port_reuse = false     # dial from the port we listen on\n\
              backlog = 1024         # connections the system holds until they are accepted\n\
-             read_buffer = 65536    # bytes read at a time\n\
+             read_buffer = 266240    # bytes read at a time\n\
              max_unsent = 131072    # bytes the system takes beyond what it can send\n\
              dual_stack = false     # listeners on /ip6/:: take IPv4 too\n\
              proxy_protocol = \"off\" # \"require\": behind a load balancer that tells the true source\n\

@@ -49,7 +49,7 @@ impl Ours {
         let mut section = |layer: &str, name: &str, options: &str| {
             let _ = write!(text, "[[{layer}]]\nuse = \"{name}\"\n{options}");
         };
-        section("transport", self.transport, transport_options(self.transport));
+        section("transport", self.transport, "");
         for name in self.security {
             section("security", name, if *name == "plaintext" { "insecure = true\n" } else { "" });
         }
@@ -66,13 +66,6 @@ impl Ours {
             "quic" => format!("/{ip}/{}/udp/{}/quic-v1", socket.ip(), socket.port()),
             tcp => format!("/{ip}/{}/{tcp}/{}", socket.ip(), socket.port()),
         }
-    }
-}
-
-fn transport_options(name: &str) -> &'static str {
-    match name {
-        "quic" => "max_streams = 4096\n",
-        _ => "nodelay = true\n",
     }
 }
 

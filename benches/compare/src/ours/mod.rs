@@ -7,6 +7,7 @@ mod stream;
 use std::{io, net::SocketAddr};
 
 use stackwire_bundle as _; // links the plug-ins that the configs name
+use stackwire_config::Plan;
 use stackwire_contest::{Connection, Contestant, Ready, Result, Stack};
 use stackwire_node::{Builder, Catalogue, ConnectionId, Host, Multiaddr, Node, Protocol, ProtocolId, Stream, address};
 
@@ -53,7 +54,10 @@ fn named(stack: &str) -> Result<&'static Ours> {
 }
 
 fn builder(stack: &Ours) -> Result<Builder> {
-    Ok(Builder::from_config(&stack.config(), &Catalogue::linked()?)?)
+    let mut stack = Plan::parse(&stack.config(), &Catalogue::linked()?)?.stack();
+    // Nobody in the contest speaks anything but the contest.
+    stack.protocols.clear();
+    Ok(stack.into())
 }
 
 impl Contestant for OurClient {

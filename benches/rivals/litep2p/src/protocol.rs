@@ -55,9 +55,9 @@ impl Protocol {
                 self.held.push_back(answer);
                 self.open_held(service);
             }
-            Order::Close(answer) => match self.peer.map(|peer| service.force_close(peer)) {
+            Order::Close(answer) => match self.peer.map(|peer| service.force_close(peer).map_err(failed)) {
                 Some(Ok(())) => self.closing = Some(answer),
-                Some(Err(error)) => drop(answer.send(Err(failed(error)))),
+                Some(Err(error)) => drop(answer.send(Err(error))),
                 None => drop(answer.send(Ok(()))),
             },
         }
