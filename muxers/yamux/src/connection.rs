@@ -131,7 +131,7 @@ impl State {
             return due;
         }
         let now = self.env.now();
-        let length = entry.window.grant(now, self.pulse.round_trip(), &mut self.growth);
+        let length = entry.window.grant(now, self.pulse.least(), &mut self.growth);
         let due = entry.window.until_grant();
         let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
         self.send(header, wakes);

@@ -29,17 +29,24 @@ pub(crate) struct Pulse {
     pub(crate) heard: bool,
     heard_at: Option<Instant>,
     round_trip: Option<Duration>,
+    least: Option<Duration>,
 }
 
 impl Pulse {
     /// Pings every `interval` if asked to [`check`](Self::check), and has `patience` with a silent peer.
     pub(crate) fn new(interval: Duration, patience: Duration) -> Self {
-        Self { interval, patience, unanswered: None, last: None, heard: false, heard_at: None, round_trip: None }
+        Self { interval, patience, unanswered: None, last: None, heard: false, heard_at: None, round_trip: None, least: None }
     }
 
     /// The smoothed round-trip time.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    /// The least round-trip time: without what bytes that are under way add to it by waiting for each other. An old one
+    /// is forgotten slowly, in case the path has become another.
+    pub(crate) fn least(&self) -> Option<Duration> {
+        self.least
     }
 
     /// Whether nothing was ever asked.
@@ -64,6 +71,7 @@ impl Pulse {
         let sample = now.saturating_duration_since(asked);
         // As TCP does (RFC 6298).
         self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        self.least = Some(self.least.map_or(sample, |least| sample.min(least + least / 8)));
         true
     }
 
@@ -108,6 +116,10 @@ mod tests {
         pulse.asked(9, start + 20 * SECOND);
         assert!(pulse.answered(9, start + 29 * SECOND));
         assert_eq!(pulse.round_trip(), Some(2 * SECOND));
+        assert_eq!(pulse.least(), Some(SECOND + SECOND / 8));
+        pulse.asked(10, start + 40 * SECOND);
+        assert!(pulse.answered(10, start + 40 * SECOND + SECOND / 2));
+        assert_eq!(pulse.least(), Some(SECOND / 2));
     }
 
     #[test]

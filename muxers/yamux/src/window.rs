@@ -2,7 +2,8 @@
 //!
 //! A window is divided among what the peer may still send (`credit`), what arrived and was not read, and what was read
 //! and not granted again (`consumed`). Once half the window was read, that is granted again; if it was read within two
-//! round trips of the last time, the window was what held the peer up, and doubles.
+//! round trips of the last time, the window was what held the peer up, and doubles. The round trip is the least there
+//! was: bytes that wait for each other make it longer, and a window that grew with it would only make more of them wait.
 
 use std::time::{Duration, Instant};
 
