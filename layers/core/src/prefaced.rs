@@ -91,6 +91,18 @@ impl Prefaced {
     }
 }
 
+impl Prefaced {
+    /// Announces before a read. Where that fails because the peer has left, what it said before is still to be read: why,
+    /// perhaps.
+    fn poll_announced(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Err(error) = self.announce(cx) else { return Ok(()) };
+        match Pin::new(&mut self.pipe).poll_fill_buf(cx) {
+            Poll::Ready(Ok([_, ..])) => Ok(()),
+            _ => Err(error),
+        }
+    }
+}
+
 /// Wakes the writer beside the reader that polled in its place.
 struct Both(Waker, Waker);
 
@@ -104,7 +116,7 @@ impl Wake for Both {
 impl AsyncRead for Prefaced {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.announce(cx)?;
+        this.poll_announced(cx)?;
         Pin::new(&mut this.pipe).poll_read(cx, buf)
     }
 }
@@ -112,7 +124,7 @@ impl AsyncRead for Prefaced {
 impl AsyncBufRead for Prefaced {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        this.announce(cx)?;
+        this.poll_announced(cx)?;
         Pin::new(&mut this.pipe).poll_fill_buf(cx)
     }
     fn consume(self: Pin<&mut Self>, n: usize) {

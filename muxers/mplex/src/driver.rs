@@ -136,6 +136,8 @@ impl Driver {
                     // A peer that closed and left breaks our writes; its end says that it was on purpose.
                     return Poll::Ready(match self.poll_receive(cx) {
                         Poll::Ready(Ok(true)) => Ok(self.ending(false)),
+                        // It left because it has no such muxer.
+                        Poll::Ready(Err(e)) if matches!(e.kind(), Kind::NoCommonProtocol { .. }) => Err(e),
                         _ => Err(Error::io("writing frames", error)),
                     });
                 }

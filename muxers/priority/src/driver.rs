@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Env, Error, Layer, Result};
+use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -249,6 +249,10 @@ impl Driver {
             match self.poll_receive(cx, now) {
                 Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.closed_by_peer())),
                 Poll::Ready(Ok(_)) => {}
+                // It left because it has no such muxer.
+                Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::NoCommonProtocol { .. }) => {
+                    return Poll::Ready(Err(e));
+                }
                 Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(Err(Error::io("writing frames", error))),
             }
         }

@@ -35,7 +35,16 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// Pings every `interval` if asked to [`check`](Self::check), and has `patience` with a silent peer.
     pub(crate) fn new(interval: Duration, patience: Duration) -> Self {
-        Self { interval, patience, unanswered: None, last: None, heard: false, heard_at: None, round_trip: None, least: None }
+        Self {
+            interval,
+            patience,
+            unanswered: None,
+            last: None,
+            heard: false,
+            heard_at: None,
+            round_trip: None,
+            least: None,
+        }
     }
 
     /// The smoothed round-trip time.

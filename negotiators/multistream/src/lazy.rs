@@ -39,7 +39,6 @@ impl Lazy {
 
     /// Waits until the answer is here, and checks it.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.announce(cx)?;
         let Some(awaiting) = &mut self.awaiting else { return Poll::Ready(Ok(())) };
         if let Some(error) = &awaiting.failed {
             return Poll::Ready(Err(error.clone().into()));
