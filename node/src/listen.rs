@@ -243,14 +243,13 @@ fn take_in(
 ) {
     let (shared, entry) = (shared.clone(), entry.clone());
     let env = shared.env.clone();
-    env.spawn(async move {
+    env.run(async move {
         let remote = incoming.remote.clone();
         if let Err(error) = climb(&shared, &setup, &entry, incoming).await {
             shared.events.emit(|| Event::IncomingFailed { remote, error });
         }
         drop(permit);
-    })
-    .detach();
+    });
 }
 
 async fn climb(shared: &Arc<Shared>, setup: &Arc<Setup>, entry: &Arc<Entry>, incoming: Incoming) -> Result<()> {

@@ -127,6 +127,6 @@ impl Shared {
         let task = self.tasks.track_future(async move {
             quiet.run_until_cancelled(task).await;
         });
-        self.env.spawn(task.map(drop)).detach();
+        self.env.run(task.map(drop));
     }
 }

@@ -89,12 +89,10 @@ impl Prefaced {
         }
         Ok(())
     }
-}
 
-impl Prefaced {
     /// Announces before a read. Where that fails because the peer has left, what it said before is still to be read: why,
     /// perhaps.
-    fn poll_announced(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn announce_to_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Err(error) = self.announce(cx) else { return Ok(()) };
         match Pin::new(&mut self.pipe).poll_fill_buf(cx) {
             Poll::Ready(Ok([_, ..])) => Ok(()),
@@ -116,7 +114,7 @@ impl Wake for Both {
 impl AsyncRead for Prefaced {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.poll_announced(cx)?;
+        this.announce_to_read(cx)?;
         Pin::new(&mut this.pipe).poll_read(cx, buf)
     }
 }
@@ -124,7 +122,7 @@ impl AsyncRead for Prefaced {
 impl AsyncBufRead for Prefaced {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        this.poll_announced(cx)?;
+        this.announce_to_read(cx)?;
         Pin::new(&mut this.pipe).poll_fill_buf(cx)
     }
     fn consume(self: Pin<&mut Self>, n: usize) {

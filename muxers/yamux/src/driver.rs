@@ -198,9 +198,12 @@ impl Drive {
         loop {
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(false)) => {}
-                Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::Reset { code: 1.. }) => return Err(e),
-                // It left because it has no such muxer.
-                Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::NoCommonProtocol { .. }) => return Err(e),
+                // It closed with a code, or because it has no such muxer.
+                Poll::Ready(Err(e))
+                    if matches!(e.kind(), ErrorKind::Reset { code: 1.. } | ErrorKind::NoCommonProtocol { .. }) =>
+                {
+                    return Err(e);
+                }
                 _ if closing || self.connection.went_away() => return Ok(()),
                 _ => return Err(Error::io("writing frames", why)),
             }

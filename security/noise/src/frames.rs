@@ -1,7 +1,5 @@
 //! The frames of the channel after the handshake: a length of two bytes, and as much ciphertext with its tag.
 
-use std::ops::Range;
-
 use stackwire_core::{Error, Kind, Result};
 use stackwire_records::{Codec, Opened};
 
@@ -56,7 +54,7 @@ impl Codec for Frames {
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
         let altered = || Error::new(Kind::AuthenticationFailed, "opening a frame that was altered on the way");
         let length = self.receiving.open(&mut record[LENGTH..]).ok_or_else(altered)?;
-        Ok(Opened::Content(Range { start: LENGTH, end: LENGTH + length }))
+        Ok(Opened::Content(LENGTH..LENGTH + length))
     }
 
     /// Noise has no message that says so: what ends between frames has ended.

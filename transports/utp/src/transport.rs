@@ -51,7 +51,7 @@ impl Utp {
     }
 
     fn drive(&self, port: Arc<Port>, socket: UdpSocket, only: Option<SocketAddr>, env: &Env) {
-        env.spawn(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket, only)).detach();
+        env.run(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket, only));
     }
 
     fn bind(&self, wanted: SocketAddr, env: &Env) -> io::Result<Arc<Port>> {

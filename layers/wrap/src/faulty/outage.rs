@@ -125,7 +125,7 @@ impl Outage {
         let hold = async move {
             select(Box::pin(hold), enough).await;
         };
-        self.env.spawn(hold).detach();
+        self.env.run(hold);
     }
 
     /// Bytes that may move before something happens.
