@@ -16,6 +16,7 @@ use quinn::{ClientConfig, ConnectError, Connecting, Endpoint, EndpointConfig, Se
 use stackwire_core::{Env, Task};
 
 use crate::{
+    QuicConfig,
     runtime::{EnvRuntime, Ids},
     socket::{Socket, Sockets, wildcard},
 };
@@ -27,6 +28,8 @@ const NAME_OF_NOBODY: &str = "libp2p";
 pub(crate) struct Endpoints {
     sockets: Arc<dyn Sockets>,
     buffer: usize,
+    /// The largest packets, in bytes.
+    payload: u16,
     bound: Mutex<Vec<Bound>>,
 }
 
@@ -49,8 +52,9 @@ enum State {
 }
 
 impl Endpoints {
-    pub(crate) fn new(sockets: Arc<dyn Sockets>, buffer: usize) -> Self {
-        Self { sockets, buffer, bound: Mutex::default() }
+    pub(crate) fn new(sockets: Arc<dyn Sockets>, config: &QuicConfig) -> Self {
+        let (buffer, payload) = (config.socket_buffer as usize, config.largest_payload());
+        Self { sockets, buffer, payload, bound: Mutex::default() }
     }
 
     /// Listens on `address`. When this returns, connections are being queued.
@@ -125,7 +129,7 @@ impl Endpoints {
         env: &Env,
         state: State,
     ) -> io::Result<Bound> {
-        let socket = Arc::new(Socket::new(self.sockets.bind(address, self.buffer)?)?);
+        let socket = Arc::new(Socket::new(self.sockets.bind(address, self.buffer)?, self.payload)?);
         let runtime = Arc::new(EnvRuntime(env.clone()));
         let endpoint = Endpoint::new_with_abstract_socket(config, server, socket.clone(), runtime)?;
         let local = endpoint.local_addr()?;

@@ -85,7 +85,8 @@ impl Listener for QuicListener {
 impl Shared {
     async fn open(&self, incoming: quinn::Incoming) -> Result<Opened> {
         let settings = self.party.settings(&self.identity, None, &self.env).map_err(named)?;
-        let config = self.party.server(&settings, &self.token_key).map_err(named)?;
+        let remote = incoming.remote_address();
+        let config = self.party.server(&settings, remote, &self.token_key).map_err(named)?;
         let failed = |error| errors::of_handshake(&error, Role::Listener, &settings.verifier);
         let shaking_hands = async {
             let connecting = incoming.accept_with(Arc::new(config)).map_err(failed)?;

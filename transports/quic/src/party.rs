@@ -1,18 +1,18 @@
 //! Our side of handshakes: configs for quinn.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use quinn::{
     ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt,
-    congestion::{BbrConfig, CubicConfig, NewRenoConfig},
+    congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig},
     crypto::{
         HandshakeTokenKey,
         rustls::{QuicClientConfig, QuicServerConfig},
     },
 };
 use rustls::crypto::CryptoProvider;
-use stackwire_certificate::{Certificates, Clock, Settings, Verifier, provider};
+use stackwire_certificate::{Certificates, Clock, Proofs, Settings, Verifier, provider};
 use stackwire_core::{Env, Error, Keypair, Kind, PeerId, Result};
 
 use crate::{
@@ -33,19 +33,33 @@ pub(crate) struct Party {
     pub(crate) config: QuicConfig,
     provider: Arc<CryptoProvider>,
     certificates: Mutex<Certificates>,
-    transport: Arc<TransportConfig>,
+    proofs: Arc<Proofs>,
+    /// For connections over a network, and within this machine.
+    far: Arc<TransportConfig>,
+    near: Arc<TransportConfig>,
 }
 
 impl Party {
     pub(crate) fn new(config: QuicConfig) -> Self {
-        let (provider, certificates) = (Arc::new(provider()), Mutex::default());
-        Self { config, provider, certificates, transport: Arc::new(transport_config(&config)) }
+        let provider = Arc::new(provider());
+        Self {
+            config,
+            proofs: Arc::new(Proofs::new(provider.signature_verification_algorithms)),
+            provider,
+            certificates: Mutex::default(),
+            far: Arc::new(transport_config(&config, config.max_udp_payload)),
+            near: Arc::new(transport_config(&config, config.largest_payload())),
+        }
+    }
+
+    fn transport(&self, remote: SocketAddr) -> Arc<TransportConfig> {
+        if remote.ip().to_canonical().is_loopback() { self.near.clone() } else { self.far.clone() }
     }
 
     /// What one handshake uses.
     pub(crate) fn settings(&self, identity: &Keypair, expected: Option<PeerId>, env: &Env) -> Result<Settings> {
         let certificate = self.certificates.lock().get(identity, &self.provider)?;
-        let verifier = Verifier::new(self.provider.signature_verification_algorithms, expected);
+        let verifier = Verifier::remembering(self.proofs.clone(), expected);
         Ok(Settings {
             provider: self.provider.clone(),
             certificate,
@@ -55,21 +69,26 @@ impl Party {
         })
     }
 
-    /// The dialer's side of one handshake.
-    pub(crate) fn client(&self, settings: &Settings) -> Result<ClientConfig> {
+    /// The dialer's side of one handshake with `remote`.
+    pub(crate) fn client(&self, settings: &Settings, remote: SocketAddr) -> Result<ClientConfig> {
         let tls = settings.client().map_err(failed)?;
         let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(failed)?));
-        config.transport_config(self.transport.clone());
+        config.transport_config(self.transport(remote));
         Ok(config)
     }
 
-    /// The listener's side of one handshake; `token_key` is that of its socket.
-    pub(crate) fn server(&self, settings: &Settings, token_key: &Arc<dyn HandshakeTokenKey>) -> Result<ServerConfig> {
+    /// The listener's side of one handshake with `remote`; `token_key` is that of its socket.
+    pub(crate) fn server(
+        &self,
+        settings: &Settings,
+        remote: SocketAddr,
+        token_key: &Arc<dyn HandshakeTokenKey>,
+    ) -> Result<ServerConfig> {
         let tls = settings.server().map_err(failed)?;
         let crypto = Arc::new(QuicServerConfig::try_from(tls).map_err(failed)?);
         let mut config = ServerConfig::new(crypto, token_key.clone());
         config
-            .transport_config(self.transport.clone())
+            .transport_config(self.transport(remote))
             .time_source(Arc::new(WallClock(Clock(settings.env.clone()))))
             .max_incoming(self.config.backlog.into())
             .incoming_buffer_size(INCOMING_BYTES)
@@ -83,7 +102,7 @@ impl Party {
         let ids = env.clone();
         config.rng_seed(Some(env.random())).cid_generator(move || Box::new(Ids(ids.clone())));
         // Peers may find a path to be larger than what we would try.
-        let payload = self.config.max_udp_payload.max(1472);
+        let payload = self.config.largest_payload().max(1472);
         config.max_udp_payload_size(payload).map_err(failed)?;
         Ok(config)
     }
@@ -99,7 +118,7 @@ impl Party {
     }
 }
 
-fn transport_config(config: &QuicConfig) -> TransportConfig {
+fn transport_config(config: &QuicConfig, payload: u16) -> TransportConfig {
     let seconds = |secs: u32| Duration::from_secs(secs.into());
     let mut transport = TransportConfig::default();
     // More milliseconds than a variable-length integer holds can't be written in 32 bits of seconds.
@@ -115,14 +134,33 @@ fn transport_config(config: &QuicConfig) -> TransportConfig {
     transport.datagram_receive_buffer_size((datagrams > 0).then_some(datagrams));
     transport.datagram_send_buffer_size(datagrams);
     let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(config.max_udp_payload);
+    discovery.upper_bound(payload);
     transport.mtu_discovery_config(Some(discovery));
-    match config.congestion {
-        Congestion::Cubic => transport.congestion_controller_factory(Arc::new(CubicConfig::default())),
-        Congestion::Bbr => transport.congestion_controller_factory(Arc::new(BbrConfig::default())),
-        Congestion::NewReno => transport.congestion_controller_factory(Arc::new(NewRenoConfig::default())),
-    };
+    transport.congestion_controller_factory(congestion(config.congestion, payload));
     transport
+}
+
+/// A controller that begins with ten of the largest packets (RFC 9002, section 7.2): fewer than two would let a probe of
+/// the path hold up everything else, a close too.
+fn congestion(congestion: Congestion, payload: u16) -> Arc<dyn ControllerFactory + Send + Sync> {
+    let window = 10 * u64::from(payload);
+    match congestion {
+        Congestion::Cubic => {
+            let mut config = CubicConfig::default();
+            config.initial_window(window);
+            Arc::new(config)
+        }
+        Congestion::Bbr => {
+            let mut config = BbrConfig::default();
+            config.initial_window(window);
+            Arc::new(config)
+        }
+        Congestion::NewReno => {
+            let mut config = NewRenoConfig::default();
+            config.initial_window(window);
+            Arc::new(config)
+        }
+    }
 }
 
 fn failed(cause: impl std::error::Error + Send + Sync + 'static) -> Error {

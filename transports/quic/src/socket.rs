@@ -19,6 +19,10 @@ use quinn::{
 };
 use stackwire_socket::{UdpOptions, bind_udp};
 
+/// The most bytes that the system takes in one call, which it splits into packets: what an IPv4 packet can hold. More
+/// is refused as a whole, which quinn takes for a loss.
+const BATCH: usize = 65_507;
+
 /// Where UDP sockets come from: this machine, or a simulated network.
 pub trait Sockets: fmt::Debug + Send + Sync + 'static {
     /// Binds `address`; port 0 asks for a free one. `buffer`: bytes to hold in each direction, as far as possible.
@@ -63,13 +67,18 @@ pub(crate) fn wildcard(remote: SocketAddr) -> SocketAddr {
 pub(crate) struct Socket {
     inner: RwLock<Option<Arc<dyn AsyncUdpSocket>>>,
     local: SocketAddr,
+    /// How many of the largest packets the system takes at once.
+    segments: usize,
     /// The system took no more at the last send, so that pollers must ask it before the next.
     full: AtomicBool,
 }
 
 impl Socket {
-    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>) -> io::Result<Self> {
-        Ok(Self { local: inner.local_addr()?, inner: RwLock::new(Some(inner)), full: AtomicBool::new(false) })
+    /// A socket for packets of up to `payload` bytes.
+    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, payload: u16) -> io::Result<Self> {
+        let local = inner.local_addr()?;
+        let segments = (BATCH / usize::from(payload)).max(1);
+        Ok(Self { local, segments, inner: RwLock::new(Some(inner)), full: AtomicBool::new(false) })
     }
 
     /// Frees the address.
@@ -121,7 +130,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.property(|inner| inner.max_transmit_segments(), 1)
+        self.property(|inner| inner.max_transmit_segments(), 1).min(self.segments)
     }
 
     fn max_receive_segments(&self) -> usize {

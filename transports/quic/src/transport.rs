@@ -40,7 +40,7 @@ impl Quic {
     /// As [`Quic::new`], whose sockets are those of `network`.
     pub fn over(config: QuicConfig, network: Arc<dyn Sockets>) -> Result<Self> {
         let config = config.check()?;
-        let endpoints = Arc::new(Endpoints::new(network, config.socket_buffer as usize));
+        let endpoints = Arc::new(Endpoints::new(network, &config));
         Ok(Self { party: Arc::new(Party::new(config)), endpoints })
     }
 }
@@ -77,7 +77,7 @@ impl Transport for Quic {
         let remote =
             socket_of(dial.address).filter(|to| can_be_dialed(*to)).ok_or_else(|| not_ours(dial.address, "dialed"))?;
         let settings = self.party.settings(dial.identity, dial.peer, dial.env).map_err(named)?;
-        let config = self.party.client(&settings).map_err(named)?;
+        let config = self.party.client(&settings, remote).map_err(named)?;
         let endpoint = || self.party.endpoint(dial.env).map_err(io::Error::from);
         let (connecting, local) = self
             .endpoints
@@ -101,7 +101,8 @@ impl Transport for Quic {
         let wanted = socket_of(listen.address).ok_or_else(|| not_ours(listen.address, "listened on"))?;
         let token_key: Arc<dyn HandshakeTokenKey> = Arc::new(TokenKey::new(listen.env));
         let settings = self.party.settings(listen.identity, None, listen.env).map_err(named)?;
-        let server = self.party.server(&settings, &token_key).map_err(named)?;
+        // Every handshake gets a config of its own once its dialer is known.
+        let server = self.party.server(&settings, wanted, &token_key).map_err(named)?;
         let endpoint = self.party.endpoint(listen.env).map_err(named)?;
         let lease = self
             .endpoints
