@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Buffers of one capacity.
+/// Buffers of one capacity, with what was left in them: whoever overwrites that need not clear it first.
 struct Shelf {
     capacity: usize,
     /// The most that one thread keeps.
@@ -30,13 +30,27 @@ struct Spare {
 }
 
 static LARGE: Shelf = Shelf::new(Buffer::LARGE, 2, 16);
+static RECORDS: Shelf = Shelf::new(Buffer::RECORD, 8, 256);
 static CHUNKS: Shelf = Shelf::new(Buffer::CHUNK, 32, 1024);
 
-/// What this thread has at hand, of either shelf.
+/// What this thread has at hand of each shelf.
 #[derive(Default)]
 struct Near {
     large: Vec<Vec<u8>>,
+    records: Vec<Vec<u8>>,
     chunks: Vec<Vec<u8>>,
+}
+
+impl Near {
+    /// The shelf of buffers of this capacity, and what of it is at hand.
+    fn shelf(&mut self, capacity: usize) -> Option<(&'static Shelf, &mut Vec<Vec<u8>>)> {
+        match capacity {
+            Buffer::LARGE => Some((&LARGE, &mut self.large)),
+            Buffer::RECORD => Some((&RECORDS, &mut self.records)),
+            Buffer::CHUNK => Some((&CHUNKS, &mut self.chunks)),
+            _ => None,
+        }
+    }
 }
 
 thread_local! {
@@ -82,6 +96,7 @@ impl Shelf {
 /// when they become idle.
 pub fn trim() {
     LARGE.trim();
+    RECORDS.trim();
     CHUNKS.trim();
 }
 
@@ -93,21 +108,53 @@ impl Buffer {
     /// The capacity of [`Buffer::large`]: four of the longest Noise frames with their headers, and more than sixteen of
     /// the longest TLS records.
     pub const LARGE: usize = 260 * 1024;
+    /// The capacity of buffers for the content of one record, which is at most the longest Noise frame's.
+    pub const RECORD: usize = 64 * 1024;
     /// The capacity of [`Buffer::chunk`]: 16 KiB and a header.
     pub const CHUNK: usize = 16 * 1024 + 64;
     /// What is not worth keeping a large buffer for.
-    const LITTLE: usize = 16 * 1024;
+    pub const LITTLE: usize = 16 * 1024;
 
     /// For reads from and writes to the operating system.
     pub fn large() -> Self {
-        let taken = NEAR.try_with(|near| LARGE.take(&mut near.borrow_mut().large));
-        Self(taken.unwrap_or_else(|_| Vec::with_capacity(Self::LARGE)))
+        let mut buffer = Self::used_large();
+        buffer.0.clear();
+        buffer
+    }
+
+    /// The same with what was left in it, for whom overwrites that.
+    pub fn used_large() -> Self {
+        Self::of(Self::LARGE)
     }
 
     /// For pieces of streams.
     pub fn chunk() -> Self {
-        let taken = NEAR.try_with(|near| CHUNKS.take(&mut near.borrow_mut().chunks));
-        Self(taken.unwrap_or_else(|_| Vec::with_capacity(Self::CHUNK)))
+        let mut buffer = Self::of(Self::CHUNK);
+        buffer.0.clear();
+        buffer
+    }
+
+    /// A shared buffer of `length` bytes, at most [`Buffer::LARGE`], which are whatever was left in it: for whom
+    /// overwrites them all.
+    pub fn holding(length: usize) -> Self {
+        let mut buffer = Self::of(Self::memory_for(length));
+        buffer.0.resize(length, 0);
+        buffer
+    }
+
+    /// How much memory [`Buffer::holding`] takes for so many bytes.
+    pub fn memory_for(length: usize) -> usize {
+        [Self::CHUNK, Self::RECORD].into_iter().find(|capacity| length <= *capacity).unwrap_or(Self::LARGE)
+    }
+
+    /// One of this capacity, with what was left in it.
+    fn of(capacity: usize) -> Self {
+        let taken = NEAR.try_with(|near| {
+            let mut near = near.borrow_mut();
+            let (shelf, near) = near.shelf(capacity)?;
+            Some(shelf.take(near))
+        });
+        Self(taken.ok().flatten().unwrap_or_else(|| Vec::with_capacity(capacity)))
     }
 
     /// One of its own size, which is freed when it is dropped.
@@ -140,18 +187,14 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let capacity = self.0.capacity();
-        if capacity != Self::LARGE && capacity != Self::CHUNK {
+        if !matches!(self.0.capacity(), Self::LARGE | Self::RECORD | Self::CHUNK) {
             return;
         }
-        let mut buffer = mem::take(&mut self.0);
-        buffer.clear();
+        let buffer = mem::take(&mut self.0);
         // A thread that ends keeps none.
         let _freed = NEAR.try_with(|near| {
-            let near = &mut *near.borrow_mut();
-            match capacity {
-                Self::LARGE => LARGE.give(&mut near.large, buffer),
-                _ => CHUNKS.give(&mut near.chunks, buffer),
+            if let Some((shelf, near)) = near.borrow_mut().shelf(buffer.capacity()) {
+                shelf.give(near, buffer);
             }
         });
     }

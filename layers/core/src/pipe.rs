@@ -37,6 +37,14 @@ pub trait Pipe: AsyncBufRead + AsyncWrite + Send + Unpin + 'static {
     /// No longer wants to read: what still arrives is discarded and costs the connection nothing.
     fn close_read(&mut self) {}
 
+    /// Takes the next bytes, at most `most`, together with the memory that they lie in. `None` where that saves nothing,
+    /// or there are none to take: then it is [`AsyncBufRead`] that tells. What is waiting to be read by that comes first,
+    /// and is not taken.
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        let _ = (most, cx);
+        Poll::Ready(Ok(None))
+    }
+
     /// How urgent this pipe's writes are beside those of its siblings. Muxers without priorities ignore it.
     fn set_priority(&mut self, priority: Priority) {
         let _ = priority;
@@ -76,6 +84,9 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
     }
     fn close_read(&mut self) {
         (**self).close_read();
+    }
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        (**self).poll_take(most, cx)
     }
     fn set_priority(&mut self, priority: Priority) {
         (**self).set_priority(priority);

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{BoxPipe, Datagrams, Pipe, Priority};
+use crate::{BoxPipe, Buffer, Datagrams, Pipe, Priority};
 
 /// A pipe whose preface, such as a lazy negotiator's proposal, may not have been sent yet. Once it has, this only
 /// passes on.
@@ -198,6 +198,10 @@ impl Pipe for Prefaced {
     }
     fn close_read(&mut self) {
         self.pipe.close_read();
+    }
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.announce_to_read(cx)?;
+        self.pipe.poll_take(most, cx)
     }
     fn set_priority(&mut self, priority: Priority) {
         self.pipe.set_priority(priority);

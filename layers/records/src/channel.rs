@@ -172,6 +172,13 @@ impl<C: Codec> Pipe for Channel<C> {
         self.below.reset(code);
     }
 
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.check()?;
+        let taken = self.reader.poll_take(&mut self.codec, &mut self.below, most, cx);
+        self.say(cx);
+        taken
+    }
+
     fn close_read(&mut self) {
         self.reader.close();
         self.below.close_read();

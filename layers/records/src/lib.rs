@@ -45,6 +45,12 @@ pub trait Codec: Send + Unpin + 'static {
     /// Fails where the key has been used up.
     fn seal(&mut self, record: &mut [u8]) -> Result<()>;
 
+    /// Makes a record of `content` that lies elsewhere; `record` is as long as it is to be, and holds anything.
+    fn seal_copy(&mut self, content: &[u8], record: &mut [u8]) -> Result<()> {
+        record[Self::HEADER..][..content.len()].copy_from_slice(content);
+        self.seal(record)
+    }
+
     /// Appends what tells the peer that no content follows, if there is such a thing.
     fn seal_end(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let _ = out;
@@ -58,6 +64,14 @@ pub trait Codec: Send + Unpin + 'static {
     /// Decrypts the next record where it lies. Fails with `AuthenticationFailed` where it was altered, with
     /// `PeerMisbehaved` where it makes no sense, and with whatever the peer says went wrong.
     fn open(&mut self, record: &mut [u8]) -> Result<Opened>;
+
+    /// The same, into `content`, which is as long as the record without its header. The range is one of `content`.
+    fn open_copy(&mut self, record: &mut [u8], content: &mut [u8]) -> Result<Opened> {
+        let opened = self.open(record)?;
+        let Opened::Content(range) = opened else { return Ok(opened) };
+        content[..range.len()].copy_from_slice(&record[range.clone()]);
+        Ok(Opened::Content(0..range.len()))
+    }
 
     /// What it means that the pipe below ends between two records: `Ok` if that is a proper end.
     fn end_of_pipe(&self) -> Result<()>;

@@ -78,6 +78,44 @@ impl Reader {
         !self.plain.is_empty()
     }
 
+    /// Opens the next record into a buffer of its own, if nothing is opened yet and the record has no more content than
+    /// `most`, and enough to be worth it; reads more where it has to.
+    pub fn poll_take<C: Codec>(
+        &mut self,
+        codec: &mut C,
+        below: &mut BoxPipe,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Buffer>>> {
+        while self.plain.is_empty() && self.end.is_none() {
+            let Ok(next) = self.next_record(codec) else { break };
+            let Some(record) = next else {
+                ready!(self.poll_more(codec, below, cx))?;
+                continue;
+            };
+            let length = record.len().saturating_sub(C::HEADER + C::TRAILER);
+            if length > most || length < Buffer::memory_for(length) / 2 {
+                break;
+            }
+            let mut buffer = Buffer::holding(record.len() - C::HEADER);
+            let opened = codec.open_copy(&mut self.buffer[record.clone()], &mut buffer);
+            self.sealed = record.end;
+            match opened {
+                Ok(Opened::Content(content)) => {
+                    buffer.truncate(content.end);
+                    buffer.drain(..content.start);
+                    self.consume(0);
+                    if !buffer.is_empty() {
+                        return Poll::Ready(Ok(Some(buffer)));
+                    }
+                }
+                Ok(Opened::End) => self.finish(End::Clean),
+                Err(error) => self.finish(End::Failed(io::ErrorKind::InvalidData, named(error, codec))),
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
     /// Whether there was a record that was altered or is none.
     pub fn has_failed(&self) -> bool {
         matches!(self.end, Some(End::Failed(io::ErrorKind::InvalidData, _)))
@@ -100,16 +138,21 @@ impl Reader {
 
     /// Opens the next record if the buffer holds all of it.
     fn open_next<C: Codec>(&mut self, codec: &mut C) -> Result<Option<Opened>> {
-        let rest = &mut self.buffer[self.sealed..];
+        let Some(record) = self.next_record(codec)? else { return Ok(None) };
+        let opened = codec.open(&mut self.buffer[record.clone()])?;
+        if let Opened::Content(content) = &opened {
+            self.plain = record.start + content.start..record.start + content.end;
+        }
+        self.sealed = record.end;
+        Ok(Some(opened))
+    }
+
+    /// Where the next sealed record lies, if the buffer holds all of it.
+    fn next_record<C: Codec>(&self, codec: &C) -> Result<Option<Range<usize>>> {
+        let rest = &self.buffer[self.sealed..];
         let Some(header) = rest.get(..C::HEADER) else { return Ok(None) };
         let length = codec.length(header)?;
-        let Some(record) = rest.get_mut(..length) else { return Ok(None) };
-        let opened = codec.open(record)?;
-        if let Opened::Content(content) = &opened {
-            self.plain = self.sealed + content.start..self.sealed + content.end;
-        }
-        self.sealed += length;
-        Ok(Some(opened))
+        Ok((length <= rest.len()).then(|| self.sealed..self.sealed + length))
     }
 
     /// Reads more behind an unfinished record, or nothing. Only called while nothing is opened.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -14,6 +15,10 @@ use crate::{Codec, channel::named};
 /// What data leaves of the buffer to what the protocol itself has to say.
 const RESERVE: usize = 512;
 
+/// From so many bytes on it is cheaper to seal what was handed in as a record of its own, from where it lies, than to
+/// copy it behind what waits in an unfinished record.
+const APART: usize = 8 * 1024;
+
 /// What an operating system leaves of a full buffer, where that is less, goes with the next one.
 const MORE: usize = 16 * 1024;
 
@@ -23,8 +28,10 @@ const MORE: usize = 16 * 1024;
 /// or at a flush, in one write if the pipe takes it. There is one only while there is something to send.
 #[derive(Default)]
 pub(crate) struct Writer {
-    /// Sealed records, then one that takes more.
+    /// Sealed records, then one that takes more, up to `filled`. What lies behind is left of what was sent, so that no
+    /// byte need be cleared before a record is sealed over it.
     buffer: Buffer,
+    filled: usize,
     /// Where the header of the record that takes more is. It is never without content, and there is none after the end.
     open: Option<usize>,
     /// How much of the buffer the pipe below has taken.
@@ -60,7 +67,8 @@ impl Writer {
         if self.open.is_none() {
             self.speak(codec)?;
         }
-        if self.room::<C>() == 0 {
+        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        if self.room::<C>() == 0 || self.filled + C::HEADER + C::TRAILER + total.min(APART) > Buffer::LARGE - RESERVE {
             ready!(self.poll_drain_to(MORE, codec, below, cx))?;
         }
         if self.buffer.capacity() < Buffer::LARGE {
@@ -108,12 +116,11 @@ impl Writer {
         if self.end.is_none() {
             self.speak(codec)?;
             self.seal(codec)?;
-            let sealed = codec.seal_end(&mut self.buffer);
-            self.check_sealed(sealed, codec)?;
+            self.add(codec, C::seal_end)?;
             self.end = Some(End::Sealed);
         }
         ready!(self.poll_drain(codec, below, cx))?;
-        self.buffer = Buffer::default();
+        self.clear();
         Pin::new(below).poll_shutdown(cx)
     }
 
@@ -125,10 +132,9 @@ impl Writer {
     /// Puts what the protocol itself has to say, if anything, behind what was taken.
     pub fn speak<C: Codec>(&mut self, codec: &mut C) -> io::Result<()> {
         // Whoever makes us speak without listening has to wait.
-        if self.has_to_speak(codec) && self.buffer.len() <= Buffer::LARGE - RESERVE {
+        if self.has_to_speak(codec) && self.filled <= Buffer::LARGE - RESERVE {
             self.seal(codec)?;
-            let sealed = codec.speak(&mut self.buffer);
-            self.check_sealed(sealed, codec)?;
+            self.add(codec, C::speak)?;
         }
         Ok(())
     }
@@ -137,14 +143,16 @@ impl Writer {
     pub fn fail<C: Codec>(&mut self, codec: &mut C) {
         // What can't be sealed is not told.
         if self.end.is_none() && self.seal(codec).is_ok() {
+            self.buffer.truncate(self.filled);
             codec.fail(&mut self.buffer);
+            self.filled = self.buffer.len();
             self.end = Some(End::Sealed);
         }
     }
 
     /// Whether everything that was taken has been sent.
     pub fn is_empty(&self) -> bool {
-        self.buffer.len() == self.sent
+        self.filled == self.sent
     }
 
     /// Drops what was taken and not yet sent.
@@ -169,50 +177,79 @@ impl Writer {
     }
 
     fn make_large(&mut self) {
+        let little = std::mem::replace(&mut self.buffer, Buffer::used_large());
         let sent = std::mem::take(&mut self.sent);
-        self.buffer.enlarge(sent);
+        let unsent = sent..std::mem::take(&mut self.filled);
         self.open = self.open.map(|open| open - sent);
+        let place = self.grow(unsent.len());
+        self.buffer[place].copy_from_slice(&little[unsent]);
     }
 
     /// How much content fits into the record that takes more, or into a new one. 0: the buffer is full.
     fn room<C: Codec>(&self) -> usize {
-        let start = self.open.unwrap_or(self.buffer.len());
-        let filled = self.open.map_or(0, |open| self.buffer.len() - open - C::HEADER);
+        let start = self.open.unwrap_or(self.filled);
+        let content = self.open.map_or(0, |open| self.filled - open - C::HEADER);
         // A large buffer has room for a record, and a record that takes more is never full.
-        (Buffer::LARGE - RESERVE).saturating_sub(start + C::HEADER + C::TRAILER).min(C::MAX_CONTENT) - filled
+        (Buffer::LARGE - RESERVE).saturating_sub(start + C::HEADER + C::TRAILER).min(C::MAX_CONTENT) - content
     }
 
-    /// Adds the first bytes of `data` to the record that takes more, and seals it when it is full. Returns how many.
+    /// Adds the first bytes of `data`, as a record of their own if they are many, else to the record that takes more,
+    /// which is sealed when it is full. Returns how many.
     fn append<C: Codec>(&mut self, codec: &mut C, data: &[u8]) -> io::Result<usize> {
+        if data.len() >= APART {
+            self.seal(codec)?;
+        }
         if self.open.is_none() {
             self.speak(codec)?;
         }
         let room = self.room::<C>();
-        let n = data.len().min(room);
-        if n == 0 {
+        let data = &data[..data.len().min(room)];
+        if data.is_empty() {
             return Ok(0);
         }
-        if self.open.is_none() {
-            let start = self.buffer.len();
-            self.open = Some(start);
-            self.buffer.resize(start + C::HEADER, 0);
+        if data.len() >= APART {
+            let record = self.grow(C::HEADER + data.len() + C::TRAILER);
+            let sealed = codec.seal_copy(data, &mut self.buffer[record]);
+            self.check_sealed(sealed, codec)?;
+            return Ok(data.len());
         }
-        self.buffer.extend_from_slice(&data[..n]);
-        if n == room {
+        if self.open.is_none() {
+            self.open = Some(self.grow(C::HEADER).start);
+        }
+        let content = self.grow(data.len());
+        self.buffer[content].copy_from_slice(data);
+        if data.len() == room {
             self.seal(codec)?;
         }
-        Ok(n)
+        Ok(data.len())
+    }
+
+    /// Makes so many bytes more a part of the buffer, whatever they are, and says where they lie.
+    fn grow(&mut self, bytes: usize) -> Range<usize> {
+        let start = self.filled;
+        self.filled += bytes;
+        if self.buffer.len() < self.filled {
+            self.buffer.resize(self.filled, 0);
+        }
+        start..self.filled
     }
 
     /// Seals the record that takes more, if there is one.
     fn seal<C: Codec>(&mut self, codec: &mut C) -> io::Result<()> {
         if let Some(start) = self.open.take() {
-            let length = self.buffer.len();
-            self.buffer.resize(length + C::TRAILER, 0);
-            let sealed = codec.seal(&mut self.buffer[start..]);
+            let end = self.grow(C::TRAILER).end;
+            let sealed = codec.seal(&mut self.buffer[start..end]);
             self.check_sealed(sealed, codec)?;
         }
         Ok(())
+    }
+
+    /// Puts what the protocol itself has to say behind what was taken.
+    fn add<C: Codec>(&mut self, codec: &mut C, say: impl FnOnce(&mut C, &mut Vec<u8>) -> Result<()>) -> io::Result<()> {
+        self.buffer.truncate(self.filled);
+        let said = say(codec, &mut self.buffer);
+        self.filled = self.buffer.len();
+        self.check_sealed(said, codec)
     }
 
     /// Writes the buffer to the pipe below. Leaves it empty, with its memory.
@@ -235,20 +272,29 @@ impl Writer {
     ) -> Poll<io::Result<()>> {
         self.check()?;
         self.seal(codec)?;
-        while self.buffer.len() - self.sent > left {
-            match Pin::new(&mut *below).poll_write(cx, &self.buffer[self.sent..]) {
+        while self.filled - self.sent > left {
+            match Pin::new(&mut *below).poll_write(cx, &self.buffer[self.sent..self.filled]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => self.sent += n,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    self.sent = self.buffer.rest(self.sent);
+                    self.rest();
                     return Poll::Pending;
                 }
             }
         }
-        self.buffer.drain(..self.sent);
-        self.sent = 0;
+        self.buffer.copy_within(self.sent..self.filled, 0);
+        self.filled -= std::mem::take(&mut self.sent);
         Poll::Ready(Ok(()))
+    }
+
+    /// For a wait that may be long: little does not hold a large buffer.
+    fn rest(&mut self) {
+        if self.filled - self.sent <= Buffer::LITTLE {
+            self.buffer.truncate(self.filled);
+            self.sent = self.buffer.rest(self.sent);
+            self.filled = self.buffer.len();
+        }
     }
 
     /// Writes the buffer to the pipe below, gives it back, and flushes the pipe.
@@ -260,7 +306,7 @@ impl Writer {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(codec, below, cx))?;
         // Nothing tells a busy channel from one that is idle from now on.
-        self.buffer = Buffer::default();
+        self.clear();
         Pin::new(below).poll_flush(cx)
     }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_driver::Driving;
 use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
 
 use crate::{
@@ -189,7 +190,8 @@ impl Muxer for PriorityMuxer {
     fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
         let connection = Arc::new(Connection::new(self.0.clone(), role, env.clone()));
         let driver = driver::Driver::new(connection.clone(), pipe, env.clone());
-        (Arc::new(PrioritySession(connection)), Box::pin(driver))
+        let driving = Driving::new(connection.clone(), driver);
+        (Arc::new(PrioritySession(connection)), Box::pin(driving))
     }
 }
 

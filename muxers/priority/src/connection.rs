@@ -13,10 +13,12 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Env, Error, Kind, Layer, Priority, Result, Role, buffer};
+use stackwire_driver::{Driven, Wakes, Wheel};
 
 use crate::{
     config::{NAME, PriorityConfig},
-    entry::{BuildIdHasher, Due, Entry, Place, Stopped, Wakes},
+    driver::Driver,
+    entry::{BuildIdHasher, Due, Entry, Place, Stopped},
     liveness::Liveness,
     schedule::Schedule,
     settings::Settings,
@@ -406,14 +408,24 @@ pub(crate) fn closed_by_peer(code: u32) -> Error {
 
 pub(crate) struct Connection {
     state: Mutex<State>,
+    pub(crate) wheel: Wheel<Driver>,
     pub(crate) env: Env,
     /// The driver sees by itself what is new to send: it is at it, will soon be, or is woken by the pipe.
     pub(crate) looking: AtomicBool,
 }
 
+impl Driven for Connection {
+    type Driver = Driver;
+
+    fn wheel(&self) -> &Wheel<Driver> {
+        &self.wheel
+    }
+}
+
 impl Connection {
     pub(crate) fn new(config: Arc<PriorityConfig>, role: Role, env: Env) -> Self {
-        Self { state: Mutex::new(State::new(config, role)), env, looking: AtomicBool::new(false) }
+        let state = Mutex::new(State::new(config, role));
+        Self { state, wheel: Wheel::new(), env, looking: AtomicBool::new(false) }
     }
 
     /// Runs `f` under the lock, then wakes whom it says.

@@ -10,11 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use stackwire_core::{Datagrams, Error, Kind, Layer, Result};
+use stackwire_driver::Wakes;
 
 use crate::{
     config::NAME,
     connection::{Connection, State, closed},
-    entry::{Entry, Place, Wakes},
+    entry::{Entry, Place},
 };
 
 /// The datagrams of a stream.

@@ -11,12 +11,12 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result};
+use stackwire_driver::{Drive, Turn, Turned, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
     config::NAME,
     connection::{Connection, closed_by_peer},
-    entry::Wakes,
     outgoing::{Outgoing, SLICES},
     receive::Receiver,
     wire::{FrameKind, HEADER, VIOLATION, encode_number},
@@ -27,16 +27,9 @@ use crate::{
 /// what the peer has not read yet.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Bytes that are read and written in one poll before others get their turn. Encryption takes up to 0.7 µs for a KiB and
-/// the operating system a third of that, so whoever waits beside a bulk transfer waits less than 200 µs.
-const POLL: usize = 192 * 1024;
-
-/// What moves fewer bytes at once counts as so many: it takes time, too.
-const LEAST: usize = 4 * 1024;
-
-/// What a turn of sending or receiving came to.
+/// What a step of sending or receiving came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Step {
     /// There may be more to do.
     Progress,
     /// Nothing to do.
@@ -54,6 +47,18 @@ enum Phase {
         limit: BoxFuture<'static, ()>,
         shut: bool,
     },
+    /// The pipe is of no more use.
+    Failed(Error),
+}
+
+/// What became of a turn.
+enum Ran {
+    /// The driver's task is woken when there is something to do.
+    Waits,
+    /// There is more to do.
+    Tired,
+    /// The connection ends.
+    Ends(Result<Phase>),
 }
 
 /// Wakes the driver at a time.
@@ -69,8 +74,7 @@ pub(crate) struct Driver {
     phase: Phase,
     receiver: Receiver,
     out: Outgoing,
-    /// Read and written in this poll.
-    moved: usize,
+    turn: Turn,
     wakes: Wakes,
     timer: Option<Timer>,
     max_batch: usize,
@@ -87,7 +91,7 @@ impl Driver {
             phase: Phase::Running,
             receiver: Receiver::default(),
             out: Outgoing::new(HEADER + max_fragment),
-            moved: 0,
+            turn: Turn::default(),
             wakes: Wakes::default(),
             timer: None,
         }
@@ -95,7 +99,7 @@ impl Driver {
 
     /// Takes note of bytes that were read or written.
     fn count(&mut self, bytes: usize) {
-        self.moved += bytes.max(LEAST);
+        self.turn.count(bytes);
     }
 
     /// Writes what has left the streams. `Ready` when the pipe took all of it.
@@ -123,7 +127,7 @@ impl Driver {
     }
 
     /// Sends one batch.
-    fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Turn>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Step>> {
         let closed = self.connection.with_wakes(&mut self.wakes, |state, wakes| {
             state.tick(now)?;
             state.collect(&mut self.out, now, wakes);
@@ -137,24 +141,24 @@ impl Driver {
             && let Poll::Ready(flushed) = self.poll_flush(cx)
         {
             flushed?;
-            return Poll::Ready(Ok(Turn::Progress));
+            return Poll::Ready(Ok(Step::Progress));
         }
         let all = self.out.is_empty();
         ready!(self.poll_write(cx))?;
         if !all {
-            return Poll::Ready(Ok(Turn::Progress));
+            return Poll::Ready(Ok(Step::Progress));
         }
-        let turn = match (closed, self.out.unflushed) {
-            (true, _) => Turn::Closed,
-            (false, 0) => Turn::Nothing,
-            (false, _) => Turn::Progress,
+        let step = match (closed, self.out.unflushed) {
+            (true, _) => Step::Closed,
+            (false, 0) => Step::Nothing,
+            (false, _) => Step::Progress,
         };
         ready!(self.poll_flush(cx))?;
-        Poll::Ready(Ok(turn))
+        Poll::Ready(Ok(step))
     }
 
     /// Hands out one buffer of what arrived.
-    fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<Turn>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<Step>> {
         let bytes = ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)).map_err(|e| Error::io("reading frames", e))?;
         if bytes.is_empty() {
             let during = match self.receiver.is_between_frames() {
@@ -167,7 +171,7 @@ impl Driver {
         let closed = self.receiver.receive(&self.connection, bytes, now, &mut self.wakes)?;
         Pin::new(&mut self.pipe).consume(n);
         self.count(n);
-        Poll::Ready(Ok(if closed { Turn::Closed } else { Turn::Progress }))
+        Poll::Ready(Ok(if closed { Step::Closed } else { Step::Progress }))
     }
 
     /// The peer closed: nobody has to wait for us to leave.
@@ -197,7 +201,8 @@ impl Driver {
         Phase::Ending { linger, result, limit: self.env.sleep(LINGER), shut: false }
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
+    /// Does what there is to do, as much as a turn allows.
+    fn run(&mut self, cx: &mut Context<'_>) -> Ran {
         // It looks by itself, until it waits.
         self.connection.looking.store(true, Ordering::Release);
         self.connection.with(|state, _| {
@@ -205,23 +210,23 @@ impl Driver {
                 state.driver = Some(cx.waker().clone());
             }
         });
-        self.moved = 0;
-        while self.moved < POLL {
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
             let now = self.env.now();
             let mut held_up = false;
             let received = match self.poll_receive(cx, now) {
-                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.closed_by_peer())),
+                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.closed_by_peer())),
                 Poll::Ready(Err(error)) if error.layer().is_none() && is_violation(&error) => {
-                    return Poll::Ready(Ok(self.failed(error)));
+                    return Ran::Ends(Ok(self.failed(error)));
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => return Ran::Ends(Err(error)),
                 Poll::Ready(Ok(_)) => true,
                 Poll::Pending => false,
             };
             let sent = match self.poll_send(cx, now) {
-                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.ending(true, Ok(())))),
-                Poll::Ready(Ok(turn)) => turn == Turn::Progress,
-                Poll::Ready(Err(error)) => return self.poll_broken(cx, now, error),
+                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.ending(true, Ok(())))),
+                Poll::Ready(Ok(step)) => step == Step::Progress,
+                Poll::Ready(Err(error)) => return Ran::Ends(self.broken(cx, now, error)),
                 // The pipe wakes it.
                 Poll::Pending => {
                     held_up = true;
@@ -232,37 +237,37 @@ impl Driver {
                 continue;
             }
             if held_up || !self.connection.looking.swap(false, Ordering::AcqRel) {
-                return self.poll_timer(cx);
+                self.poll_timer(cx);
+                return Ran::Waits;
             }
             // From now on it is woken; what came just before is found by looking once more.
         }
-        // Whether that fails shows in the next poll.
+        // Whether that fails shows in the next turn.
         let _later = self.poll_flush(cx);
         self.connection.looking.store(true, Ordering::Release);
-        self.env.yield_now(cx);
-        Poll::Pending
+        Ran::Tired
     }
 
     /// A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
-    fn poll_broken(&mut self, cx: &mut Context<'_>, now: Instant, error: io::Error) -> Poll<Result<Phase>> {
+    fn broken(&mut self, cx: &mut Context<'_>, now: Instant, error: io::Error) -> Result<Phase> {
         loop {
             match self.poll_receive(cx, now) {
-                Poll::Ready(Ok(Turn::Closed)) => return Poll::Ready(Ok(self.closed_by_peer())),
+                Poll::Ready(Ok(Step::Closed)) => return Ok(self.closed_by_peer()),
                 Poll::Ready(Ok(_)) => {}
                 // It left because it has no such muxer.
                 Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::NoCommonProtocol { .. }) => {
-                    return Poll::Ready(Err(e));
+                    return Err(e);
                 }
-                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(Err(Error::io("writing frames", error))),
+                Poll::Ready(Err(_)) | Poll::Pending => return Err(Error::io("writing frames", error)),
             }
         }
     }
 
     /// Waits for the time of what is to be done next.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Phase>> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
         let Some(next) = self.connection.with(|state, _| state.next_tick()) else {
             self.timer = None;
-            return Poll::Pending;
+            return;
         };
         if self.timer.as_ref().is_none_or(|timer| timer.at > next) {
             let wait = next.saturating_duration_since(self.env.now());
@@ -277,7 +282,6 @@ impl Driver {
             self.out.shrink();
             cx.waker().wake_by_ref();
         }
-        Poll::Pending
     }
 
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -290,8 +294,8 @@ impl Driver {
             return shut.map(|_| ());
         }
         // Reading goes on meanwhile: a peer that waits for us to read before it reads itself gets on.
-        self.moved = 0;
-        while self.moved < POLL {
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
             match Pin::new(&mut self.pipe).poll_fill_buf(cx) {
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
                     let n = bytes.len();
@@ -328,25 +332,57 @@ fn is_violation(error: &Error) -> bool {
     *error.kind() == stackwire_core::Kind::PeerMisbehaved
 }
 
+impl Driver {
+    /// Takes note of how the connection ends.
+    fn end(&mut self, how: Result<Phase>) {
+        self.phase = how.unwrap_or_else(|error| {
+            let error = error.at(Layer::Muxer, NAME);
+            self.connection.end(Some(error.clone()));
+            Phase::Failed(error)
+        });
+    }
+}
+
+impl Drive for Driver {
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Turned {
+        if !matches!(self.phase, Phase::Running) {
+            return Turned { moved: 0, woke: false, again: false };
+        }
+        let _before = self.wakes.woke();
+        let again = match self.run(cx) {
+            Ran::Waits => false,
+            Ran::Tired => true,
+            Ran::Ends(how) => {
+                self.end(how);
+                true
+            }
+        };
+        Turned { moved: self.turn.moved(), woke: self.wakes.woke(), again }
+    }
+}
+
 impl Future for Driver {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         if matches!(this.phase, Phase::Running) {
-            match ready!(this.poll_running(cx)) {
-                Ok(phase) => this.phase = phase,
-                Err(error) => {
-                    let error = error.at(Layer::Muxer, NAME);
-                    this.connection.end(Some(error.clone()));
-                    return Poll::Ready(Err(error));
+            match this.run(cx) {
+                Ran::Waits => return Poll::Pending,
+                Ran::Tired => {
+                    this.env.yield_now(cx);
+                    return Poll::Pending;
                 }
+                Ran::Ends(how) => this.end(how),
             }
+        }
+        if let Phase::Failed(error) = &this.phase {
+            return Poll::Ready(Err(error.clone()));
         }
         ready!(this.poll_ending(cx));
         let result = match &this.phase {
             Phase::Ending { result, .. } => result.clone(),
-            Phase::Running => Ok(()),
+            _ => Ok(()),
         };
         this.connection.end(result.as_ref().err().cloned());
         Poll::Ready(result)

@@ -7,6 +7,7 @@ use std::{
 };
 
 use stackwire_core::{Buffer, Priority};
+use stackwire_driver::Wakes;
 
 use crate::{datagrams::Slots, outgoing::Outgoing, rate::Bucket, window::Window, wire::HEADER};
 
@@ -164,32 +165,6 @@ impl Entry {
         if let Some(slots) = &mut self.datagrams {
             wakes.push(slots.reader.take());
         }
-    }
-}
-
-/// Whom to wake when the lock is released. Most often one, which costs no allocation.
-#[derive(Default)]
-pub(crate) struct Wakes {
-    first: Option<Waker>,
-    more: Vec<Waker>,
-}
-
-impl Wakes {
-    pub(crate) fn push(&mut self, waker: Option<Waker>) {
-        match waker {
-            Some(waker) if self.first.is_none() => self.first = Some(waker),
-            Some(waker) => self.more.push(waker),
-            None => {}
-        }
-    }
-
-    pub(crate) fn append(&mut self, wakers: &mut Vec<Waker>) {
-        self.more.append(wakers);
-    }
-
-    /// Wakes all of them. Keeps its memory.
-    pub(crate) fn wake(&mut self) {
-        self.first.take().into_iter().chain(self.more.drain(..)).for_each(Waker::wake);
     }
 }
 

@@ -9,22 +9,17 @@ use std::{
 };
 
 use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error};
+use stackwire_driver::Wakes;
+use stackwire_driver::register;
 
 use crate::{
     buffers,
     config::NAME,
     connection::{Connection, State, closed, closed_by_peer},
-    entry::{Entry, Place, Stopped, Wakes},
+    entry::{Entry, Place, Stopped},
     rate::Bucket,
     wire::HEADER,
 };
-
-/// Inserts a stream's waker where it is not the one that waits.
-fn wait(place: &mut Option<std::task::Waker>, cx: &Context<'_>) {
-    if !place.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-        *place = Some(cx.waker().clone());
-    }
-}
 
 impl State {
     /// How many unsent bytes a stream may have: its share of the send buffer.
@@ -85,7 +80,7 @@ impl Connection {
             if state.is_over() {
                 return Poll::Ready(Err(state.why_over()));
             }
-            wait(&mut state.acceptor, cx);
+            register(&mut state.acceptor, cx);
             Poll::Pending
         })
     }
@@ -109,12 +104,13 @@ impl Connection {
 
     // --- reading ----------------------------------------------------------------------------------------------------
 
-    /// Moves what was received into the empty `taken`. Leaves it empty at the end of the stream.
+    /// Moves what was received into the empty `taken`. Leaves it empty at the end of the stream. Without a `cx` nobody is
+    /// woken later.
     pub(crate) fn poll_take(
         &self,
         id: u32,
         taken: &mut VecDeque<Buffer>,
-        cx: &mut Context<'_>,
+        cx: Option<&Context<'_>>,
     ) -> Poll<io::Result<()>> {
         self.with(|state, _| {
             let over = state.is_over();
@@ -135,7 +131,9 @@ impl Connection {
             if over {
                 return Poll::Ready(Err(state.why_over().into()));
             }
-            wait(&mut entry.reader, cx);
+            if let Some(cx) = cx {
+                register(&mut entry.reader, cx);
+            }
             Poll::Pending
         })
     }
@@ -163,7 +161,13 @@ impl Connection {
 
     // --- writing ----------------------------------------------------------------------------------------------------
 
-    pub(crate) fn poll_write(&self, id: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Queues what there is room for. Without a `cx` nobody is woken later.
+    pub(crate) fn poll_write(
+        &self,
+        id: u32,
+        slices: &[IoSlice<'_>],
+        cx: Option<&Context<'_>>,
+    ) -> Poll<io::Result<usize>> {
         let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
         self.with(|state, wakes| {
             let over = state.is_over();
@@ -189,7 +193,9 @@ impl Connection {
             }
             let room = share.saturating_sub(entry.unsent_bytes);
             if room == 0 {
-                wait(&mut entry.writer, cx);
+                if let Some(cx) = cx {
+                    register(&mut entry.writer, cx);
+                }
                 return Poll::Pending;
             }
             let class = entry.class;
@@ -232,7 +238,7 @@ impl Connection {
             let first = !mem::replace(&mut entry.closing, true);
             let small = entry.unsent_bytes <= entry.credit.min(credit) as usize && entry.bucket.is_none();
             if !small {
-                wait(&mut entry.writer, cx);
+                register(&mut entry.writer, cx);
             }
             if first && entry.unsent_bytes == 0 {
                 state.due(id, wakes, |due| due.end = true);

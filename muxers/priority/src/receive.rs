@@ -3,11 +3,12 @@
 use std::{mem, time::Instant};
 
 use stackwire_core::{Buffer, Error, Result};
+use stackwire_driver::Wakes;
 
 use crate::{
     buffers,
     connection::{Connection, State},
-    entry::{Entry, Wakes},
+    entry::Entry,
     settings::{MAX_CREDIT, Settings},
     wire::{END, FrameKind, HEADER, Header, number, priority_of},
 };
@@ -63,7 +64,7 @@ impl Receiver {
             return Err(Error::misbehaved(wrong));
         }
         if header.kind == FrameKind::Data {
-            state.data_begins(&header)?;
+            state.data_begins(&header, now)?;
         }
         match header.length {
             0 => state.frame_ends(&header, &[], now, wakes)?,
@@ -120,8 +121,9 @@ impl State {
     }
 
     /// Checks that a DATA frame may be sent, and takes it from the peer's credit.
-    fn data_begins(&mut self, header: &Header) -> Result<()> {
+    fn data_begins(&mut self, header: &Header, now: Instant) -> Result<()> {
         let (id, length) = (header.stream, u32::from(header.length));
+        let round_trip = self.liveness.shortest;
         if !self.window.use_up(length) {
             return Err(Error::misbehaved("more data than the connection's window"));
         }
@@ -134,6 +136,7 @@ impl State {
         if !entry.window.use_up(length) {
             return Err(Error::misbehaved(format!("more data than the window of stream {id}")));
         }
+        entry.window.arrived(length, now, round_trip);
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 use std::{mem, time::Instant};
 
 use stackwire_core::Priority;
+use stackwire_driver::Wakes;
 
 use crate::{
     connection::State,
-    entry::{Due, Place, Wakes},
+    entry::{Due, Place},
     outgoing::{Lane, Outgoing},
     wire::{END, FrameKind, HEADER, Header, REFUSED, encode_number, encode_ping, priority_flags},
 };
@@ -48,7 +49,7 @@ impl State {
             self.urgent_run = 0;
         }
         self.collect_connection(&mut out.control, now);
-        self.collect_control(out, now, wakes);
+        self.collect_control(out, wakes);
         self.collect_urgent(out, now, wakes);
         if out.bulk.is_empty() {
             self.collect_shared(out, now, wakes);
@@ -90,13 +91,12 @@ impl State {
     }
 
     /// Frames of streams that carry no data.
-    fn collect_control(&mut self, out: &mut Outgoing, now: Instant, wakes: &mut Wakes) {
+    fn collect_control(&mut self, out: &mut Outgoing, wakes: &mut Wakes) {
         for _ in 0..self.control.len() {
             if out.control.bytes >= CONTROL {
                 return;
             }
             let Some(id) = self.control.pop_front() else { return };
-            let round_trip = self.liveness.shortest;
             let budget = self.config.receive_window / 2;
             let Some(entry) = self.streams.get_mut(&id) else { continue };
             let mut due = mem::take(&mut entry.due);
@@ -111,7 +111,7 @@ impl State {
                 lane.add(&plain(FrameKind::Priority, priority_flags(entry.class)), &[]);
             }
             if due.credit && !entry.receive_ended() {
-                self.grown += entry.window.grow(now, round_trip, budget.saturating_sub(self.grown));
+                self.grown += entry.window.grow(budget.saturating_sub(self.grown));
                 let bytes = entry.window.give();
                 lane.add(&encode_number(FrameKind::Credit, id, bytes), &[]);
             }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use stackwire_core::{Buffer, Datagrams, Pipe, Priority};
+use stackwire_driver::Stint;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{connection::Connection, datagrams::StreamDatagrams};
@@ -29,19 +30,31 @@ pub(crate) struct PriorityStream {
     start: usize,
     /// Bytes that the connection does not know to be consumed.
     consumed: usize,
+    stint: Stint,
 }
 
 impl PriorityStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0 }
+        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0, stint: Stint::default() }
     }
 
     /// Waits until there is something to read, or nothing will come.
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.taken.is_empty() {
-            true => self.connection.poll_take(self.id, &mut self.taken, cx),
-            false => Poll::Ready(Ok(())),
+        if !self.taken.is_empty() {
+            return Poll::Ready(Ok(()));
         }
+        let Self { connection, id, taken, stint, .. } = self;
+        ready!(stint.poll(&connection.env, cx));
+        let polled = connection.poll_take(*id, taken, None);
+        if polled.is_ready() {
+            return polled;
+        }
+        connection.wheel.drive(stint);
+        let polled = connection.poll_take(*id, taken, Some(cx));
+        if polled.is_pending() {
+            stint.pause();
+        }
+        polled
     }
 
     /// The first bytes, as many as lie together.
@@ -100,15 +113,26 @@ impl AsyncRead for PriorityStream {
 
 impl AsyncWrite for PriorityStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.connection.poll_write(self.id, &[IoSlice::new(data)], cx)
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.connection.poll_write(self.id, slices, cx)
+        let Self { connection, id, stint, .. } = &mut *self;
+        ready!(stint.poll(&connection.env, cx));
+        let polled = connection.poll_write(*id, slices, None);
+        if polled.is_ready() {
+            return polled;
+        }
+        connection.wheel.drive(stint);
+        let polled = connection.poll_write(*id, slices, Some(cx));
+        if polled.is_pending() {
+            stint.pause();
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use stackwire_driver::Pace;
+
 use crate::settings::MAX_CREDIT;
 
 /// A window. What the peer may still send, what it sent and is not consumed, and what is owed to it make up its size.
@@ -14,13 +16,12 @@ pub(crate) struct Window {
     owed: u32,
     /// By how much it is larger than at first.
     grown: u32,
-    /// When credit was given last.
-    given: Option<Instant>,
+    pace: Pace,
 }
 
 impl Window {
     pub(crate) fn new(size: u32) -> Self {
-        Self { size, allowed: size, owed: 0, grown: 0, given: None }
+        Self { size, allowed: size, owed: 0, grown: 0, pace: Pace::default() }
     }
 
     /// By how much it is larger than at first.
@@ -39,6 +40,11 @@ impl Window {
         }
     }
 
+    /// `bytes` that were used up arrive, over a path with this round trip.
+    pub(crate) fn arrived(&mut self, bytes: u32, now: Instant, round_trip: Option<Duration>) {
+        self.pace.arrived(bytes, self.size, round_trip, || now);
+    }
+
     /// `bytes` were consumed. True: so much is owed, the given part of the window, that it should be given back.
     pub(crate) fn consumed(&mut self, bytes: u32, part: u32) -> bool {
         self.owed += bytes;
@@ -52,14 +58,9 @@ impl Window {
         owed
     }
 
-    /// By how much the window should grow before credit is given: doubled, at most by `room`, where the application
-    /// consumes more than half of it in a round trip. Then the window, not the pipe, holds up the sender.
-    pub(crate) fn grow(&mut self, now: Instant, round_trip: Option<Duration>, room: u32) -> u32 {
-        let last = self.given.replace(now);
-        let (Some(last), Some(round_trip)) = (last, round_trip) else { return 0 };
-        // Consumed in a round trip, at this pace: more than half of the window?
-        let elapsed = now.saturating_duration_since(last).as_nanos();
-        if u128::from(self.owed) * round_trip.as_nanos() * 2 <= elapsed * u128::from(self.size) {
+    /// By how much the window should grow before credit is given: doubled, at most by `room`, where it holds up the peer.
+    pub(crate) fn grow(&mut self, room: u32) -> u32 {
+        if !self.pace.is_quick() {
             return 0;
         }
         let growth = self.size.min(room).min(MAX_CREDIT.saturating_sub(self.size));
@@ -71,23 +72,25 @@ impl Window {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "a test's own clock")]
 mod tests {
     use super::*;
 
     #[test]
     fn credit_is_what_was_consumed_and_the_growth() {
-        let now = Instant::now();
-        let trip = Some(Duration::from_millis(10));
+        let now = stackwire_conformance::env().now();
         let mut window = Window::new(100);
         assert!(window.use_up(100) && !window.use_up(1));
         assert!(!window.consumed(49, 2) && window.consumed(1, 2));
-        assert_eq!(window.grow(now, trip, 1000), 0, "there is nothing to compare with");
+        assert_eq!(window.grow(1000), 0, "nothing is known of the pace");
         assert_eq!(window.give(), 50);
+        let trip = Some(Duration::from_millis(10));
+        window.arrived(1, now, trip);
+        window.arrived(50, now + Duration::from_millis(9), trip);
         assert!(window.use_up(50) && window.consumed(100, 2));
-        assert_eq!(window.grow(now + Duration::from_millis(9), trip, 70), 70);
+        assert_eq!(window.grow(70), 70);
         assert_eq!(window.give(), 170);
         assert!(window.use_up(170) && !window.use_up(1) && window.consumed(170, 2));
-        assert_eq!(window.grow(now + Duration::from_millis(29), trip, 70), 0, "the pipe is the slower one");
+        window.arrived(170, now + Duration::from_millis(29), trip);
+        assert_eq!(window.grow(70), 0, "the pipe is the slower one");
     }
 }

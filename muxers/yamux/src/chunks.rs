@@ -54,13 +54,18 @@ impl Queue {
     /// Copies `data` to the end of the last chunk until that has `full` bytes, and to `new` ones: for so many queued
     /// bytes, and so many that are left of `data`.
     fn copy(&mut self, mut data: &[u8], full: usize, new: impl Fn(usize, usize) -> Buffer) {
+        let room = |last: &Buffer| match last.capacity() {
+            // Was pushed whole, and what follows may be the rest of its frame.
+            Buffer::RECORD => Buffer::RECORD - last.len(),
+            capacity => capacity.min(full).saturating_sub(last.len()),
+        };
         while !data.is_empty() {
-            let last = self.chunks.back_mut().filter(|last| last.len() < last.capacity().min(full));
+            let last = self.chunks.back_mut().filter(|last| room(last) > 0);
             let Some(last) = last else {
                 self.chunks.push_back(new(self.length, data.len()));
                 continue;
             };
-            let (now, later) = data.split_at(data.len().min(last.capacity().min(full) - last.len()));
+            let (now, later) = data.split_at(data.len().min(room(last)));
             last.extend_from_slice(now);
             self.length += now.len();
             data = later;

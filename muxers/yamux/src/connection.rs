@@ -1,7 +1,7 @@
 //! What the streams of a connection, its session and its driver share: one table under one short lock.
 //!
-//! This file has the table and the session's part. The streams' part is in `streams`, what the driver makes of arriving
-//! frames in `receive`, and what it sends in `send`.
+//! This file has the table and the session's part. The streams' part is in `streams` and `through`, what the driver makes
+//! of arriving frames in `receive`, and what it sends in `send`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,16 +12,17 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Env, Error, Kind as ErrorKind, Result, Role};
+use stackwire_driver::{Driven, Wakes, Wheel, register};
 
 use crate::{
     YamuxConfig,
     chunks::Queue,
+    driver::Drive,
     entry::{Entry, Fin},
     flood::Withdrawals,
     ids::IdHash,
     muxer::error,
     pulse::{Check, Pulse},
-    wakes::{Wakes, register},
     window::Growth,
     wire::{Header, Kind, SYN},
 };
@@ -130,12 +131,12 @@ impl State {
         if due > 0 {
             return due;
         }
-        let now = self.env.now();
-        let length = entry.window.grant(now, self.pulse.least(), &mut self.growth);
+        let length = entry.window.grant(&mut self.growth);
         let due = entry.window.until_grant();
         let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
         self.send(header, wakes);
         // Many bytes arrive, so how large the window should be matters.
+        let now = self.env.now();
         if self.pulse.is_stale(now) {
             let question = self.question(now);
             self.send(question, wakes);
@@ -216,18 +217,28 @@ impl State {
 
 /// A connection.
 pub(crate) struct Connection {
+    pub(crate) env: Env,
     state: Mutex<State>,
+    pub(crate) wheel: Wheel<Drive>,
+}
+
+impl Driven for Connection {
+    type Driver = Drive;
+
+    fn wheel(&self) -> &Wheel<Drive> {
+        &self.wheel
+    }
 }
 
 impl Connection {
     pub(crate) fn new(limits: YamuxConfig, role: Role, env: Env) -> Self {
         let (interval, patience) = (limits.keepalive_secs, limits.ping_timeout_secs);
         let state = State {
+            env: env.clone(),
             growth: Growth { left: limits.growth(), most: limits.max_stream_window },
             limits,
             role,
             streams: HashMap::with_hasher(IdHash::new(&env)),
-            env,
             opened: 0,
             unacknowledged: 0,
             next: Some(if role == Role::Dialer { 1 } else { 2 }),
@@ -247,7 +258,7 @@ impl Connection {
             went_away: false,
             ended: None,
         };
-        Self { state: Mutex::new(state) }
+        Self { env, state: Mutex::new(state), wheel: Wheel::new() }
     }
 
     /// Runs `f` under the lock, then wakes whom it says.

@@ -11,7 +11,8 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result, buffer};
+use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Pipe, Result, buffer};
+use stackwire_driver::{Turn, Turned, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -20,17 +21,13 @@ use crate::{
     connection::Connection,
     muxer::{NAME, error},
     receive::Receiver,
-    wakes::Wakes,
     wire::{Header, Kind},
 };
 
-/// Bytes that are read and written in one poll before others get their turn. Encryption takes up to 0.7 µs for a KiB and
-/// the operating system a third of that, so whoever waits beside a bulk transfer waits less than 200 µs.
-const POLL: usize = 192 * 1024;
-/// What moves fewer bytes at once counts as so many: it takes time, too.
-const LEAST: usize = 4 * 1024;
-/// What was written and not flushed when a poll ends, and is less than this, does not wait for more.
+/// What was written and not flushed when a turn ends, and is less than this, does not wait for more.
 const LITTLE: usize = 64 * 1024;
+/// Bytes of a stream that are worth asking the pipe for a buffer of their own.
+const WHOLE: usize = 8 * 1024;
 /// Slices of one write: a batch has fewer.
 const SLICES: usize = 64;
 /// The time between cleanings. A connection keeps its memory for at most two of these after the last byte.
@@ -73,21 +70,30 @@ enum Sent {
     Everything(u32),
 }
 
+/// What became of a turn.
+enum Ran {
+    /// The driver's task is woken when there is something to do.
+    Waits,
+    /// There is more to do.
+    Tired,
+    /// The connection ends.
+    Ends(Phase),
+}
+
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
 pub(crate) struct Drive {
     connection: Arc<Connection>,
-    pipe: BoxPipe,
+    pub(crate) pipe: BoxPipe,
     env: Env,
     keepalive: Option<Duration>,
     close_timeout: Duration,
     phase: Phase,
     receiver: Receiver,
     /// Being written.
-    batch: Queue,
+    pub(crate) batch: Queue,
     /// Written since the last flush.
-    unflushed: usize,
-    /// Read and written in this poll.
-    moved: usize,
+    pub(crate) unflushed: usize,
+    turn: Turn,
     wakes: Wakes,
     /// Those that are still due.
     cleanings: u8,
@@ -110,7 +116,7 @@ impl Drive {
             receiver: Receiver::default(),
             batch: Queue::default(),
             unflushed: 0,
-            moved: 0,
+            turn: Turn::default(),
             wakes: Wakes::default(),
             cleanings: 0,
             pulse: None,
@@ -119,9 +125,13 @@ impl Drive {
         }
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
     /// Takes note of bytes that were read or written.
-    fn count(&mut self, bytes: usize) {
-        self.moved += bytes.max(LEAST);
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.turn.count(bytes);
         self.cleanings = CLEANINGS;
     }
 
@@ -154,8 +164,7 @@ impl Drive {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
         if self.batch.is_empty() {
             let vectored = self.pipe.is_write_vectored();
-            let most = POLL.saturating_sub(self.moved);
-            let closing = self.connection.next_batch(&mut self.batch, most, vectored, &mut self.wakes);
+            let closing = self.connection.next_batch(&mut self.batch, self.turn.left(), vectored, &mut self.wakes);
             if self.batch.is_empty() {
                 ready!(self.poll_flush(cx))?;
                 return Poll::Ready(Ok(closing.map_or(Sent::Nothing, Sent::Everything)));
@@ -167,18 +176,36 @@ impl Drive {
 
     /// Hands out one buffer of what arrived. `Ready(true)` at the end of the pipe.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        let wanted = self.receiver.wanted();
+        if wanted >= WHOLE {
+            match ready!(self.pipe.poll_take(wanted, cx)) {
+                Ok(Some(buffer)) => {
+                    self.count(buffer.len());
+                    self.receiver.receive_buffer(&self.connection, buffer, &mut self.wakes);
+                    return Poll::Ready(Ok(false));
+                }
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(self.unreadable(error)),
+            }
+        }
         let bytes = match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
             Ok([]) => return Poll::Ready(Ok(true)),
             Ok(bytes) => bytes,
-            // However a pipe ends after a go-away, that was said before.
-            Err(_) if self.deadline.is_some() || self.connection.went_away() => return Poll::Ready(Ok(true)),
-            Err(e) => return Poll::Ready(Err(Error::io("reading frames", e))),
+            Err(error) => return Poll::Ready(self.unreadable(error)),
         };
         let n = bytes.len();
         self.receiver.receive(&self.connection, bytes, &mut self.wakes)?;
         Pin::new(&mut self.pipe).consume(n);
         self.count(n);
         Poll::Ready(Ok(false))
+    }
+
+    /// What it means that the pipe gives no more bytes: however it ends after a go-away, that was said before.
+    fn unreadable(&self, why: io::Error) -> Result<bool> {
+        match self.deadline.is_some() || self.connection.went_away() {
+            true => Ok(true),
+            false => Err(Error::io("reading frames", why)),
+        }
     }
 
     /// What it means that the peer's bytes ended.
@@ -227,21 +254,22 @@ impl Drive {
         Phase::Ending { result, step, linger: step == Step::Send }
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+    /// Does what there is to do, as much as a turn allows.
+    fn run(&mut self, cx: &mut Context<'_>) -> Ran {
         let (closing, lingering) = self.connection.look(cx);
         if closing && self.deadline.is_none() {
             self.deadline = Some(self.env.sleep(self.close_timeout));
         }
-        self.moved = 0;
-        while self.moved < POLL {
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
             let sent = match self.poll_send(cx) {
                 Poll::Ready(Ok(Sent::Everything(code))) => {
                     self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
-                    return Poll::Ready(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
+                    return Ran::Ends(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
                 }
                 Poll::Ready(Err(e)) => {
                     let end = self.broken(e, closing, cx);
-                    return Poll::Ready(self.end(end));
+                    return Ran::Ends(self.end(end));
                 }
                 Poll::Ready(Ok(Sent::Batch)) => true,
                 Poll::Ready(Ok(Sent::Nothing)) | Poll::Pending => false,
@@ -249,27 +277,26 @@ impl Drive {
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(true)) => {
                     let end = self.end_of_bytes(closing);
-                    return Poll::Ready(self.end(end));
+                    return Ran::Ends(self.end(end));
                 }
-                Poll::Ready(Err(e)) => return Poll::Ready(self.end(Err(e))),
+                Poll::Ready(Err(e)) => return Ran::Ends(self.end(Err(e))),
                 Poll::Ready(Ok(false)) => continue,
                 Poll::Pending if sent => continue,
                 Poll::Pending => {}
             }
             match self.poll_timers(lingering, cx) {
                 Poll::Ready(Ok(())) => continue,
-                Poll::Ready(Err(e)) => return Poll::Ready(self.end(Err(e))),
+                Poll::Ready(Err(e)) => return Ran::Ends(self.end(Err(e))),
                 Poll::Pending if self.batch.is_empty() && !self.connection.wait(closing) => {}
                 // If there is a batch, it is the pipe that wakes the driver.
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return Ran::Waits,
             }
         }
-        // Whether that fails shows in the next poll.
+        // Whether that fails shows in the next turn.
         if self.unflushed < LITTLE {
             let _later = self.poll_flush(cx);
         }
-        self.env.yield_now(cx);
-        Poll::Pending
+        Ran::Tired
     }
 
     /// Ready when a timer has made something to send.
@@ -313,8 +340,8 @@ impl Drive {
 
     /// Throws away what arrives. Ready when nothing more will.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.moved = 0;
-        while self.moved < POLL {
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
             match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
                 Ok([]) | Err(_) => return Poll::Ready(()),
                 Ok(bytes) => {
@@ -361,13 +388,38 @@ impl Drive {
     }
 }
 
+impl stackwire_driver::Drive for Drive {
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Turned {
+        if !self.is_running() {
+            return Turned { moved: 0, woke: false, again: false };
+        }
+        let _before = self.wakes.woke();
+        let again = match self.run(cx) {
+            Ran::Waits => false,
+            Ran::Tired => true,
+            Ran::Ends(phase) => {
+                self.phase = phase;
+                true
+            }
+        };
+        Turned { moved: self.turn.moved(), woke: self.wakes.woke(), again }
+    }
+}
+
 impl Future for Drive {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if let Phase::Running = this.phase {
-            this.phase = ready!(this.poll_running(cx));
+        if this.is_running() {
+            match this.run(cx) {
+                Ran::Waits => return Poll::Pending,
+                Ran::Tired => {
+                    this.env.yield_now(cx);
+                    return Poll::Pending;
+                }
+                Ran::Ends(phase) => this.phase = phase,
+            }
         }
         let Phase::Ending { step, linger, .. } = this.phase else { return Poll::Pending };
         let ended = ready!(this.poll_ending(step, linger, cx));

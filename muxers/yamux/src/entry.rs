@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, mem, task::Waker};
 
+use stackwire_driver::Wakes;
+
 use crate::{
     chunks::Queue,
-    wakes::Wakes,
     window::{self, Window},
     wire::{ACK, SYN},
 };

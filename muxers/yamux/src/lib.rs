@@ -44,7 +44,7 @@ mod send;
 mod session;
 mod stream;
 mod streams;
-mod wakes;
+mod through;
 mod window;
 pub mod wire;
 

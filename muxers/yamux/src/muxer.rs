@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_driver::Driving;
 
 use crate::{YamuxConfig, connection::Connection, driver::Drive, session::YamuxSession};
 
@@ -27,7 +28,8 @@ impl Yamux {
     pub fn start_watched(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver, Held) {
         let connection = Arc::new(Connection::new(self.config.clone(), role, env.clone()));
         let driver = Drive::new(connection.clone(), pipe, env.clone(), &self.config);
-        (Arc::new(YamuxSession(connection.clone())), Box::pin(driver), Held(connection))
+        let driving = Driving::new(connection.clone(), driver);
+        (Arc::new(YamuxSession(connection.clone())), Box::pin(driving), Held(connection))
     }
 }
 

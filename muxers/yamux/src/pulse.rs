@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// How old a measurement may be before bytes that move ask for a new one.
 const STALE: Duration = Duration::from_secs(10);
+/// Measurements that are made at once, because the first ones have what both sides do for the first time in them.
+const FIRST: u8 = 4;
 
 /// What is to be done about the peer's life.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Pulse {
     heard_at: Option<Instant>,
     round_trip: Option<Duration>,
     least: Option<Duration>,
+    /// Measurements that are still to be made at once.
+    due: u8,
 }
 
 impl Pulse {
@@ -44,6 +48,7 @@ impl Pulse {
             heard_at: None,
             round_trip: None,
             least: None,
+            due: FIRST,
         }
     }
 
@@ -65,7 +70,8 @@ impl Pulse {
 
     /// Whether the round-trip time should be measured again, while bytes move.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        self.unanswered.is_none() && self.last.is_none_or(|last| now.saturating_duration_since(last) >= STALE)
+        let stale = self.due > 0 || self.last.is_none_or(|last| now.saturating_duration_since(last) >= STALE);
+        stale && self.unanswered.is_none()
     }
 
     /// A ping with `value` is on its way.
@@ -80,6 +86,7 @@ impl Pulse {
         let sample = now.saturating_duration_since(asked);
         // As TCP does (RFC 6298).
         self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        self.due = self.due.saturating_sub(1);
         self.least = Some(self.least.map_or(sample, |least| sample.min(least + least / 8)));
         true
     }

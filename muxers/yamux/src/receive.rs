@@ -2,12 +2,12 @@
 
 use std::mem;
 
-use stackwire_core::{Error, Kind as ErrorKind, Result, Role};
+use stackwire_core::{Buffer, Error, Kind as ErrorKind, Result, Role};
+use stackwire_driver::Wakes;
 
 use crate::{
     connection::{Connection, State},
     entry::Entry,
-    wakes::Wakes,
     wire::{ACK, Decoder, FIN, Header, Kind, RST, SYN},
 };
 
@@ -42,6 +42,24 @@ impl Receiver {
             state.pulse.heard = true;
             self.parse(state, bytes, wakes)
         })
+    }
+
+    /// How many bytes in a row come for one stream.
+    pub(crate) fn wanted(&self) -> usize {
+        if self.to.is_some() { self.left as usize } else { 0 }
+    }
+
+    /// Hands out a buffer of no more bytes than are [wanted](Self::wanted).
+    pub(crate) fn receive_buffer(&mut self, connection: &Connection, buffer: Buffer, wakes: &mut Wakes) {
+        connection.with_wakes(wakes, |state, wakes| {
+            state.pulse.heard = true;
+            // No more than `left`, which is a u32.
+            self.left -= buffer.len() as u32;
+            if let Some((id, _)) = self.to {
+                state.whole(id, buffer, wakes);
+            }
+            self.finish(state, wakes);
+        });
     }
 
     fn parse(&mut self, state: &mut State, mut bytes: &[u8], wakes: &mut Wakes) -> Result<()> {
@@ -136,7 +154,7 @@ impl State {
         if entry.remote_closed {
             return Ok(None);
         }
-        if !entry.window.take(header.length) {
+        if !entry.window.take(header.length, self.pulse.least(), || self.env.now()) {
             let (length, credit) = (header.length, entry.window.credit());
             return Err(Error::misbehaved(format!("{length} bytes on a stream with a window of {credit}")));
         }
@@ -196,15 +214,28 @@ impl State {
 
     /// Takes bytes of a stream, of whose frame `left` are still to come.
     fn data(&mut self, id: u32, data: &[u8], left: u32, wakes: &mut Wakes) {
-        let Some(entry) = self.streams.get_mut(&id) else { return };
-        if entry.discard || entry.remote_closed || entry.reset.is_some() {
-            // No more than the window, which is a u32.
-            self.credit(id, data.len() as u32, wakes);
-            return;
-        }
+        let Some(entry) = self.reading(id, data.len(), wakes) else { return };
         // The peer can't send more than this until it is granted more.
         let most = data.len() + left as usize + entry.window.credit() as usize;
         entry.received.push(data, most);
         wakes.add(&mut entry.reader);
+    }
+
+    /// The same with the memory that they lie in.
+    fn whole(&mut self, id: u32, buffer: Buffer, wakes: &mut Wakes) {
+        let Some(entry) = self.reading(id, buffer.len(), wakes) else { return };
+        entry.received.push_chunk(buffer);
+        wakes.add(&mut entry.reader);
+    }
+
+    /// The stream that gets so many bytes, unless nobody will read them.
+    fn reading(&mut self, id: u32, bytes: usize, wakes: &mut Wakes) -> Option<&mut Entry> {
+        let entry = self.streams.get(&id)?;
+        if entry.discard || entry.remote_closed || entry.reset.is_some() {
+            // No more than the window, which is a u32.
+            self.credit(id, bytes as u32, wakes);
+            return None;
+        }
+        self.streams.get_mut(&id)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::mem;
 
+use stackwire_driver::Wakes;
+
 use crate::{
     chunks::Queue,
     connection::{Connection, State},
     entry::Fin,
-    wakes::Wakes,
     wire::{FIN, Header, Kind},
 };
 
@@ -21,16 +22,16 @@ impl Connection {
     /// closes. `vectored`: the pipe writes several slices at once.
     pub(crate) fn next_batch(&self, batch: &mut Queue, most: usize, vectored: bool, wakes: &mut Wakes) -> Option<u32> {
         self.with_wakes(wakes, |state, wakes| {
-            if state.control.is_empty() && state.ready.is_empty() {
-                if state.went_away && state.streams.is_empty() {
-                    // The peer wants no more streams, and there are none.
-                    state.closing.get_or_insert(0);
-                }
-                batch.rest();
-                return state.closing;
-            }
             state.fill(batch, most.min(BATCH), if vectored { GATHER } else { usize::MAX }, wakes);
-            None
+            if !batch.is_empty() {
+                return None;
+            }
+            if state.went_away && state.streams.is_empty() {
+                // The peer wants no more streams, and there are none.
+                state.closing.get_or_insert(0);
+            }
+            batch.rest();
+            state.closing
         })
     }
 }
@@ -90,6 +91,8 @@ impl State {
             entry.fin = Fin::Sent;
             self.tidy(id, wakes);
         } else {
+            // Who wrote itself may be waiting for the pipe.
+            wakes.add(&mut entry.writer);
             entry.queued.rest();
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use stackwire_core::Pipe;
+use stackwire_driver::Stint;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{chunks::Queue, connection::Connection};
@@ -23,18 +24,30 @@ pub(crate) struct YamuxStream {
     read: u32,
     /// How many may be until that is reported.
     due: u32,
+    stint: Stint,
 }
 
 impl YamuxStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: Queue::default(), read: 0, due: 0 }
+        Self { connection, id, taken: Queue::default(), read: 0, due: 0, stint: Stint::default() }
     }
 
     /// Waits until there is something to read, or nothing will come.
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.taken.is_empty() {
-            self.due = ready!(self.connection.poll_take(self.id, &mut self.taken, &mut self.read, cx))?;
+        if !self.taken.is_empty() {
+            return Poll::Ready(Ok(()));
         }
+        ready!(self.stint.poll(&self.connection.env, cx));
+        let (connection, id) = (&self.connection, self.id);
+        let mut due = connection.poll_take(id, &mut self.taken, &mut self.read, None);
+        if due.is_pending() {
+            connection.wheel.drive(&mut self.stint);
+            due = connection.poll_take(id, &mut self.taken, &mut self.read, Some(cx));
+        }
+        if due.is_pending() {
+            self.stint.pause();
+        }
+        self.due = ready!(due)?;
         Poll::Ready(Ok(()))
     }
 
@@ -79,15 +92,28 @@ impl AsyncRead for YamuxStream {
 
 impl AsyncWrite for YamuxStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.connection.poll_write(self.id, &[IoSlice::new(data)], cx)
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.connection.poll_write(self.id, slices, cx)
+        let Self { connection, id, stint, .. } = &mut *self;
+        ready!(stint.poll(&connection.env, cx));
+        let written = connection.poll_write_through(*id, slices, stint, cx).unwrap_or_else(|| {
+            let written = connection.poll_write(*id, slices, None);
+            if written.is_ready() {
+                return written;
+            }
+            connection.wheel.drive(stint);
+            connection.poll_write(*id, slices, Some(cx))
+        });
+        if written.is_pending() {
+            stint.pause();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

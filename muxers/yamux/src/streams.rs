@@ -7,13 +7,13 @@ use std::{
 };
 
 use stackwire_core::{Kind as ErrorKind, reset_error};
+use stackwire_driver::{Wakes, register};
 
 use crate::{
     chunks::Queue,
     connection::{Connection, State, closed},
     entry::{Entry, Fin},
     muxer::error,
-    wakes::{Wakes, register},
     wire::Header,
 };
 
@@ -22,13 +22,14 @@ const SEND_BUFFER: usize = 1 << 20;
 
 impl Connection {
     /// Reports that `read` bytes were read, and moves what was received since into the empty `taken`; leaves it empty
-    /// at the end of the stream. Returns how many bytes may be read until that is to be reported.
+    /// at the end of the stream. Returns how many bytes may be read until that is to be reported. Without a `cx` nobody
+    /// is woken later.
     pub(crate) fn poll_take(
         &self,
         id: u32,
         taken: &mut Queue,
         read: &mut u32,
-        cx: &mut Context<'_>,
+        cx: Option<&mut Context<'_>>,
     ) -> Poll<io::Result<u32>> {
         self.with(|state, wakes| {
             let due = state.credit(id, mem::take(read), wakes);
@@ -49,7 +50,9 @@ impl Connection {
             }
             entry.received.rest();
             taken.rest();
-            register(&mut entry.reader, cx);
+            if let Some(cx) = cx {
+                register(&mut entry.reader, cx);
+            }
             // Whoever waits for the peer's bytes waits until it knows of the stream.
             state.announce(id, wakes);
             Poll::Pending
@@ -61,7 +64,13 @@ impl Connection {
         self.with(|state, wakes| state.credit(id, read, wakes))
     }
 
-    pub(crate) fn poll_write(&self, id: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Queues what there is room for. Without a `cx` nobody is woken later.
+    pub(crate) fn poll_write(
+        &self,
+        id: u32,
+        slices: &[IoSlice<'_>],
+        cx: Option<&mut Context<'_>>,
+    ) -> Poll<io::Result<usize>> {
         let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
         self.with(|state, wakes| {
             let over = state.is_over();
@@ -81,7 +90,9 @@ impl Connection {
             }
             let accepted = total.min(entry.room(crowded));
             if accepted == 0 {
-                register(&mut entry.writer, cx);
+                if let Some(cx) = cx {
+                    register(&mut entry.writer, cx);
+                }
                 return Poll::Pending;
             }
             // No more than the credit, which is a u32.

@@ -1,11 +1,13 @@
 //! What a peer may send on a stream, and how that grows.
 //!
 //! A window is divided among what the peer may still send (`credit`), what arrived and was not read, and what was read
-//! and not granted again (`consumed`). Once half the window was read, that is granted again; if it was read within two
-//! round trips of the last time, the window was what held the peer up, and doubles. The round trip is the least there
-//! was: bytes that wait for each other make it longer, and a window that grew with it would only make more of them wait.
+//! and not granted again (`consumed`). Once half the window was read, that is granted again; if so much arrives in a round
+//! trip that the window holds up the peer, it doubles. The round trip is the least there was: bytes that wait for each
+//! other make it longer, and a window that grew with it would only make more of them wait.
 
 use std::time::{Duration, Instant};
+
+use stackwire_driver::Pace;
 
 /// The window of every stream at first, each way, in bytes (yamux specification, "Flow control").
 pub(crate) const INITIAL: u32 = 256 * 1024;
@@ -25,13 +27,12 @@ pub(crate) struct Window {
     size: u32,
     credit: u32,
     consumed: u32,
-    /// When credit was last granted.
-    granted: Option<Instant>,
+    pace: Pace,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { size: INITIAL, credit: INITIAL, consumed: 0, granted: None }
+        Self { size: INITIAL, credit: INITIAL, consumed: 0, pace: Pace::default() }
     }
 }
 
@@ -47,11 +48,12 @@ impl Window {
     }
 
     /// The peer sends `length` bytes. `false` if it must not.
-    pub(crate) fn take(&mut self, length: u32) -> bool {
+    pub(crate) fn take(&mut self, length: u32, round_trip: Option<Duration>, now: impl FnOnce() -> Instant) -> bool {
         match self.credit.checked_sub(length) {
             Some(credit) => self.credit = credit,
             None => return false,
         }
+        self.pace.arrived(length, self.size, round_trip, now);
         true
     }
 
@@ -66,20 +68,15 @@ impl Window {
     }
 
     /// Grants what was read, and more if the peer was held up. Returns how much. For when a grant is due.
-    pub(crate) fn grant(&mut self, now: Instant, round_trip: Option<Duration>, growth: &mut Growth) -> u32 {
+    pub(crate) fn grant(&mut self, growth: &mut Growth) -> u32 {
         let mut delta = self.consumed;
-        let quick = self
-            .granted
-            .zip(round_trip)
-            .is_some_and(|(last, round_trip)| now.saturating_duration_since(last) < 2 * round_trip);
-        if quick {
+        if self.pace.is_quick() {
             let more = self.size.min(growth.most.saturating_sub(self.size));
             let more = more.min(u32::try_from(growth.left).unwrap_or(u32::MAX));
             growth.left -= u64::from(more);
             self.size += more;
             delta += more;
         }
-        self.granted = Some(now);
         self.consumed = 0;
         self.credit += delta;
         delta
@@ -105,10 +102,10 @@ mod tests {
         let mut read_half = || {
             now += pause;
             let half = window.until_grant();
-            assert!(window.take(half));
+            assert!(window.take(half, Some(TRIP), || now));
             window.consume(half);
             assert_eq!(window.until_grant(), 0);
-            window.grant(now, Some(TRIP), growth);
+            window.grant(growth);
             window.size()
         };
         (0..times).map(|_| read_half()).collect()
@@ -118,7 +115,7 @@ mod tests {
     fn a_window_that_holds_up_its_peer_doubles_up_to_its_bound() {
         let mut growth = Growth { left: 10 << 20, most: 1 << 20 };
         let mut window = Window::default();
-        let quick = sizes(&mut window, &mut growth, TRIP, 5);
+        let quick = sizes(&mut window, &mut growth, TRIP / 2, 5);
         assert_eq!(quick, [256 << 10, 512 << 10, 1 << 20, 1 << 20, 1 << 20]);
         assert_eq!(window.credit(), 1 << 20);
         window.release(&mut growth);
@@ -126,17 +123,31 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_gets_no_larger_window() {
+    fn a_slow_peer_gets_no_larger_window_nor_one_that_waits_for_the_reader() {
         let mut growth = Growth { left: 10 << 20, most: 1 << 20 };
-        assert_eq!(sizes(&mut Window::default(), &mut growth, 3 * TRIP, 4), [INITIAL; 4]);
+        assert_eq!(sizes(&mut Window::default(), &mut growth, TRIP, 4), [INITIAL; 4]);
+        let mut window = Window::default();
+        let mut now = stackwire_conformance::env().now();
+        for _ in 0..4 {
+            // All of it in two round trips, and all of it read at once.
+            for _ in 0..2 {
+                now += TRIP;
+                assert!(window.take(INITIAL / 2, Some(TRIP), || now));
+            }
+            for _ in 0..2 {
+                window.consume(INITIAL / 2);
+                window.grant(&mut growth);
+            }
+            assert_eq!(window.size(), INITIAL);
+        }
     }
 
     #[test]
     fn all_windows_share_one_bound() {
         let mut growth = Growth { left: 300 << 10, most: 16 << 20 };
         let mut first = Window::default();
-        assert_eq!(sizes(&mut first, &mut growth, TRIP, 4), [256 << 10, 512 << 10, 556 << 10, 556 << 10]);
-        assert_eq!(sizes(&mut Window::default(), &mut growth, TRIP, 3), [INITIAL; 3]);
+        assert_eq!(sizes(&mut first, &mut growth, TRIP / 2, 4), [256 << 10, 512 << 10, 556 << 10, 556 << 10]);
+        assert_eq!(sizes(&mut Window::default(), &mut growth, TRIP / 2, 3), [INITIAL; 3]);
         first.release(&mut growth);
         assert_eq!(growth.left, 300 << 10);
     }
@@ -158,9 +169,9 @@ mod tests {
                     unread -= n;
                     window.consume(n);
                     if window.until_grant() == 0 {
-                        window.grant(now, Some(TRIP), &mut growth);
+                        window.grant(&mut growth);
                     }
-                } else if window.take(n) {
+                } else if window.take(n, Some(TRIP), || now) {
                     unread += n;
                 }
                 prop_assert!(window.credit() + unread <= window.size());

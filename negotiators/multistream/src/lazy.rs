@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Datagrams, Error, Layer, Pipe, Prefaced, Priority, ProtocolId};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Prefaced, Priority, ProtocolId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
@@ -118,6 +118,10 @@ impl Pipe for Lazy {
     }
     fn close_read(&mut self) {
         self.pipe.close_read();
+    }
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        ready!(self.poll_answer(cx))?;
+        self.pipe.poll_take(most, cx)
     }
     fn set_priority(&mut self, priority: Priority) {
         self.pipe.set_priority(priority);

@@ -236,9 +236,24 @@ impl FrameKey {
         tag.as_ref().try_into().expect("a tag of either cipher is 16 bytes")
     }
 
+    /// Encrypts `plain` into `text`, which is as long, and `tag`.
+    fn seal_copy(&self, counter: u64, plain: &[u8], text: &mut [u8], tag: &mut [u8]) {
+        self.key
+            .seal_out_of_place_scatter(self.nonce(counter), Aad::empty(), plain, text, &[], tag)
+            .expect("a message of at most 64 KiB is far below the cipher's limit, and its ciphertext as long");
+    }
+
     /// Decrypts `text`, which ends with its tag, where it lies, and returns the length of the plaintext.
     fn open(&self, counter: u64, associated: &[u8], text: &mut [u8]) -> Option<usize> {
         self.key.open_in_place(self.nonce(counter), Aad::from(associated), text).ok().map(|plain| plain.len())
+    }
+
+    /// Decrypts `sealed`, which ends with its tag, into the first bytes of `plain`. Returns how many.
+    fn open_copy(&self, counter: u64, sealed: &[u8], plain: &mut [u8]) -> Option<usize> {
+        let (text, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
+        let plain = plain.get_mut(..text.len())?;
+        self.key.open_separate_gather(self.nonce(counter), Aad::empty(), text, tag, plain).ok()?;
+        Some(plain.len())
     }
 }
 
@@ -262,10 +277,25 @@ impl FrameCipher {
         Some(self.key.seal(counter, &[], text))
     }
 
+    /// Encrypts the next frame's plaintext into `text`, which is as long, and `tag`. `None` as with [`Self::seal`].
+    pub fn seal_copy(&mut self, plain: &[u8], text: &mut [u8], tag: &mut [u8]) -> Option<()> {
+        let counter = self.counter;
+        self.counter = counter.checked_add(1)?;
+        self.key.seal_copy(counter, plain, text, tag);
+        Some(())
+    }
+
     /// Decrypts the next frame where it lies and returns the length of the plaintext; `None` where it was altered.
     pub fn open(&mut self, frame: &mut [u8]) -> Option<usize> {
         let counter = self.counter;
         self.counter = counter.checked_add(1)?;
         self.key.open(counter, &[], frame)
+    }
+
+    /// The same into the first bytes of `plain`.
+    pub fn open_copy(&mut self, frame: &[u8], plain: &mut [u8]) -> Option<usize> {
+        let counter = self.counter;
+        self.counter = counter.checked_add(1)?;
+        self.key.open_copy(counter, frame, plain)
     }
 }

@@ -22,6 +22,23 @@ impl Frames {
     }
 }
 
+/// Writes a frame's header. Returns where its text and its tag belong.
+fn parts(frame: &mut [u8]) -> Result<(&mut [u8], &mut [u8])> {
+    let (header, sealed) = frame.split_at_mut(LENGTH);
+    let length = u16::try_from(sealed.len());
+    let length = length.map_err(|e| Error::new(Kind::Internal, "sealing a frame").caused_by(e))?;
+    header.copy_from_slice(&length.to_be_bytes());
+    Ok(sealed.split_at_mut(sealed.len() - TAG))
+}
+
+fn altered() -> Error {
+    Error::new(Kind::AuthenticationFailed, "opening a frame that was altered on the way")
+}
+
+fn used_up() -> Error {
+    Error::new(Kind::LimitExceeded { limit: "frames", max: u64::MAX }, "sealing a frame")
+}
+
 impl Codec for Frames {
     const HEADER: usize = LENGTH;
     const TRAILER: usize = TAG;
@@ -33,14 +50,14 @@ impl Codec for Frames {
     }
 
     fn seal(&mut self, record: &mut [u8]) -> Result<()> {
-        let (header, sealed) = record.split_at_mut(LENGTH);
-        let length = u16::try_from(sealed.len());
-        let length = length.map_err(|e| Error::new(Kind::Internal, "sealing a frame").caused_by(e))?;
-        header.copy_from_slice(&length.to_be_bytes());
-        let (text, tag) = sealed.split_at_mut(sealed.len() - TAG);
-        let used_up = || Error::new(Kind::LimitExceeded { limit: "frames", max: u64::MAX }, "sealing a frame");
+        let (text, tag) = parts(record)?;
         tag.copy_from_slice(&self.sending.seal(text).ok_or_else(used_up)?);
         Ok(())
+    }
+
+    fn seal_copy(&mut self, content: &[u8], record: &mut [u8]) -> Result<()> {
+        let (text, tag) = parts(record)?;
+        self.sending.seal_copy(content, text, tag).ok_or_else(used_up)
     }
 
     fn length(&self, header: &[u8]) -> Result<usize> {
@@ -52,9 +69,13 @@ impl Codec for Frames {
     }
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
-        let altered = || Error::new(Kind::AuthenticationFailed, "opening a frame that was altered on the way");
         let length = self.receiving.open(&mut record[LENGTH..]).ok_or_else(altered)?;
         Ok(Opened::Content(LENGTH..LENGTH + length))
+    }
+
+    fn open_copy(&mut self, record: &mut [u8], content: &mut [u8]) -> Result<Opened> {
+        let length = self.receiving.open_copy(&record[LENGTH..], content).ok_or_else(altered)?;
+        Ok(Opened::Content(0..length))
     }
 
     /// Noise has no message that says so: what ends between frames has ended.

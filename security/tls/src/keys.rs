@@ -48,13 +48,19 @@ impl Keys {
 
     /// Encrypts `inner` where it lies, in a record with this header. `None`: the key is used up.
     pub(crate) fn seal(&mut self, header: &[u8], inner: &mut [u8]) -> Option<[u8; TAG]> {
-        if self.sequence >= self.due + GRACE {
-            return None;
-        }
-        let nonce = self.next_nonce()?;
+        let nonce = self.next_sealing_nonce()?;
         let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(header), inner);
         // A record is far below the cipher's limit.
         tag.ok()?.as_ref().try_into().ok()
+    }
+
+    /// Encrypts `content` and its type into `sealed`, which is as long as both and the tag, in a record with this
+    /// header. `None`: the key is used up.
+    pub(crate) fn seal_copy(&mut self, header: &[u8], content: &[u8], kind: u8, sealed: &mut [u8]) -> Option<()> {
+        let nonce = self.next_sealing_nonce()?;
+        let (text, kind_and_tag) = sealed.split_at_mut(content.len());
+        let aad = Aad::from(header);
+        self.key.seal_out_of_place_scatter(nonce, aad, content, text, &[kind], kind_and_tag).ok()
     }
 
     /// Decrypts `sealed`, which ends with the tag, where it lies, and returns the length of what it was. `None`: it was
@@ -64,9 +70,26 @@ impl Keys {
         self.key.open_in_place(nonce, Aad::from(header), sealed).ok().map(|inner| inner.len())
     }
 
+    /// The same into the first bytes of `inner`.
+    pub(crate) fn open_copy(&mut self, header: &[u8], sealed: &[u8], inner: &mut [u8]) -> Option<usize> {
+        let nonce = self.next_nonce()?;
+        let (text, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
+        let inner = inner.get_mut(..text.len())?;
+        self.key.open_separate_gather(nonce, Aad::from(header), text, tag, inner).ok()?;
+        Some(inner.len())
+    }
+
     /// Whether the next record should be sealed with a new key.
     pub(crate) fn is_worn(&self) -> bool {
         self.sequence >= self.due
+    }
+
+    /// `None` once the key is used up.
+    fn next_sealing_nonce(&mut self) -> Option<Nonce> {
+        if self.sequence >= self.due + GRACE {
+            return None;
+        }
+        self.next_nonce()
     }
 
     fn next_nonce(&mut self) -> Option<Nonce> {

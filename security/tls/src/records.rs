@@ -94,16 +94,16 @@ impl Records {
     }
 
     fn seal_as(&mut self, kind: u8, record: &mut [u8]) -> Result<()> {
-        let (header, sealed) = record.split_at_mut(LENGTH);
-        let length = u16::try_from(sealed.len());
-        let [high, low] =
-            length.map_err(|e| Error::new(Kind::Internal, "sealing a record").caused_by(e))?.to_be_bytes();
-        header.copy_from_slice(&[DATA, 3, 3, high, low]);
+        let (header, sealed) = parts(record)?;
         let (inner, tag) = sealed.split_at_mut(sealed.len() - TAG);
         inner[inner.len() - 1] = kind;
-        let used_up = Kind::LimitExceeded { limit: "records", max: self.sending.sequence };
-        tag.copy_from_slice(&self.sending.seal(header, inner).ok_or_else(|| Error::new(used_up, "sealing a record"))?);
+        let sealed = self.sending.seal(header, inner).ok_or_else(|| self.used_up())?;
+        tag.copy_from_slice(&sealed);
         Ok(())
+    }
+
+    fn used_up(&self) -> Error {
+        Error::new(Kind::LimitExceeded { limit: "records", max: self.sending.sequence }, "sealing a record")
     }
 
     /// Appends a record of our own.
@@ -112,6 +112,40 @@ impl Records {
         self.seal_as(kind, &mut record)?;
         out.extend_from_slice(&record);
         Ok(())
+    }
+
+    fn altered(&self) -> Error {
+        self.refuse(AlertDescription::BadRecordMac, errors::of_session(&TlsError::DecryptError))
+    }
+
+    /// Reads what a record held: content, its type, and zeroes. Content comes first.
+    fn read(&mut self, inner: &[u8]) -> Result<Opened> {
+        if inner.len() > MOST + 1 {
+            return Err(self.misbehaved(AlertDescription::RecordOverflow, "a record with too much content"));
+        }
+        let Some(end) = inner.iter().rposition(|byte| *byte != 0) else {
+            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, "a record without a type"));
+        };
+        let (content, kind) = (&inner[..end], inner[end]);
+        if self.messages.is_unfinished() && kind != HANDSHAKE {
+            let what = "a record in the middle of a handshake message";
+            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, what));
+        }
+        if kind == DATA && !content.is_empty() {
+            self.unconfirmed = false;
+            self.idle = 0;
+            return Ok(Opened::Content(0..end));
+        }
+        self.idle += 1;
+        if self.idle > MAX_IDLE {
+            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, "one record after the other without data"));
+        }
+        match kind {
+            DATA => Ok(NOTHING),
+            ALERT => self.read_alert(content),
+            HANDSHAKE => self.read_message(content),
+            _ => Err(self.misbehaved(AlertDescription::UnexpectedMessage, "a record of an unexpected type")),
+        }
     }
 
     fn read_alert(&self, content: &[u8]) -> Result<Opened> {
@@ -138,7 +172,16 @@ impl Records {
     }
 }
 
-const NOTHING: Opened = Opened::Content(LENGTH..LENGTH);
+/// Writes a record's header. Returns it, and where what is sealed belongs.
+fn parts(record: &mut [u8]) -> Result<(&[u8], &mut [u8])> {
+    let (header, sealed) = record.split_at_mut(LENGTH);
+    let length = u16::try_from(sealed.len());
+    let [high, low] = length.map_err(|e| Error::new(Kind::Internal, "sealing a record").caused_by(e))?.to_be_bytes();
+    header.copy_from_slice(&[DATA, 3, 3, high, low]);
+    Ok((header, sealed))
+}
+
+const NOTHING: Opened = Opened::Content(0..0);
 
 impl Codec for Records {
     const HEADER: usize = LENGTH;
@@ -152,6 +195,11 @@ impl Codec for Records {
 
     fn seal(&mut self, record: &mut [u8]) -> Result<()> {
         self.seal_as(DATA, record)
+    }
+
+    fn seal_copy(&mut self, content: &[u8], record: &mut [u8]) -> Result<()> {
+        let (header, sealed) = parts(record)?;
+        self.sending.seal_copy(header, content, DATA, sealed).ok_or_else(|| self.used_up())
     }
 
     fn seal_end(&mut self, out: &mut Vec<u8>) -> Result<()> {
@@ -179,35 +227,17 @@ impl Codec for Records {
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
         let (header, sealed) = record.split_at_mut(LENGTH);
-        let Some(length) = self.receiving.open(header, sealed) else {
-            return Err(self.refuse(AlertDescription::BadRecordMac, errors::of_session(&TlsError::DecryptError)));
-        };
-        if length > MOST + 1 {
-            return Err(self.misbehaved(AlertDescription::RecordOverflow, "a record with too much content"));
-        }
-        let Some(end) = sealed[..length].iter().rposition(|byte| *byte != 0) else {
-            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, "a record without a type"));
-        };
-        let (content, kind) = (&sealed[..end], sealed[end]);
-        if self.messages.is_unfinished() && kind != HANDSHAKE {
-            let what = "a record in the middle of a handshake message";
-            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, what));
-        }
-        if kind == DATA && !content.is_empty() {
-            self.unconfirmed = false;
-            self.idle = 0;
-            return Ok(Opened::Content(LENGTH..LENGTH + end));
-        }
-        self.idle += 1;
-        if self.idle > MAX_IDLE {
-            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, "one record after the other without data"));
-        }
-        match kind {
-            DATA => Ok(NOTHING),
-            ALERT => self.read_alert(content),
-            HANDSHAKE => self.read_message(content),
-            _ => Err(self.misbehaved(AlertDescription::UnexpectedMessage, "a record of an unexpected type")),
-        }
+        let Some(length) = self.receiving.open(header, sealed) else { return Err(self.altered()) };
+        Ok(match self.read(&sealed[..length])? {
+            Opened::Content(content) => Opened::Content(LENGTH..LENGTH + content.end),
+            Opened::End => Opened::End,
+        })
+    }
+
+    fn open_copy(&mut self, record: &mut [u8], content: &mut [u8]) -> Result<Opened> {
+        let (header, sealed) = record.split_at_mut(LENGTH);
+        let Some(length) = self.receiving.open_copy(header, sealed, content) else { return Err(self.altered()) };
+        self.read(&content[..length])
     }
 
     fn end_of_pipe(&self) -> Result<()> {

@@ -8,16 +8,21 @@ fn may_need(member: &Member, other: &str) -> bool {
         "layers/core" => false,
         "registry/plugin" => other == "layers/core",
         "registry/config" => ["layers/core", "registry/plugin"].contains(&other),
-        // What several plug-ins share and no layer is: sockets, certificates, sealed records.
-        "layers/socket" | "layers/certificate" | "layers/records" => other == "layers/core",
+        // What several plug-ins share and no layer is: sockets, certificates, sealed records, drivers.
+        "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" => other == "layers/core",
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
         "node" => area(other) == "layers" || other == "registry/config",
         _ => match member.area() {
             "layers" => other == "layers/core",
-            plugins if PLUGIN_FOLDERS.contains(&plugins) => {
-                ["layers/core", "layers/socket", "layers/certificate", "layers/records", "registry/plugin"]
-                    .contains(&other)
-            }
+            plugins if PLUGIN_FOLDERS.contains(&plugins) => [
+                "layers/core",
+                "layers/socket",
+                "layers/certificate",
+                "layers/records",
+                "layers/driver",
+                "registry/plugin",
+            ]
+            .contains(&other),
             "apps" | "bindings" | "examples" | "tests" | "benches" => true,
             _ => panic!("{} lies nowhere: give its folder a place in this test", member.folder),
         },

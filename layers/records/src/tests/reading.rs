@@ -5,7 +5,7 @@ use stackwire_core::{Buffer, Kind, Pipe};
 use super::*;
 use crate::tests::{
     below::Then,
-    toy::{DATA, END, HEADER, MAX_RECORD, TRAILER},
+    toy::{DATA, END, HEADER, MAX_RECORD, QUESTION, TRAILER},
 };
 
 /// Everything a channel reads of these bytes, and how it ends.
@@ -228,4 +228,55 @@ fn who_reads_no_more_sees_an_end() {
     assert_eq!(done(fill(&mut channel)), b"");
     assert_eq!(channel.memory(), (0, 0));
     assert_eq!(done(write(&mut channel, b"more")), 4);
+}
+
+fn take(channel: &mut Channel<Toy>, most: usize) -> Poll<io::Result<Option<Vec<u8>>>> {
+    channel.poll_take(most, &mut cx()).map_ok(|taken| taken.map(|buffer| buffer.to_vec()))
+}
+
+#[test]
+fn a_record_is_taken_with_memory_of_its_own_if_that_is_worth_it() {
+    let (mut channel, below, _) = channel();
+    let (large, small) = (vec![7; 12_000], vec![8; 100]);
+    let mut peer = Toy::default();
+    below.arrive(&peer.records(&[&large, &small, &large]));
+    assert_eq!(done(take(&mut channel, 11_999)), None, "it is more than was asked for");
+    assert_eq!(done(take(&mut channel, 12_000)), Some(large.clone()));
+    assert_eq!(done(take(&mut channel, 12_000)), None, "it is little");
+    assert_eq!(done(fill(&mut channel)), small);
+    assert_eq!(done(take(&mut channel, 12_000)), None, "what was lent comes first");
+    consume(&mut channel, 100);
+    assert_eq!(done(take(&mut channel, 20_000)), Some(large.clone()));
+    assert_eq!(channel.memory().0, 0);
+    assert!(take(&mut channel, 20_000).is_pending());
+    // What the protocol itself says is heard on the way, and a record in pieces waited for.
+    let record = [peer.record(QUESTION, b""), peer.record(DATA, &large)].concat();
+    below.arrive(&record[..5000]);
+    let _pending = take(&mut channel, 20_000);
+    below.arrive(&record[5000..]);
+    let taken = done(take(&mut channel, 20_000)).or_else(|| done(take(&mut channel, 20_000)));
+    assert_eq!(taken.or_else(|| done(fill(&mut channel)).into()), Some(large));
+}
+
+#[test]
+fn a_record_that_was_altered_can_not_be_taken() {
+    let (mut channel, below, _) = channel();
+    let mut record = Toy::default().record(DATA, &[7; 12_000]);
+    record[9000] ^= 1;
+    below.arrive(&record);
+    assert_eq!(done(take(&mut channel, 20_000)), None);
+    for _ in 0..2 {
+        assert_eq!(failed(fill(&mut channel)).kind(), &Kind::AuthenticationFailed);
+        assert_eq!(done(take(&mut channel, 20_000)), None);
+    }
+}
+
+#[test]
+fn what_ends_while_it_is_taken_has_ended_for_reading() {
+    let (mut channel, below, _) = channel();
+    let mut peer = Toy::default();
+    below.arrive(&[peer.record(DATA, &[7; 12_000]), peer.record(END, &[])].concat());
+    assert_eq!(done(take(&mut channel, 20_000)).map(|taken| taken.len()), Some(12_000));
+    assert_eq!(done(take(&mut channel, 20_000)), None);
+    assert_eq!(done(fill(&mut channel)), b"");
 }

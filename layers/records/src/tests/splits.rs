@@ -2,7 +2,7 @@
 
 use futures::{executor::block_on, future::join};
 use proptest::{collection::vec, prelude::*, sample::select};
-use stackwire_core::{Buffer, Buffered};
+use stackwire_core::{Buffer, Buffered, Pipe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -182,6 +182,49 @@ proptest! {
             match read(&mut channel, n) {
                 Poll::Ready(part) if part.as_ref().unwrap().is_empty() => break,
                 Poll::Ready(part) => data.extend(part.unwrap()),
+                Poll::Pending => {}
+            }
+        }
+        prop_assert_eq!(data, messages.concat());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn taking_lending_and_reading_give_the_same_bytes(
+        lengths in vec(prop_oneof![0..50usize, 8_000..29_000usize], 0..12),
+        most in vec(0..30_000usize, 1..5),
+        steps in steps(),
+    ) {
+        let (mut channel, below, knobs) = channel();
+        knobs.any_end.store(true, Ordering::Relaxed);
+        below.state().steps = steps;
+        let messages: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, length)| vec![n as u8; *length]).collect();
+        let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        below.end_with(&Toy::default().records(&messages));
+        let mut data = Vec::new();
+        for most in most.into_iter().cycle() {
+            match channel.poll_take(most, &mut cx()) {
+                Poll::Ready(Ok(Some(buffer))) => {
+                    prop_assert!(buffer.len() <= most && buffer.capacity() <= 2 * buffer.len() + Buffer::CHUNK);
+                    data.extend_from_slice(&buffer);
+                    continue;
+                }
+                Poll::Ready(taken) => prop_assert!(taken.is_ok()),
+                Poll::Pending => continue,
+            }
+            match fill(&mut channel) {
+                Poll::Ready(lent) => {
+                    let lent = lent.unwrap();
+                    if lent.is_empty() {
+                        break;
+                    }
+                    let n = lent.len().min(most.max(1));
+                    data.extend_from_slice(&lent[..n]);
+                    consume(&mut channel, n);
+                }
                 Poll::Pending => {}
             }
         }
