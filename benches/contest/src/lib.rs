@@ -40,5 +40,5 @@ pub use contestant::{Connection, ContestStream, Contestant, NotSupported, Ready,
 pub use program::{Command, main, raise_limits, run};
 pub use reporter::{Line, ReadyAt, Reporter};
 pub use serve::serve;
-pub use usage::Usage;
+pub use usage::{Usage, tell_polls};
 pub use workload::{Direction, Workload};

@@ -1,6 +1,12 @@
 //! What a process has used so far.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use nix::{
     sys::{
@@ -13,6 +19,15 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes that streams whose content nobody looks at have taken.
 static RECEIVED: AtomicU64 = AtomicU64::new(0);
+
+/// What tells how long polls take, where a stack measures that.
+static POLLS: OnceLock<Box<dyn Fn() -> Duration + Send + Sync>> = OnceLock::new();
+
+/// Has [`Usage::now`] tell what `longest` says: how long a stack kept a thread at a time, save for one time in a
+/// thousand. For stacks that measure it. The first call counts.
+pub fn tell_polls(longest: impl Fn() -> Duration + Send + Sync + 'static) {
+    let _first = POLLS.set(Box::new(longest));
+}
 
 /// Counts what such a stream took.
 pub(crate) fn count_received(bytes: usize) {
@@ -32,6 +47,9 @@ pub struct Usage {
     pub rss_kib: u64,
     /// Bytes that it took in bulk: in the server all that clients upload, in the client all that it downloads.
     pub received: u64,
+    /// What [`tell_polls`] was given, in nanoseconds; 0 for stacks that don't measure it.
+    #[serde(default)]
+    pub polls_ns: u64,
 }
 
 impl Usage {
@@ -47,6 +65,7 @@ impl Usage {
             cpu_sys_us: cpu.map_or(0, |cpu| micros(cpu.system_time())),
             rss_kib: rss_kib().unwrap_or_default(),
             received,
+            polls_ns: POLLS.get().map_or(0, |longest| longest().as_nanos() as u64),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | [`StreamLimits`] | so many streams at once | sessions, muxers |
 //! | [`timed`] | fails when nothing moves | pipes |
 //! | [`faulty`] | what networks do: delay, rate, fragments, stalls, damage, loss | pipes and their datagrams |
-//! | [`watch_polls`] | a histogram of how long polls of drivers take | muxers |
+//! | [`watch_polls`] | a histogram of how long polls of drivers and streams take | muxers |
 //! | [`faulty_datagrams`] | delay, disorder, loss, copies | datagrams |
 //!
 //! [`over_transport`], [`over_protector`], [`over_negotiator`], [`over_security`], [`over_muxer`] and [`over_session`]
@@ -36,15 +36,17 @@ mod over_climb;
 mod polls;
 mod streams;
 mod timed;
+mod watched;
 
 pub use faulty::{Faults, Stall, faulty, faulty_datagrams};
 pub use limited::limited;
 pub use metered::{Meter, metered};
 pub use over::{Wrap, over_muxer, over_session, over_transport};
 pub use over_climb::{over_negotiator, over_protector, over_security};
-pub use polls::{PollTimes, watch_polls};
+pub use polls::PollTimes;
 pub use streams::{RESOURCE_LIMIT, StreamLimits};
 pub use timed::timed;
+pub use watched::watch_polls;
 
 use std::io::IoSlice;
 

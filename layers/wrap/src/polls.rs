@@ -1,18 +1,10 @@
-//! How long the drivers of connections keep their threads.
+//! A histogram of how long something took.
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-
-use stackwire_core::{BoxPipe, Driver, Env, Muxer, ProtocolId, Result, Role, Session};
 
 /// Buckets in which durations double.
 const OCTAVES: usize = 40;
@@ -20,7 +12,7 @@ const OCTAVES: usize = 40;
 const STEPS: usize = 8;
 
 /// A histogram of how long single polls took. What other tasks of a thread wait for a connection is no longer than its
-/// longest poll.
+/// longest poll. See [`watch_polls`](crate::watch_polls).
 pub struct PollTimes {
     buckets: [AtomicU64; OCTAVES * STEPS],
 }
@@ -81,48 +73,6 @@ fn bucket(nanos: u64) -> usize {
 fn upper(bucket: usize) -> u64 {
     let (octave, step) = (bucket / STEPS, bucket % STEPS);
     ((STEPS + step + 1) as u64) << octave
-}
-
-/// `muxer` with every poll of its drivers timed. Costs two looks at the clock for each.
-pub fn watch_polls(muxer: Arc<dyn Muxer>, times: Arc<PollTimes>) -> Arc<dyn Muxer> {
-    Arc::new(Watched { inner: muxer, times })
-}
-
-struct Watched {
-    inner: Arc<dyn Muxer>,
-    times: Arc<PollTimes>,
-}
-
-impl Muxer for Watched {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn id(&self) -> ProtocolId {
-        self.inner.id()
-    }
-
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.inner.start(pipe, role, env);
-        (session, Box::pin(WatchedDriver { inner: driver, times: self.times.clone(), env: env.clone() }))
-    }
-}
-
-struct WatchedDriver {
-    inner: Driver,
-    times: Arc<PollTimes>,
-    env: Env,
-}
-
-impl Future for WatchedDriver {
-    type Output = Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let begin = self.env.now();
-        let polled = self.inner.as_mut().poll(cx);
-        self.times.add(self.env.now().saturating_duration_since(begin));
-        polled
-    }
 }
 
 #[cfg(test)]

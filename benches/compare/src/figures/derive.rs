@@ -50,6 +50,9 @@ pub fn figures(workload: &Workload, run: &Run) -> Result<BTreeMap<Figure, f64>> 
             let [_, beside] = run.between("start", "end")?.sides(direction);
             all.insert(Figure::Rate, beside.rate()?);
             all.insert(Figure::Kept, beside.rate()? / alone.rate()?);
+            let end = run.phase("end")?;
+            let polls = end.client.polls_ns.max(end.server.polls_ns);
+            all.extend((polls > 0).then_some((Figure::Polls, polls as f64 / 1e3)));
         }
         Workload::FirstByte { .. } => {
             let first_byte = run.result("p50_us")? / 1e3;

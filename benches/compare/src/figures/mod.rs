@@ -70,6 +70,8 @@ pub enum Figure {
     CpuClient,
     /// Processor time of the server for each call or connection.
     CpuServer,
+    /// How long a connection or one of its streams kept a thread; 999 of 1000 times no longer. Of both sides the longer.
+    Polls,
     /// The server's memory at the end.
     Rss,
 }
@@ -128,6 +130,7 @@ impl Figure {
             Figure::CpuReceiver => "cpu, receiver",
             Figure::CpuClient => "cpu, client",
             Figure::CpuServer => "cpu, server",
+            Figure::Polls => "p99.9 of polls",
             Figure::Rss => "server's memory",
         }
     }
@@ -137,7 +140,8 @@ impl Figure {
         match self {
             Figure::Rate => "Gbit/s",
             Figure::PerSecond => "/s",
-            Figure::P50 | Figure::P99 | Figure::P999 | Figure::Min | Figure::CpuClient | Figure::CpuServer => "µs",
+            Figure::P50 | Figure::P99 | Figure::P999 | Figure::Min => "µs",
+            Figure::CpuClient | Figure::CpuServer | Figure::Polls => "µs",
             Figure::FirstByte => "ms",
             Figure::RoundTrips | Figure::Kept => "",
             Figure::Memory => "KiB",
@@ -158,7 +162,7 @@ impl Figure {
             ),
             Workload::Idle { .. } => self == Figure::Memory,
             Workload::Beside { .. } => {
-                matches!(self, Figure::P50 | Figure::P99 | Figure::P999 | Figure::Kept | Figure::Rate)
+                matches!(self, Figure::P50 | Figure::P99 | Figure::P999 | Figure::Kept | Figure::Rate | Figure::Polls)
             }
             Workload::FirstByte { .. } => self == Figure::FirstByte || link && self == Figure::RoundTrips,
             Workload::Crowd { .. } => matches!(self, Figure::Kept | Figure::PerSecond),

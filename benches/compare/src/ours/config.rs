@@ -9,10 +9,12 @@ pub struct Ours {
     transport: &'static str,
     security: &'static [&'static str],
     muxer: &'static [&'static str],
+    /// Whether it is measured how long polls take.
+    pub watched: bool,
 }
 
 /// Every stack of ours that can be measured.
-pub const STACKS: [Ours; 7] = [
+pub const STACKS: [Ours; 8] = [
     tcp("ours-tcp-noise-yamux", &["noise"], &["yamux"]),
     tcp("ours-tcp-tls-yamux", &["tls"], &["yamux"]),
     tcp("ours-tcp-noise-priority", &["noise"], &["priority"]),
@@ -20,11 +22,12 @@ pub const STACKS: [Ours; 7] = [
     tcp("ours-tcp-plaintext-yamux", &["plaintext"], &["yamux"]),
     // The order of the embedded default of the program `stackwire`: what two such nodes agree on over tcp.
     tcp("ours-best", &["tls", "noise"], &["priority", "yamux", "mplex"]),
-    Ours { name: "ours-quic", transport: "quic", security: &[], muxer: &[] },
+    Ours { watched: true, ..tcp("ours-watched", &["noise"], &["yamux"]) },
+    Ours { name: "ours-quic", transport: "quic", security: &[], muxer: &[], watched: false },
 ];
 
 const fn tcp(name: &'static str, security: &'static [&'static str], muxer: &'static [&'static str]) -> Ours {
-    Ours { name, transport: "tcp", security, muxer }
+    Ours { name, transport: "tcp", security, muxer, watched: false }
 }
 
 /// Bounds that would stop a measurement rather than an attacker. Everything that decides speed keeps its default.

@@ -4,12 +4,14 @@ mod config;
 mod farewell;
 mod stream;
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use nix::time::{ClockId, clock_gettime};
 use stackwire_bundle as _; // links the plug-ins that the configs name
 use stackwire_config::Plan;
 use stackwire_contest::{Connection, Contestant, Ready, Result, Stack};
 use stackwire_node::{Builder, Catalogue, ConnectionId, Host, Multiaddr, Node, Protocol, ProtocolId, Stream, address};
+use stackwire_wrap::{PollTimes, watch_polls};
 
 use self::{config::Ours, farewell::Farewell, stream::OurStream};
 
@@ -53,11 +55,21 @@ fn named(stack: &str) -> Result<&'static Ours> {
     Ours::named(stack).ok_or_else(|| format!("there is no stack `{stack}`").into())
 }
 
-fn builder(stack: &Ours) -> Result<Builder> {
-    let mut stack = Plan::parse(&stack.config(), &Catalogue::linked()?)?.stack();
+fn builder(ours: &Ours) -> Result<Builder> {
+    let mut stack = Plan::parse(&ours.config(), &Catalogue::linked()?)?.stack();
+    if ours.watched {
+        let times = Arc::new(PollTimes::default());
+        stack.muxers = stack.muxers.into_iter().map(|muxer| watch_polls(muxer, times.clone(), thread_time)).collect();
+        stackwire_contest::tell_polls(move || times.quantile(0.999));
+    }
     // Nobody in the contest speaks anything but the contest.
     stack.protocols.clear();
     Ok(stack.into())
+}
+
+/// How much of the time this thread has run: what preempts it is not ours.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 impl Contestant for OurClient {

@@ -13,7 +13,7 @@ use super::{
     Row,
 };
 use crate::{
-    figures::Figure::{self, FirstByte, Kept, Memory, P50, P99, PerSecond, Rate, RoundTrips},
+    figures::Figure::{self, FirstByte, Kept, Memory, P50, P99, PerSecond, Polls, Rate, RoundTrips},
     link::Shape,
 };
 
@@ -23,6 +23,7 @@ const QUIC: &str = "ours-quic";
 const BEST: &str = "ours-best";
 const NOISE_PRIORITY: &str = "ours-tcp-noise-priority";
 const TLS_PRIORITY: &str = "ours-tcp-tls-priority";
+const WATCHED: &str = "ours-watched";
 const PLAIN: &str = "ours-tcp-plaintext-yamux";
 
 const LIBP2P: &[&str] = &["libp2p-noise", "libp2p-tls", "libp2p-quic"];
@@ -148,6 +149,9 @@ pub const ROWS: &[Row] = &[
         .provided(Kept, 0.9)
         .own(600.0, 300.0)
         .tells("the same with our `priority` muxer"),
+    row("polls", WATCHED, beside(Up), Polls)
+        .own(200.0, 150.0)
+        .tells("how long a connection or stream keeps a thread beside a bulk stream, save for one time in a thousand"),
     row("long-link", NOISE, LONG, Rate)
         .beside(&["tcp"])
         .on(LONG_LINK)
@@ -181,6 +185,9 @@ pub const ROWS: &[Row] = &[
     bulk("bulk-plaintext-up", PLAIN, Up)
         .beside(&["tcp"])
         .tells("tcp+plaintext+yamux up, beside raw TCP: what framing costs"),
+    row("beside-floor", TLS_PRIORITY, beside(Up), P99)
+        .beside(&["tcp-aesgcm"])
+        .tells("ping beside a bulk stream (tcp+tls+priority), beside one that has a TCP connection of its own"),
     row("beside-yamux-down", TLS, beside(Down), P99)
         .beside(LIBP2P_TLS)
         .tells("ping beside a bulk stream down (tcp+tls+yamux), beside rust-libp2p tls"),

@@ -1,0 +1,125 @@
+//! How long connections keep their threads.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use stackwire_core::{BoxPipe, Driver, Env, Muxer, Pipe, Priority, ProtocolId, Result, Role, Session};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    PollTimes,
+    over::{Wrap, over_session},
+    pass_on,
+};
+
+/// `muxer` with every poll of its drivers timed, and every poll of its streams, which may do a part of the driver's work.
+/// Costs two looks at `clock` for each: it says how much time has passed since some moment, or how much of it the calling
+/// thread has run, which leaves out what other programs take.
+pub fn watch_polls(muxer: Arc<dyn Muxer>, times: Arc<PollTimes>, clock: fn() -> Duration) -> Arc<dyn Muxer> {
+    Arc::new(WatchedMuxer { inner: muxer, watch: Watch { times, clock } })
+}
+
+struct WatchedMuxer {
+    inner: Arc<dyn Muxer>,
+    watch: Watch,
+}
+
+impl Muxer for WatchedMuxer {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn id(&self) -> ProtocolId {
+        self.inner.id()
+    }
+
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+        let (session, driver) = self.inner.start(pipe, role, env);
+        let (watch, streams) = (self.watch.clone(), self.watch.clone());
+        let wrap: Wrap = Arc::new(move |inner, _| Box::new(WatchedPipe { inner, watch: streams.clone() }));
+        (over_session(session, wrap, env), Box::pin(WatchedDriver { inner: driver, watch }))
+    }
+}
+
+/// A clock, and where what it says goes.
+#[derive(Clone)]
+struct Watch {
+    times: Arc<PollTimes>,
+    clock: fn() -> Duration,
+}
+
+impl Watch {
+    fn time<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let begin = (self.clock)();
+        let polled = poll();
+        self.times.add((self.clock)().saturating_sub(begin));
+        polled
+    }
+}
+
+struct WatchedDriver {
+    inner: Driver,
+    watch: Watch,
+}
+
+impl Future for WatchedDriver {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { inner, watch } = &mut *self;
+        watch.time(|| inner.as_mut().poll(cx))
+    }
+}
+
+struct WatchedPipe {
+    inner: BoxPipe,
+    watch: Watch,
+}
+
+impl AsyncRead for WatchedPipe {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, watch } = self.get_mut();
+        watch.time(|| Pin::new(inner).poll_read(cx, out))
+    }
+}
+
+impl AsyncBufRead for WatchedPipe {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { inner, watch } = self.get_mut();
+        watch.time(|| Pin::new(inner).poll_fill_buf(cx))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        Pin::new(&mut self.get_mut().inner).consume(n);
+    }
+}
+
+impl AsyncWrite for WatchedPipe {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { inner, watch } = self.get_mut();
+        watch.time(|| Pin::new(inner).poll_write(cx, data))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self { inner, watch } = self.get_mut();
+        watch.time(|| Pin::new(inner).poll_write_vectored(cx, slices))
+    }
+
+    pass_on!(is_write_vectored);
+    pass_on!(flush);
+    pass_on!(shutdown);
+}
+
+impl Pipe for WatchedPipe {
+    pass_on!(pipe);
+}
