@@ -123,3 +123,58 @@ impl AsyncWrite for WatchedPipe {
 impl Pipe for WatchedPipe {
     pass_on!(pipe);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use stackwire_conformance::{env, pipes};
+    use stackwire_core::SessionExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// A muxer whose streams are what it is started on.
+    struct Whole;
+
+    struct One(parking_lot::Mutex<Option<BoxPipe>>);
+
+    impl Session for One {
+        fn poll_open(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+            Poll::Ready(Ok(self.0.lock().take().expect("one is opened")))
+        }
+        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+            Poll::Pending
+        }
+        fn close(&self, _: u32) {}
+    }
+
+    impl Muxer for Whole {
+        fn name(&self) -> &'static str {
+            "whole"
+        }
+        fn id(&self) -> ProtocolId {
+            ProtocolId::new("/whole")
+        }
+        fn start(&self, pipe: BoxPipe, _: Role, _: &Env) -> (Arc<dyn Session>, Driver) {
+            (Arc::new(One(Some(pipe).into())), Box::pin(std::future::ready(Ok(()))))
+        }
+    }
+
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods, reason = "a clock for a test")]
+    async fn polls_of_the_driver_and_of_streams_count() {
+        let times = Arc::new(PollTimes::default());
+        let clock = || {
+            static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+            START.elapsed()
+        };
+        let (pipe, _peer) = pipes::pair();
+        let (session, driver) = watch_polls(Arc::new(Whole), times.clone(), clock).start(pipe, Role::Dialer, &env());
+        driver.await.unwrap();
+        assert_eq!(times.count(), 1);
+        let mut stream = session.open().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        assert_eq!(times.count(), 2);
+    }
+}

@@ -177,6 +177,27 @@ mod tests {
             prop_assert_eq!(end.is_ok(), empty);
         }
 
+        /// Sealing and opening from one place to another is the same as where a frame lies.
+        #[test]
+        fn copies_are_sealed_and_opened_as_in_place(content in prop::collection::vec(any::<u8>(), 1..3000)) {
+            let frames = || Frames::new(cipher(5), cipher(5), "noise");
+            let (mut one, mut other) = (frames(), frames());
+            for _ in 0..2 {
+                let mut in_place = [&[0; LENGTH], &content[..], &[0; TAG]].concat();
+                one.seal(&mut in_place).unwrap();
+                let mut apart = vec![0xff; in_place.len()];
+                other.seal_copy(&content, &mut apart).unwrap();
+                prop_assert_eq!(&apart, &in_place);
+                let mut out = vec![0xff; apart.len() - LENGTH];
+                prop_assert_eq!(one.open_copy(&mut apart, &mut out).unwrap(), Opened::Content(0..content.len()));
+                prop_assert_eq!(&out[..content.len()], &content[..]);
+                apart[LENGTH] ^= 1;
+                prop_assert!(other.open_copy(&mut apart, &mut out).is_err());
+                other = frames();
+                other.seal(&mut in_place).unwrap();
+            }
+        }
+
         #[test]
         fn every_way_of_framing_gives_the_same_bytes(messages: Vec<Vec<u8>>) {
             let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();

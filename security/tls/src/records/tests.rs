@@ -347,6 +347,32 @@ proptest! {
         }
     }
 
+    /// Sealing and opening from one place to another is the same as where a record lies.
+    #[test]
+    fn copies_are_sealed_and_opened_as_in_place(content in proptest::collection::vec(any::<u8>(), 1..3000)) {
+        let (mut one, mut other) = pair();
+        let (mut same, mut alike) = pair();
+        for _ in 0..2 {
+            let mut in_place = [&[0; LENGTH], &content[..], &[0; Records::TRAILER]].concat();
+            one.seal(&mut in_place).unwrap();
+            let mut apart = vec![0xff; in_place.len()];
+            same.seal_copy(&content, &mut apart).unwrap();
+            prop_assert_eq!(&apart, &in_place);
+            let mut out = vec![0xff; apart.len() - LENGTH];
+            let opened = other.open_copy(&mut apart, &mut out).unwrap();
+            prop_assert_eq!(opened, Opened::Content(0..content.len()));
+            prop_assert_eq!(&out[..content.len()], &content[..]);
+            let Opened::Content(range) = alike.open(&mut in_place).unwrap() else { unreachable!("it is content") };
+            prop_assert_eq!(&in_place[range], &content[..]);
+        }
+        let mut altered = vec![0; LENGTH + content.len() + Records::TRAILER];
+        one.seal_copy(&content, &mut altered).unwrap();
+        altered[LENGTH] ^= 1;
+        let mut out = vec![0; altered.len() - LENGTH];
+        prop_assert!(other.open_copy(&mut altered, &mut out).is_err());
+        prop_assert_eq!(other.farewell(), Some(AlertDescription::BadRecordMac));
+    }
+
     #[test]
     fn any_content_comes_back(contents in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 1..8)) {
         let (mut ours, mut theirs) = pair();
