@@ -6,14 +6,16 @@
 //! a stream that has nothing to read reads from the pipe, one that has much to write writes to the pipe. The driver's
 //! task is what the pipe wakes, and does what nobody waits for.
 
+mod drive;
 mod pace;
 mod stint;
 mod turn;
 mod wakes;
 mod wheel;
 
+pub use drive::{Drive, Ran};
 pub use pace::Pace;
 pub use stint::Stint;
 pub use turn::Turn;
 pub use wakes::{Wakes, register};
-pub use wheel::{Drive, Driven, Driving, Turned, Wheel};
+pub use wheel::{Driven, Driving, Wheel};

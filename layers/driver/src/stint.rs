@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use stackwire_core::Env;
 
-use crate::Drive;
+use crate::{Drive, Ran};
 
 /// Bytes that the task of a stream moves for the driver before it lets other tasks of its thread run: some milliseconds'
 /// worth, as with a socket on tokio, because a pause costs as much as a hundred KiB.
@@ -27,15 +27,24 @@ impl Stint {
         Poll::Pending
     }
 
-    /// Has `driver` take a turn, with the context of its own task. Whoever is woken by that comes before the stream's
-    /// task goes on.
+    /// Has `driver` take a turn, if the connection works, with the context of its own task. Whoever is woken by that comes
+    /// before the stream's task goes on.
     pub fn drive(&mut self, driver: &mut impl Drive, cx: &mut Context<'_>) {
-        let turned = driver.take_turn(cx);
-        if turned.again {
-            cx.waker().wake_by_ref();
+        if !driver.is_running() {
+            return;
         }
-        self.moved += turned.moved;
-        if turned.woke {
+        let _before = driver.woke();
+        match driver.run(cx) {
+            Ran::Waits => {}
+            Ran::Tired => cx.waker().wake_by_ref(),
+            // The rest is for its own task.
+            Ran::Ends(how) => {
+                driver.end(how);
+                cx.waker().wake_by_ref();
+            }
+        }
+        self.moved += driver.moved();
+        if driver.woke() {
             self.end();
         }
     }

@@ -13,24 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use stackwire_core::Result;
 
-use crate::Stint;
-
-/// What makes a connection work, in its own task or another's.
-pub trait Drive: Future<Output = Result<()>> + Send + Unpin {
-    /// Does as much as a [`Turn`](crate::Turn) allows. The connection's end is left to the driver's own task.
-    fn take_turn(&mut self, cx: &mut Context<'_>) -> Turned;
-}
-
-/// What a turn came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turned {
-    /// Bytes that were read and written.
-    pub moved: usize,
-    /// Tasks were woken.
-    pub woke: bool,
-    /// The driver has more to do at once. Otherwise its task will be woken.
-    pub again: bool,
-}
+use crate::{Drive, Stint};
 
 /// A connection that has a driver.
 pub trait Driven: Send + Sync + 'static {
@@ -163,12 +146,15 @@ mod tests {
 
     use futures::FutureExt;
 
+    use stackwire_core::Env;
+
     use super::*;
+    use crate::Ran;
 
     /// Counts what was done, and ends after ten.
-    #[derive(Default)]
     struct Counter {
         done: usize,
+        env: Env,
     }
 
     impl Future for Counter {
@@ -181,9 +167,29 @@ mod tests {
     }
 
     impl Drive for Counter {
-        fn take_turn(&mut self, _: &mut Context<'_>) -> Turned {
+        type End = ();
+
+        fn is_running(&self) -> bool {
+            true
+        }
+
+        fn run(&mut self, _: &mut Context<'_>) -> Ran<()> {
             self.done += 1;
-            Turned { moved: 1 << 20, woke: self.done == 5, again: self.done == 3 }
+            if self.done == 3 { Ran::Tired } else { Ran::Waits }
+        }
+
+        fn end(&mut self, (): ()) {}
+
+        fn moved(&self) -> usize {
+            1 << 20
+        }
+
+        fn woke(&mut self) -> bool {
+            self.done == 5
+        }
+
+        fn env(&self) -> &Env {
+            &self.env
         }
     }
 
@@ -209,7 +215,7 @@ mod tests {
 
     fn driven() -> (Arc<Connection>, Driving<Connection>) {
         let connection = Arc::new(Connection::default());
-        (connection.clone(), Driving::new(connection, Counter::default()))
+        (connection.clone(), Driving::new(connection, Counter { done: 0, env: stackwire_conformance::env() }))
     }
 
     #[test]
@@ -301,8 +307,22 @@ mod tests {
             }
         }
         impl Drive for Adder {
-            fn take_turn(&mut self, _: &mut Context<'_>) -> Turned {
+            type End = ();
+            fn is_running(&self) -> bool {
+                false
+            }
+            fn run(&mut self, _: &mut Context<'_>) -> Ran<()> {
                 unreachable!("nobody asks for a turn");
+            }
+            fn end(&mut self, (): ()) {}
+            fn moved(&self) -> usize {
+                0
+            }
+            fn woke(&mut self) -> bool {
+                false
+            }
+            fn env(&self) -> &Env {
+                unreachable!("it is a future of its own")
             }
         }
         impl Driven for Sum {

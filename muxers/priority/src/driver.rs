@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result};
-use stackwire_driver::{Drive, Turn, Turned, Wakes};
+use stackwire_driver::{Drive, Ran, Turn, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -38,7 +38,7 @@ enum Step {
     Closed,
 }
 
-enum Phase {
+pub(crate) enum Phase {
     Running,
     /// Sends what is left and ends our side of the pipe; then, with `linger`, waits for the peer's.
     Ending {
@@ -49,16 +49,6 @@ enum Phase {
     },
     /// The pipe is of no more use.
     Failed(Error),
-}
-
-/// What became of a turn.
-enum Ran {
-    /// The driver's task is woken when there is something to do.
-    Waits,
-    /// There is more to do.
-    Tired,
-    /// The connection ends.
-    Ends(Result<Phase>),
 }
 
 /// Wakes the driver at a time.
@@ -201,53 +191,6 @@ impl Driver {
         Phase::Ending { linger, result, limit: self.env.sleep(LINGER), shut: false }
     }
 
-    /// Does what there is to do, as much as a turn allows.
-    fn run(&mut self, cx: &mut Context<'_>) -> Ran {
-        // It looks by itself, until it waits.
-        self.connection.looking.store(true, Ordering::Release);
-        self.connection.with(|state, _| {
-            if !state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-                state.driver = Some(cx.waker().clone());
-            }
-        });
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
-            let now = self.env.now();
-            let mut held_up = false;
-            let received = match self.poll_receive(cx, now) {
-                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.closed_by_peer())),
-                Poll::Ready(Err(error)) if error.layer().is_none() && is_violation(&error) => {
-                    return Ran::Ends(Ok(self.failed(error)));
-                }
-                Poll::Ready(Err(error)) => return Ran::Ends(Err(error)),
-                Poll::Ready(Ok(_)) => true,
-                Poll::Pending => false,
-            };
-            let sent = match self.poll_send(cx, now) {
-                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.ending(true, Ok(())))),
-                Poll::Ready(Ok(step)) => step == Step::Progress,
-                Poll::Ready(Err(error)) => return Ran::Ends(self.broken(cx, now, error)),
-                // The pipe wakes it.
-                Poll::Pending => {
-                    held_up = true;
-                    false
-                }
-            };
-            if received || sent {
-                continue;
-            }
-            if held_up || !self.connection.looking.swap(false, Ordering::AcqRel) {
-                self.poll_timer(cx);
-                return Ran::Waits;
-            }
-            // From now on it is woken; what came just before is found by looking once more.
-        }
-        // Whether that fails shows in the next turn.
-        let _later = self.poll_flush(cx);
-        self.connection.looking.store(true, Ordering::Release);
-        Ran::Tired
-    }
-
     /// A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
     fn broken(&mut self, cx: &mut Context<'_>, now: Instant, error: io::Error) -> Result<Phase> {
         loop {
@@ -332,8 +275,59 @@ fn is_violation(error: &Error) -> bool {
     *error.kind() == stackwire_core::Kind::PeerMisbehaved
 }
 
-impl Driver {
-    /// Takes note of how the connection ends.
+impl Drive for Driver {
+    type End = Result<Phase>;
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Ran<Result<Phase>> {
+        // It looks by itself, until it waits.
+        self.connection.looking.store(true, Ordering::Release);
+        self.connection.with(|state, _| {
+            if !state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                state.driver = Some(cx.waker().clone());
+            }
+        });
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
+            let now = self.env.now();
+            let mut held_up = false;
+            let received = match self.poll_receive(cx, now) {
+                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.closed_by_peer())),
+                Poll::Ready(Err(error)) if error.layer().is_none() && is_violation(&error) => {
+                    return Ran::Ends(Ok(self.failed(error)));
+                }
+                Poll::Ready(Err(error)) => return Ran::Ends(Err(error)),
+                Poll::Ready(Ok(_)) => true,
+                Poll::Pending => false,
+            };
+            let sent = match self.poll_send(cx, now) {
+                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.ending(true, Ok(())))),
+                Poll::Ready(Ok(step)) => step == Step::Progress,
+                Poll::Ready(Err(error)) => return Ran::Ends(self.broken(cx, now, error)),
+                // The pipe wakes it.
+                Poll::Pending => {
+                    held_up = true;
+                    false
+                }
+            };
+            if received || sent {
+                continue;
+            }
+            if held_up || !self.connection.looking.swap(false, Ordering::AcqRel) {
+                self.poll_timer(cx);
+                return Ran::Waits;
+            }
+            // From now on it is woken; what came just before is found by looking once more.
+        }
+        // Whether that fails shows in the next turn.
+        let _later = self.poll_flush(cx);
+        self.connection.looking.store(true, Ordering::Release);
+        Ran::Tired
+    }
+
     fn end(&mut self, how: Result<Phase>) {
         self.phase = how.unwrap_or_else(|error| {
             let error = error.at(Layer::Muxer, NAME);
@@ -341,23 +335,17 @@ impl Driver {
             Phase::Failed(error)
         });
     }
-}
 
-impl Drive for Driver {
-    fn take_turn(&mut self, cx: &mut Context<'_>) -> Turned {
-        if !matches!(self.phase, Phase::Running) {
-            return Turned { moved: 0, woke: false, again: false };
-        }
-        let _before = self.wakes.woke();
-        let again = match self.run(cx) {
-            Ran::Waits => false,
-            Ran::Tired => true,
-            Ran::Ends(how) => {
-                self.end(how);
-                true
-            }
-        };
-        Turned { moved: self.turn.moved(), woke: self.wakes.woke(), again }
+    fn moved(&self) -> usize {
+        self.turn.moved()
+    }
+
+    fn woke(&mut self) -> bool {
+        self.wakes.woke()
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
     }
 }
 
@@ -366,16 +354,7 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if matches!(this.phase, Phase::Running) {
-            match this.run(cx) {
-                Ran::Waits => return Poll::Pending,
-                Ran::Tired => {
-                    this.env.yield_now(cx);
-                    return Poll::Pending;
-                }
-                Ran::Ends(how) => this.end(how),
-            }
-        }
+        ready!(this.poll_turn(cx));
         if let Phase::Failed(error) = &this.phase {
             return Poll::Ready(Err(error.clone()));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Pipe, Result, buffer};
-use stackwire_driver::{Turn, Turned, Wakes};
+use stackwire_driver::{Drive as _, Ran, Turn, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -43,7 +43,7 @@ const PROTOCOL_ERROR: u32 = 1;
 /// What is left to do once no more frames are exchanged. While it waits, what arrives is discarded: otherwise a peer
 /// that also only writes would wait for us as we for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     /// Send what is in the batch.
     Send,
     /// End our side of the pipe.
@@ -55,7 +55,7 @@ enum Step {
     Leave,
 }
 
-enum Phase {
+pub(crate) enum Phase {
     Running,
     Ending { result: Result<()>, step: Step, linger: bool },
 }
@@ -68,16 +68,6 @@ enum Sent {
     Nothing,
     /// There is nothing to send, and the session closes with this code.
     Everything(u32),
-}
-
-/// What became of a turn.
-enum Ran {
-    /// The driver's task is woken when there is something to do.
-    Waits,
-    /// There is more to do.
-    Tired,
-    /// The connection ends.
-    Ends(Phase),
 }
 
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
@@ -123,10 +113,6 @@ impl Drive {
             cleaning: None,
             deadline: None,
         }
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running)
     }
 
     /// Takes note of bytes that were read or written.
@@ -238,7 +224,7 @@ impl Drive {
     }
 
     /// Ends the connection for its streams, which the peer or a fault ended; the pipe is to be ended still.
-    fn end(&mut self, result: Result<()>) -> Phase {
+    fn ending(&mut self, result: Result<()>) -> Phase {
         let result = result.map_err(|e| e.at(Layer::Muxer, NAME));
         self.connection.end(result.as_ref().err().cloned());
         let (step, time) = match result.as_ref().map_err(Error::kind) {
@@ -252,51 +238,6 @@ impl Drive {
         };
         self.deadline = Some(self.env.sleep(time));
         Phase::Ending { result, step, linger: step == Step::Send }
-    }
-
-    /// Does what there is to do, as much as a turn allows.
-    fn run(&mut self, cx: &mut Context<'_>) -> Ran {
-        let (closing, lingering) = self.connection.look(cx);
-        if closing && self.deadline.is_none() {
-            self.deadline = Some(self.env.sleep(self.close_timeout));
-        }
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
-            let sent = match self.poll_send(cx) {
-                Poll::Ready(Ok(Sent::Everything(code))) => {
-                    self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
-                    return Ran::Ends(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
-                }
-                Poll::Ready(Err(e)) => {
-                    let end = self.broken(e, closing, cx);
-                    return Ran::Ends(self.end(end));
-                }
-                Poll::Ready(Ok(Sent::Batch)) => true,
-                Poll::Ready(Ok(Sent::Nothing)) | Poll::Pending => false,
-            };
-            match self.poll_receive(cx) {
-                Poll::Ready(Ok(true)) => {
-                    let end = self.end_of_bytes(closing);
-                    return Ran::Ends(self.end(end));
-                }
-                Poll::Ready(Err(e)) => return Ran::Ends(self.end(Err(e))),
-                Poll::Ready(Ok(false)) => continue,
-                Poll::Pending if sent => continue,
-                Poll::Pending => {}
-            }
-            match self.poll_timers(lingering, cx) {
-                Poll::Ready(Ok(())) => continue,
-                Poll::Ready(Err(e)) => return Ran::Ends(self.end(Err(e))),
-                Poll::Pending if self.batch.is_empty() && !self.connection.wait(closing) => {}
-                // If there is a batch, it is the pipe that wakes the driver.
-                Poll::Pending => return Ran::Waits,
-            }
-        }
-        // Whether that fails shows in the next turn.
-        if self.unflushed < LITTLE {
-            let _later = self.poll_flush(cx);
-        }
-        Ran::Tired
     }
 
     /// Ready when a timer has made something to send.
@@ -389,20 +330,70 @@ impl Drive {
 }
 
 impl stackwire_driver::Drive for Drive {
-    fn take_turn(&mut self, cx: &mut Context<'_>) -> Turned {
-        if !self.is_running() {
-            return Turned { moved: 0, woke: false, again: false };
+    type End = Phase;
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Ran<Phase> {
+        let (closing, lingering) = self.connection.look(cx);
+        if closing && self.deadline.is_none() {
+            self.deadline = Some(self.env.sleep(self.close_timeout));
         }
-        let _before = self.wakes.woke();
-        let again = match self.run(cx) {
-            Ran::Waits => false,
-            Ran::Tired => true,
-            Ran::Ends(phase) => {
-                self.phase = phase;
-                true
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
+            let sent = match self.poll_send(cx) {
+                Poll::Ready(Ok(Sent::Everything(code))) => {
+                    self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
+                    return Ran::Ends(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
+                }
+                Poll::Ready(Err(e)) => {
+                    let end = self.broken(e, closing, cx);
+                    return Ran::Ends(self.ending(end));
+                }
+                Poll::Ready(Ok(Sent::Batch)) => true,
+                Poll::Ready(Ok(Sent::Nothing)) | Poll::Pending => false,
+            };
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(true)) => {
+                    let end = self.end_of_bytes(closing);
+                    return Ran::Ends(self.ending(end));
+                }
+                Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
+                Poll::Ready(Ok(false)) => continue,
+                Poll::Pending if sent => continue,
+                Poll::Pending => {}
             }
-        };
-        Turned { moved: self.turn.moved(), woke: self.wakes.woke(), again }
+            match self.poll_timers(lingering, cx) {
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
+                Poll::Pending if self.batch.is_empty() && !self.connection.wait(closing) => {}
+                // If there is a batch, it is the pipe that wakes the driver.
+                Poll::Pending => return Ran::Waits,
+            }
+        }
+        // Whether that fails shows in the next turn.
+        if self.unflushed < LITTLE {
+            let _later = self.poll_flush(cx);
+        }
+        Ran::Tired
+    }
+
+    fn end(&mut self, how: Phase) {
+        self.phase = how;
+    }
+
+    fn moved(&self) -> usize {
+        self.turn.moved()
+    }
+
+    fn woke(&mut self) -> bool {
+        self.wakes.woke()
+    }
+
+    fn env(&self) -> &Env {
+        &self.env
     }
 }
 
@@ -411,16 +402,7 @@ impl Future for Drive {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if this.is_running() {
-            match this.run(cx) {
-                Ran::Waits => return Poll::Pending,
-                Ran::Tired => {
-                    this.env.yield_now(cx);
-                    return Poll::Pending;
-                }
-                Ran::Ends(phase) => this.phase = phase,
-            }
-        }
+        ready!(this.poll_turn(cx));
         let Phase::Ending { step, linger, .. } = this.phase else { return Poll::Pending };
         let ended = ready!(this.poll_ending(step, linger, cx));
         let Phase::Ending { result, .. } = mem::replace(&mut this.phase, Phase::Running) else { return Poll::Pending };

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_driver::{Stint, register};
+use stackwire_driver::{Drive as _, Stint, register};
 use tokio::io::AsyncWrite;
 
 use crate::{
