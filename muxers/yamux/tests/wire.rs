@@ -496,6 +496,39 @@ async fn what_a_full_pipe_leaves_of_a_frame_follows_before_everything_else() {
     }
 }
 
+#[tokio::test]
+async fn a_frame_that_was_begun_is_ended_before_the_reset_of_its_stream() {
+    let (ours, mut peer) = pipes::pair_with_capacity(1000);
+    let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let driver = tokio::spawn(driver);
+    let mut stream = session.open().await.unwrap();
+    stream.write_all(b"!").await.unwrap();
+    tokio::task::yield_now().await;
+    // Much of it does not fit into the pipe.
+    assert!(stream.write(&[7; 200_000]).await.unwrap() > 1000);
+    stream.reset(9);
+    drop(stream);
+    let mut data = 0;
+    let code = loop {
+        let mut header = [0; HEADER];
+        peer.read_exact(&mut header).await.unwrap();
+        let header = Header::decode(&header).unwrap();
+        match header.kind {
+            wire::Kind::Data => {
+                let mut body = vec![0; header.length as usize];
+                peer.read_exact(&mut body).await.unwrap();
+                assert!(body == b"!" || body.iter().all(|byte| *byte == 7));
+                data += body.len();
+            }
+            _ if header.flags & RST != 0 => break header.length,
+            _ => {}
+        }
+    };
+    assert_eq!(code, 9);
+    assert!(data > 1000, "{data} bytes");
+    driver.abort();
+}
+
 struct Wakes(AtomicUsize);
 
 impl Wake for Wakes {
