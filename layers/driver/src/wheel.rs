@@ -71,6 +71,26 @@ impl<D: Drive> Wheel<D> {
     pub fn drive(&self, stint: &mut Stint) {
         self.borrow(stint, |driver, cx, stint| stint.drive(driver, cx));
     }
+
+    /// For a stream's task that may have to wait for the driver: makes an `attempt`, and another after the driver took a
+    /// turn. The second has the context of the task that is to be woken where it is in vain, too.
+    pub fn poll<T>(
+        &self,
+        stint: &mut Stint,
+        cx: &Context<'_>,
+        mut attempt: impl FnMut(Option<&Context<'_>>) -> Poll<T>,
+    ) -> Poll<T> {
+        let polled = attempt(None);
+        if polled.is_ready() {
+            return polled;
+        }
+        self.drive(stint);
+        let polled = attempt(Some(cx));
+        if polled.is_pending() {
+            stint.pause();
+        }
+        polled
+    }
 }
 
 impl<D> Default for Wheel<D> {

@@ -143,9 +143,10 @@ impl Writer {
     pub fn fail<C: Codec>(&mut self, codec: &mut C) {
         // What can't be sealed is not told.
         if self.end.is_none() && self.seal(codec).is_ok() {
-            self.buffer.truncate(self.filled);
-            codec.fail(&mut self.buffer);
-            self.filled = self.buffer.len();
+            let _told = self.add(codec, |codec, out| {
+                codec.fail(out);
+                Ok(())
+            });
             self.end = Some(End::Sealed);
         }
     }

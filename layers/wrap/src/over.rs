@@ -38,6 +38,37 @@ pub fn over_session(session: Arc<dyn Session>, wrap: Wrap, env: &Env) -> Arc<dyn
     Arc::new(WrappedSession { inner: session, wrap, env: env.clone() })
 }
 
+/// `muxer` with `map` on what each of its connections begins as.
+pub(crate) fn over_started(
+    muxer: Arc<dyn Muxer>,
+    map: impl Fn(Arc<dyn Session>, Driver, &Env) -> (Arc<dyn Session>, Driver) + Send + Sync + 'static,
+) -> Arc<dyn Muxer> {
+    Arc::new(Started { inner: muxer, map })
+}
+
+struct Started<F> {
+    inner: Arc<dyn Muxer>,
+    map: F,
+}
+
+impl<F> Muxer for Started<F>
+where
+    F: Fn(Arc<dyn Session>, Driver, &Env) -> (Arc<dyn Session>, Driver) + Send + Sync + 'static,
+{
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn id(&self) -> ProtocolId {
+        self.inner.id()
+    }
+
+    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+        let (session, driver) = self.inner.start(pipe, role, env);
+        (self.map)(session, driver, env)
+    }
+}
+
 fn over_stage(stage: Stage, wrap: &Wrap, env: &Env) -> Stage {
     match stage {
         Stage::Raw(pipe) => Stage::Raw(wrap(pipe, env)),

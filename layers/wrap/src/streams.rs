@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Muxer, Pipe, Priority, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Error, Kind, Muxer, Pipe, Priority, Result, Session};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::pass_on;
+use crate::{over::over_started, pass_on};
 
 /// The code with which excess streams are reset: “resource limit” of libp2p's error codes.
 pub const RESOURCE_LIMIT: u32 = 0x1002;
@@ -43,27 +43,7 @@ impl StreamLimits {
 
     /// `muxer` with these limits on each of its connections.
     pub fn over_muxer(self, muxer: Arc<dyn Muxer>) -> Arc<dyn Muxer> {
-        Arc::new(LimitedMuxer { inner: muxer, limits: self })
-    }
-}
-
-struct LimitedMuxer {
-    inner: Arc<dyn Muxer>,
-    limits: StreamLimits,
-}
-
-impl Muxer for LimitedMuxer {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn id(&self) -> ProtocolId {
-        self.inner.id()
-    }
-
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.inner.start(pipe, role, env);
-        (self.limits.over_session(session), driver)
+        over_started(muxer, move |session, driver, _| (self.over_session(session), driver))
     }
 }
 

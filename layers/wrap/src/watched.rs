@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Driver, Env, Muxer, Pipe, Priority, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Muxer, Pipe, Priority, Result};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     PollTimes,
-    over::{Wrap, over_session},
+    over::{Wrap, over_session, over_started},
     pass_on,
 };
 
@@ -22,29 +22,12 @@ use crate::{
 /// Costs two looks at `clock` for each: it says how much time has passed since some moment, or how much of it the calling
 /// thread has run, which leaves out what other programs take.
 pub fn watch_polls(muxer: Arc<dyn Muxer>, times: Arc<PollTimes>, clock: fn() -> Duration) -> Arc<dyn Muxer> {
-    Arc::new(WatchedMuxer { inner: muxer, watch: Watch { times, clock } })
-}
-
-struct WatchedMuxer {
-    inner: Arc<dyn Muxer>,
-    watch: Watch,
-}
-
-impl Muxer for WatchedMuxer {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn id(&self) -> ProtocolId {
-        self.inner.id()
-    }
-
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.inner.start(pipe, role, env);
-        let (watch, streams) = (self.watch.clone(), self.watch.clone());
+    let watch = Watch { times, clock };
+    over_started(muxer, move |session, driver, env| {
+        let (watch, streams) = (watch.clone(), watch.clone());
         let wrap: Wrap = Arc::new(move |inner, _| Box::new(WatchedPipe { inner, watch: streams.clone() }));
         (over_session(session, wrap, env), Box::pin(WatchedDriver { inner: driver, watch }))
-    }
+    })
 }
 
 /// A clock, and where what it says goes.
@@ -129,7 +112,7 @@ mod tests {
     use std::time::Instant;
 
     use stackwire_conformance::{env, pipes};
-    use stackwire_core::SessionExt;
+    use stackwire_core::{Env, ProtocolId, Role, Session, SessionExt};
     use tokio::io::AsyncWriteExt;
 
     use super::*;

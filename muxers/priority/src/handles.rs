@@ -9,8 +9,7 @@ use std::{
 };
 
 use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error};
-use stackwire_driver::Wakes;
-use stackwire_driver::register;
+use stackwire_driver::{Wakes, register};
 
 use crate::{
     buffers,

@@ -45,16 +45,7 @@ impl PriorityStream {
         }
         let Self { connection, id, taken, stint, .. } = self;
         ready!(stint.poll(&connection.env, cx));
-        let polled = connection.poll_take(*id, taken, None);
-        if polled.is_ready() {
-            return polled;
-        }
-        connection.wheel.drive(stint);
-        let polled = connection.poll_take(*id, taken, Some(cx));
-        if polled.is_pending() {
-            stint.pause();
-        }
-        polled
+        connection.wheel.poll(stint, cx, |cx| connection.poll_take(*id, taken, cx))
     }
 
     /// The first bytes, as many as lie together.
@@ -123,16 +114,7 @@ impl AsyncWrite for PriorityStream {
     ) -> Poll<io::Result<usize>> {
         let Self { connection, id, stint, .. } = &mut *self;
         ready!(stint.poll(&connection.env, cx));
-        let polled = connection.poll_write(*id, slices, None);
-        if polled.is_ready() {
-            return polled;
-        }
-        connection.wheel.drive(stint);
-        let polled = connection.poll_write(*id, slices, Some(cx));
-        if polled.is_pending() {
-            stint.pause();
-        }
-        polled
+        connection.wheel.poll(stint, cx, |cx| connection.poll_write(*id, slices, cx))
     }
 
     fn is_write_vectored(&self) -> bool {

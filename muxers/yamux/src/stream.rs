@@ -37,17 +37,9 @@ impl YamuxStream {
         if !self.taken.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.stint.poll(&self.connection.env, cx));
-        let (connection, id) = (&self.connection, self.id);
-        let mut due = connection.poll_take(id, &mut self.taken, &mut self.read, None);
-        if due.is_pending() {
-            connection.wheel.drive(&mut self.stint);
-            due = connection.poll_take(id, &mut self.taken, &mut self.read, Some(cx));
-        }
-        if due.is_pending() {
-            self.stint.pause();
-        }
-        self.due = ready!(due)?;
+        let Self { connection, id, taken, read, due, stint } = self;
+        ready!(stint.poll(&connection.env, cx));
+        *due = ready!(connection.wheel.poll(stint, cx, |cx| connection.poll_take(*id, taken, read, cx)))?;
         Poll::Ready(Ok(()))
     }
 
@@ -102,18 +94,10 @@ impl AsyncWrite for YamuxStream {
     ) -> Poll<io::Result<usize>> {
         let Self { connection, id, stint, .. } = &mut *self;
         ready!(stint.poll(&connection.env, cx));
-        let written = connection.poll_write_through(*id, slices, stint, cx).unwrap_or_else(|| {
-            let written = connection.poll_write(*id, slices, None);
-            if written.is_ready() {
-                return written;
-            }
-            connection.wheel.drive(stint);
-            connection.poll_write(*id, slices, Some(cx))
-        });
-        if written.is_pending() {
-            stint.pause();
+        match connection.poll_write_through(*id, slices, stint, cx) {
+            Some(written) => written,
+            None => connection.wheel.poll(stint, cx, |cx| connection.poll_write(*id, slices, cx)),
         }
-        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -29,7 +29,7 @@ impl Connection {
         id: u32,
         taken: &mut Queue,
         read: &mut u32,
-        cx: Option<&mut Context<'_>>,
+        cx: Option<&Context<'_>>,
     ) -> Poll<io::Result<u32>> {
         self.with(|state, wakes| {
             let due = state.credit(id, mem::take(read), wakes);
@@ -69,7 +69,7 @@ impl Connection {
         &self,
         id: u32,
         slices: &[IoSlice<'_>],
-        cx: Option<&mut Context<'_>>,
+        cx: Option<&Context<'_>>,
     ) -> Poll<io::Result<usize>> {
         let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
         self.with(|state, wakes| {

@@ -44,7 +44,7 @@ impl Connection {
                 return None;
             }
             if !drive.batch.is_empty() {
-                return self.wait_for_pipe(id, cx).then_some(Poll::Pending);
+                return self.wait_for_pipe(id, cx);
             }
             let body = self.begin_frame(id, total)?;
             match self.write_frame(drive, id, body, slices, driving) {
@@ -52,28 +52,32 @@ impl Connection {
                     stint.count(body as usize);
                     Some(Poll::Ready(Ok(body as usize)))
                 }
-                None => self.wait_for_pipe(id, cx).then_some(Poll::Pending),
+                None => self.wait_for_pipe(id, cx),
             }
         });
-        through.flatten()
+        through.flatten().inspect(|written| {
+            if written.is_pending() {
+                stint.pause();
+            }
+        })
     }
 
     fn has_to_send(&self) -> bool {
         self.with(|state, _| !state.ready.is_empty() || !state.control.is_empty())
     }
 
-    /// The pipe takes nothing now: the stream gets its turn when it does again. `false` where others wait, too: then it
+    /// The pipe takes nothing now: the stream gets its turn when it does again. `None` where others wait, too: then it
     /// may queue something meanwhile, as they do.
-    fn wait_for_pipe(&self, id: u32, cx: &Context<'_>) -> bool {
+    fn wait_for_pipe<T>(&self, id: u32, cx: &Context<'_>) -> Option<Poll<T>> {
         self.with(|state, _| {
             let alone = state.queued == 0 && !state.is_over();
-            let Some(entry) = state.streams.get_mut(&id).filter(|_| alone) else { return false };
+            let entry = state.streams.get_mut(&id).filter(|_| alone)?;
             if entry.reset.is_some() || entry.fin != Fin::Open || entry.credit == 0 {
-                return false;
+                return None;
             }
             register(&mut entry.writer, cx);
             entry.make_ready(id, &mut state.ready);
-            true
+            Some(Poll::Pending)
         })
     }
 
