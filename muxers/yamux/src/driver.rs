@@ -343,6 +343,7 @@ impl stackwire_driver::Drive for Drive {
         }
         self.turn = Turn::default();
         while !self.turn.is_over() {
+            let mut held_up = false;
             let sent = match self.poll_send(cx) {
                 Poll::Ready(Ok(Sent::Everything(code))) => {
                     self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
@@ -353,7 +354,11 @@ impl stackwire_driver::Drive for Drive {
                     return Ran::Ends(self.ending(end));
                 }
                 Poll::Ready(Ok(Sent::Batch)) => true,
-                Poll::Ready(Ok(Sent::Nothing)) | Poll::Pending => false,
+                Poll::Ready(Ok(Sent::Nothing)) => false,
+                Poll::Pending => {
+                    held_up = true;
+                    false
+                }
             };
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(true)) => {
@@ -368,9 +373,9 @@ impl stackwire_driver::Drive for Drive {
             match self.poll_timers(lingering, cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
-                Poll::Pending if self.batch.is_empty() && !self.connection.wait(closing) => {}
-                // If there is a batch, it is the pipe that wakes the driver.
-                Poll::Pending => return Ran::Waits,
+                // If the pipe holds it up, it is the pipe that wakes it.
+                Poll::Pending if held_up || self.connection.wait(closing) => return Ran::Waits,
+                Poll::Pending => {}
             }
         }
         // Whether that fails shows in the next turn.

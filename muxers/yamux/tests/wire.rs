@@ -5,7 +5,8 @@
 mod peer;
 
 use std::{
-    pin::pin,
+    io,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,12 +17,14 @@ use std::{
 
 use peer::{ACK, DATA, FIN, GO_AWAY, PING, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{BoxPipe, Kind, Muxer, Role, SessionExt, reset_code};
+use stackwire_core::{BoxPipe, Buffered, Kind, Muxer, Role, SessionExt, reset_code};
 use stackwire_muxer_yamux::{
     Yamux, YamuxConfig,
     wire::{self, HEADER, Header},
 };
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf,
+};
 
 #[tokio::test]
 async fn a_stream_is_opened_by_its_first_bytes_and_acknowledged_by_the_answer() {
@@ -216,6 +219,48 @@ async fn a_peer_that_never_reads_fails_a_close_with_a_timeout() {
         assert_eq!(end.kind(), &Kind::Timeout { limit: Duration::from_secs(5) }, "{end}");
         assert!(before.elapsed() < Duration::from_secs(6), "{:?}", before.elapsed());
     }
+}
+
+/// Takes bytes and never passes all of them on.
+struct NeverFlushed {
+    inner: DuplexStream,
+    flushes: usize,
+}
+
+impl AsyncRead for NeverFlushed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for NeverFlushed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, data)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushes += 1;
+        assert!(self.flushes < 1000, "the driver should wait for the pipe");
+        Poll::Pending
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_finds_a_go_away_while_it_flushes_waits_for_the_pipe() {
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let ours = Box::new(Buffered::new(NeverFlushed { inner: ours, flushes: 0 }));
+    let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Listener, &env());
+    let driver = tokio::spawn(driver);
+    let mut peer = Peer(Box::new(Buffered::new(theirs)));
+    peer.send(frame(DATA, SYN | FIN, 1, 2), b"ok").await;
+    let mut stream = session.accept().await.unwrap();
+    stream.shutdown().await.unwrap();
+    drop(stream);
+    peer.until(frame(DATA, FIN | ACK, 1, 0)).await;
+    peer.send(frame(GO_AWAY, 0, 0, 0), b"").await;
+    let _end = in_time("the end", driver).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
