@@ -22,9 +22,7 @@ use stackwire_muxer_yamux::{
     Yamux, YamuxConfig,
     wire::{self, HEADER, Header},
 };
-use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf,
-};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 #[tokio::test]
 async fn a_stream_is_opened_by_its_first_bytes_and_acknowledged_by_the_answer() {

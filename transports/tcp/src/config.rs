@@ -1,6 +1,11 @@
 //! What a config may say.
 
-use std::sync::Arc;
+use std::{
+    num::NonZero,
+    sync::{Arc, LazyLock},
+    thread,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +36,12 @@ pub struct TcpConfig {
     /// and Android. What waits there can't be overtaken by what is urgent; too
     /// little costs throughput. Default: 131072. 0: as many as its send buffer holds.
     pub max_unsent: u32,
+    /// Microseconds for which a reader in a dialogue stays awake for the next message, at most 1000: where small messages
+    /// go to and fro within some hundred microseconds, it looks for the next one whenever its thread has nothing else to
+    /// do, instead of sleeping. On loopback or a local network that makes a call several times faster, and keeps a
+    /// thread busy meanwhile; over the internet nothing comes so quickly. Default: 100. 0: it always sleeps, as it does
+    /// where there is one processor only.
+    pub busy_poll_us: u32,
     /// Lets a listener on `/ip6/::` take IPv4 connections too, and reports its IPv4 addresses with the others. Default:
     /// false, so that `/ip4/0.0.0.0` and `/ip6/::` can be listened on side by side at one port.
     pub dual_stack: bool,
@@ -63,6 +74,7 @@ impl Default for TcpConfig {
             ttl: None,
             read_buffer: Buffer::LARGE as u32,
             max_unsent: 128 * 1024,
+            busy_poll_us: 100,
             dual_stack: false,
             proxy_protocol: ProxyProtocol::Off,
             keepalive_secs: None,
@@ -79,6 +91,7 @@ impl Plugin for TcpConfig {
              backlog = 1024         # connections the system holds until they are accepted\n\
              read_buffer = 266240    # bytes read at a time\n\
              max_unsent = 131072    # bytes the system takes beyond what it can send\n\
+             busy_poll_us = 100     # microseconds that a reader in a quick dialogue stays awake\n\
              dual_stack = false     # listeners on /ip6/:: take IPv4 too\n\
              proxy_protocol = \"off\" # \"require\": behind a load balancer that tells the true source\n\
              # ttl = 64             # routers a packet may pass\n\
@@ -95,6 +108,18 @@ impl TcpConfig {
     /// The largest `read_buffer`: more is no faster, and every busy connection has one.
     const MAX_READ_BUFFER: u32 = 16 * 1024 * 1024;
 
+    /// The largest `busy_poll_us`.
+    const MAX_BUSY_POLL: u32 = 1000;
+
+    /// How long a reader stays awake. With one processor it would only keep its peer from answering.
+    pub(crate) fn busy_poll(&self) -> Duration {
+        static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+        match *PROCESSORS {
+            1 => Duration::ZERO,
+            _ => Duration::from_micros(self.busy_poll_us.into()),
+        }
+    }
+
     /// Checks what the types leave open.
     pub(crate) fn check(self) -> Result<Self> {
         let problem = match self {
@@ -107,6 +132,9 @@ impl TcpConfig {
             }
             Self { read_buffer, .. } if !(1..=Self::MAX_READ_BUFFER).contains(&read_buffer) => {
                 "`read_buffer` must be between 1 and 16777216 bytes"
+            }
+            Self { busy_poll_us, .. } if busy_poll_us > Self::MAX_BUSY_POLL => {
+                "`busy_poll_us` must be at most 1000, which is longer than any quick answer takes"
             }
             _ => return Ok(self),
         };

@@ -35,11 +35,13 @@
 
 mod config;
 mod listener;
+mod patience;
 mod pipe;
 mod ports;
 #[doc(hidden)]
 pub mod proxy;
 mod socket;
+mod stream;
 mod transport;
 
 pub use config::{ProxyProtocol, TcpConfig};

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
-use stackwire_core::{Error, Incoming, Layer, Listener, Multiaddr, Opened, Result, Stage, address};
+use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Opened, Result, Stage, address};
 use stackwire_socket::{Accepted, Acceptor};
 use tokio::net::TcpStream;
 
@@ -12,6 +12,7 @@ use crate::{TcpConfig, TcpPipe, config::ProxyProtocol, ports::Port, proxy, socke
 pub(crate) struct TcpListener {
     pub(crate) config: TcpConfig,
     pub(crate) acceptor: Acceptor,
+    pub(crate) env: Env,
     /// Our entry among the ports that dials may leave from.
     pub(crate) _port: Port,
 }
@@ -27,8 +28,8 @@ impl Listener for TcpListener {
         let Accepted { stream, remote, local } =
             accepted.map_err(|e| Error::io("accepting", e).at(Layer::Transport, NAME))?;
         let open: BoxFuture<'static, _> = match self.config.proxy_protocol {
-            ProxyProtocol::Off => Box::pin(plain(self.config, stream)),
-            ProxyProtocol::Require => Box::pin(behind_proxy(self.config, stream)),
+            ProxyProtocol::Off => Box::pin(plain(self.config, stream, self.env.clone())),
+            ProxyProtocol::Require => Box::pin(behind_proxy(self.config, stream, self.env.clone())),
         };
         Ok(Incoming { remote: address::tcp(remote), local: address::tcp(local), open })
     }
@@ -40,19 +41,19 @@ impl Listener for TcpListener {
 }
 
 /// The connection as it is.
-async fn plain(config: TcpConfig, stream: TcpStream) -> Result<Opened> {
-    Ok(Stage::Raw(Box::new(pipe(&config, stream)?)).into())
+async fn plain(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened> {
+    Ok(Stage::Raw(Box::new(pipe(&config, stream, env)?)).into())
 }
 
 /// The connection behind the proxy's header.
-async fn behind_proxy(config: TcpConfig, stream: TcpStream) -> Result<Opened> {
-    let mut pipe = pipe(&config, stream)?;
+async fn behind_proxy(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened> {
+    let mut pipe = pipe(&config, stream, env)?;
     let source = proxy::read_header(&mut pipe).await?;
     Ok(Opened { stage: Stage::Raw(Box::new(pipe)), remote: source.map(address::tcp) })
 }
 
-fn pipe(config: &TcpConfig, stream: TcpStream) -> Result<TcpPipe> {
+fn pipe(config: &TcpConfig, stream: TcpStream, env: Env) -> Result<TcpPipe> {
     socket::configure(config, &stream)
         .map_err(|e| Error::io("setting a connection's options", e).at(Layer::Transport, NAME))?;
-    Ok(TcpPipe::new(stream, config.read_buffer as usize))
+    Ok(TcpPipe::new(stream, config, env))
 }

@@ -6,13 +6,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Buffered, Error, Layer, Pipe, reset_error};
+use stackwire_core::{Buffered, Env, Error, Layer, Pipe, reset_error};
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-use crate::transport::NAME;
+use crate::{TcpConfig, stream::Stream, transport::NAME};
 
 /// A TCP connection.
 ///
@@ -31,17 +31,18 @@ pub struct TcpPipe {
 
 #[derive(Debug)]
 enum State {
-    Open(Buffered<TcpStream>),
+    Open(Buffered<Stream>),
     Reset(u32),
 }
 
 impl TcpPipe {
-    /// A pipe over `stream` that reads up to `read_buffer` bytes at a time.
-    pub fn new(stream: TcpStream, read_buffer: usize) -> Self {
-        Self { state: State::Open(Buffered::with_capacity(read_buffer, stream)), shut_down: false }
+    /// A pipe over `stream`, as `config` has it.
+    pub fn new(stream: TcpStream, config: &TcpConfig, env: Env) -> Self {
+        let stream = Stream::new(stream, config.busy_poll(), env);
+        Self { state: State::Open(Buffered::with_capacity(config.read_buffer as usize, stream)), shut_down: false }
     }
 
-    fn open(&mut self) -> io::Result<Pin<&mut Buffered<TcpStream>>> {
+    fn open(&mut self) -> io::Result<Pin<&mut Buffered<Stream>>> {
         match &mut self.state {
             State::Open(stream) => Ok(Pin::new(stream)),
             State::Reset(code) => Err(reset_error(*code)),

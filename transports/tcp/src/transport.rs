@@ -61,7 +61,7 @@ impl Transport for Tcp {
             socket_of(address).filter(|remote| can_be_dialed(*remote)).ok_or_else(|| not_ours(address, "dialed"))?;
         let stream = self.connect(remote).await.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
         let local = stream.local_addr().ok().map(canonical).map(address::tcp);
-        let pipe = TcpPipe::new(stream, self.config.read_buffer as usize);
+        let pipe = TcpPipe::new(stream, &self.config, dial.env.clone());
         Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local, round_trips: 1 })
     }
 
@@ -71,7 +71,7 @@ impl Transport for Tcp {
         let acceptor = Acceptor::bind(wanted, socket::listen_options(&self.config), listen.env)
             .map_err(|e| listen_error(address, e).at(Layer::Transport, NAME))?;
         let port = self.ports.add(acceptor.bound());
-        Ok(Box::new(TcpListener { config: self.config, acceptor, _port: port }))
+        Ok(Box::new(TcpListener { config: self.config, acceptor, env: listen.env.clone(), _port: port }))
     }
 }
 

@@ -51,6 +51,7 @@ fn options_out_of_range_are_refused_with_a_reason() {
         (TcpConfig { keepalive_secs: Some(0), ..normal }, "keepalive_secs"),
         (TcpConfig { read_buffer: 0, ..normal }, "read_buffer"),
         (TcpConfig { read_buffer: u32::MAX, ..normal }, "read_buffer"),
+        (TcpConfig { busy_poll_us: 1001, ..normal }, "busy_poll_us"),
     ] {
         let error = config.build().err().unwrap();
         assert_eq!(error.kind(), &Kind::ConfigInvalid);

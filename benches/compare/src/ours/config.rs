@@ -7,6 +7,7 @@ pub struct Ours {
     /// As rows and command lines call it.
     pub name: &'static str,
     transport: &'static str,
+    transport_options: &'static str,
     security: &'static [&'static str],
     muxer: &'static [&'static str],
     /// Whether it is measured how long polls take.
@@ -14,7 +15,7 @@ pub struct Ours {
 }
 
 /// Every stack of ours that can be measured.
-pub const STACKS: [Ours; 8] = [
+pub const STACKS: [Ours; 9] = [
     tcp("ours-tcp-noise-yamux", &["noise"], &["yamux"]),
     tcp("ours-tcp-tls-yamux", &["tls"], &["yamux"]),
     tcp("ours-tcp-noise-priority", &["noise"], &["priority"]),
@@ -23,11 +24,12 @@ pub const STACKS: [Ours; 8] = [
     // The order of the embedded default of the program `stackwire`: what two such nodes agree on over tcp.
     tcp("ours-best", &["tls", "noise"], &["priority", "yamux", "mplex"]),
     Ours { watched: true, ..tcp("ours-watched", &["noise"], &["yamux"]) },
-    Ours { name: "ours-quic", transport: "quic", security: &[], muxer: &[], watched: false },
+    Ours { transport_options: "busy_poll_us = 0\n", ..tcp("ours-asleep", &["noise"], &["yamux"]) },
+    Ours { transport: "quic", ..tcp("ours-quic", &[], &[]) },
 ];
 
 const fn tcp(name: &'static str, security: &'static [&'static str], muxer: &'static [&'static str]) -> Ours {
-    Ours { name, transport: "tcp", security, muxer, watched: false }
+    Ours { name, transport: "tcp", transport_options: "", security, muxer, watched: false }
 }
 
 /// Bounds that would stop a measurement rather than an attacker. Everything that decides speed keeps its default.
@@ -52,7 +54,7 @@ impl Ours {
         let mut section = |layer: &str, name: &str, options: &str| {
             let _ = write!(text, "[[{layer}]]\nuse = \"{name}\"\n{options}");
         };
-        section("transport", self.transport, "");
+        section("transport", self.transport, self.transport_options);
         for name in self.security {
             section("security", name, if *name == "plaintext" { "insecure = true\n" } else { "" });
         }

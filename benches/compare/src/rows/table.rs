@@ -24,6 +24,7 @@ const BEST: &str = "ours-best";
 const NOISE_PRIORITY: &str = "ours-tcp-noise-priority";
 const TLS_PRIORITY: &str = "ours-tcp-tls-priority";
 const WATCHED: &str = "ours-watched";
+const ASLEEP: &str = "ours-asleep";
 const PLAIN: &str = "ours-tcp-plaintext-yamux";
 
 const LIBP2P: &[&str] = &["libp2p-noise", "libp2p-tls", "libp2p-quic"];
@@ -185,6 +186,13 @@ pub const ROWS: &[Row] = &[
     bulk("bulk-plaintext-up", PLAIN, Up)
         .beside(&["tcp"])
         .tells("tcp+plaintext+yamux up, beside raw TCP: what framing costs"),
+    rpc("rpc-1-asleep", ASLEEP, 1)
+        .beside(LIBP2P_NOISE)
+        .counts(P50)
+        .tells("64 B on a new stream with readers that always sleep (`busy_poll_us = 0`), beside rust-libp2p noise"),
+    row("ping-pong-asleep", ASLEEP, PING_PONG, P50)
+        .beside(&["tcp"])
+        .tells("64 B there and back with readers that always sleep, beside raw TCP"),
     row("beside-floor", TLS_PRIORITY, beside(Up), P99)
         .beside(&["tcp-aesgcm"])
         .tells("ping beside a bulk stream (tcp+tls+priority), beside one that has a TCP connection of its own"),
