@@ -316,7 +316,7 @@ mod tests {
                 b.read_exact(&mut bytes).await.unwrap();
                 b.write_all(b"more").await.unwrap();
             }
-            b.read_exact(&mut vec![0; MUCH % 100]).await.unwrap();
+            b.read_exact(&mut [0; MUCH % 100]).await.unwrap();
         };
         in_time("all of it", join(join(write, read), peer)).await;
     }
