@@ -6,7 +6,7 @@ use super::{Contestant, Report, RowReport};
 use crate::{
     figures::Figure,
     rows::{Pace, ROWS, Row},
-    run::{Busy, Machine},
+    run::{Busy, Machine, Pauses},
 };
 
 fn named(name: &str) -> &'static Row {
@@ -34,7 +34,10 @@ pub fn report() -> Report {
     let mut proviso = row("beside-yamux", &[&[900.0], &[4000.0]]);
     proviso.contestants[0].figures.insert(Figure::Kept, vec![0.5]);
     Report {
-        machine: Machine::here([("ours-quic".to_string(), "stackwire 0".to_string())].into()),
+        machine: Machine::here(
+            [("ours-quic".to_string(), "stackwire 0".to_string())].into(),
+            Pauses { share: 0.015, longest_ms: 7.25 },
+        ),
         rounds: 3,
         pace: Pace::Full,
         rows: vec![

@@ -129,6 +129,12 @@ fn conditions(report: &Report) -> String {
             others * 100.0
         );
     }
+    let _ = writeln!(
+        text,
+        "  before, the machine stopped for {:.1} % of a second in pauses of 0.5 ms and more, the longest {:.1} ms",
+        machine.pauses.share * 100.0,
+        machine.pauses.longest_ms
+    );
     for (stack, version) in &machine.versions {
         let _ = writeln!(text, "  {stack}: {version}");
     }

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Serialize;
 
+use super::Pauses;
+
 /// What was measured on, and with.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
@@ -15,6 +17,8 @@ pub struct Machine {
     pub kernel: String,
     /// What TCP sends by.
     pub congestion_control: String,
+    /// What it takes from threads that could run.
+    pub pauses: Pauses,
     /// What every program allocates with.
     pub allocator: &'static str,
     /// What compiled this program.
@@ -29,7 +33,7 @@ const UNKNOWN: &str = "unknown";
 
 impl Machine {
     /// This one.
-    pub fn here(versions: BTreeMap<String, String>) -> Self {
+    pub fn here(versions: BTreeMap<String, String>, pauses: Pauses) -> Self {
         Self {
             cpu: fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model(&text)).unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -37,6 +41,7 @@ impl Machine {
                 format!("{} {release}", line("/proc/sys/kernel/ostype").unwrap_or_default()).trim().to_string()
             }),
             congestion_control: line("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_else(unknown),
+            pauses,
             allocator: "the system's, unchanged",
             rustc: env!("BENCH_RUSTC"),
             release: !cfg!(debug_assertions),

@@ -4,6 +4,7 @@ mod busy;
 mod child;
 mod machine;
 mod measure;
+mod pauses;
 mod progress;
 mod stop;
 
@@ -15,7 +16,7 @@ use std::{
 
 use stackwire_contest::Result;
 
-pub use self::{busy::Busy, child::Child, machine::Machine};
+pub use self::{busy::Busy, child::Child, machine::Machine, pauses::Pauses};
 use self::{
     measure::{Failure, Job, measure},
     progress::Progress,
@@ -79,7 +80,7 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
 async fn run(plan: &Plan) -> Result<Report> {
     let stacks: BTreeSet<_> = plan.rows.iter().flat_map(|row| row.stacks()).collect();
     let programs = Programs::of(&stacks, &plan.rivals).await?;
-    let machine = Machine::here(programs.versions.clone());
+    let machine = Machine::here(programs.versions.clone(), Pauses::here());
     if !machine.release {
         anstream::eprintln!("this is a debug build: its figures mean nothing; run it with `cargo run --release`");
     }

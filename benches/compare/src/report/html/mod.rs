@@ -77,6 +77,14 @@ fn conditions(report: &Report) -> String {
         ("TCP sends by", machine.congestion_control.clone()),
         ("Allocator", machine.allocator.to_string()),
         ("Compiler", machine.rustc.to_string()),
+        (
+            "Stopped by itself",
+            format!(
+                "{:.1} % of a second, in pauses of up to {:.1} ms",
+                machine.pauses.share * 100.0,
+                machine.pauses.longest_ms
+            ),
+        ),
         ("Used by others, at the worst", share(busy.others)),
         ("Load average, at the worst", busy.load.map_or("unknown".to_string(), |load| format!("{load:.2}"))),
     ];
