@@ -1,6 +1,7 @@
 //! Time, randomness and tasks: everything a plug-in may not take from its surroundings.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -33,6 +34,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn yield_now(&self, cx: &mut Context<'_>) {
         cx.waker().wake_by_ref();
     }
+}
+
+thread_local! {
+    static YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A shared handle on a [`Runtime`].
@@ -75,7 +80,15 @@ impl Env {
     /// For a task that has more to do and has done enough for now: has it polled again once others of its thread had
     /// their turn. A task that wakes itself is something else to a scheduler: work that another thread could take.
     pub fn yield_now(&self, cx: &mut Context<'_>) {
+        YIELDED.set(true);
         self.0.yield_now(cx);
+    }
+
+    /// Whether anything on this thread [yielded](Self::yield_now) since this was last asked. For whoever does work in the
+    /// name of another task: a scheduler owes another poll only to the task that it is polling, so that the other is to be
+    /// woken.
+    pub fn has_yielded() -> bool {
+        YIELDED.replace(false)
     }
 
     /// Runs `task` to its end.

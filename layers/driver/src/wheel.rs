@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::Result;
+use stackwire_core::{Env, Result};
 
 use crate::{Drive, Stint};
 
@@ -54,8 +54,12 @@ impl<D> Wheel<D> {
         let mut seat = self.seat.try_lock()?;
         let Seat { driver, task } = seat.as_mut()?;
         let task = task.clone()?;
+        let _before = Env::has_yielded();
         let done = work(driver, &mut Context::from_waker(&task), stint);
         drop(seat);
+        if Env::has_yielded() {
+            task.wake_by_ref();
+        }
         // It looked between the lock and here, or will find the lock open.
         if self.missed.swap(false, Ordering::SeqCst) {
             // A scheduler may keep it for this thread, so that it waits for the caller's task to pause.
@@ -162,11 +166,11 @@ mod tests {
         future::poll_fn,
         sync::atomic::AtomicUsize,
         task::{Wake, ready},
+        time::{Duration, Instant},
     };
 
-    use futures::FutureExt;
-
-    use stackwire_core::Env;
+    use futures::{FutureExt, future::BoxFuture};
+    use stackwire_core::Runtime;
 
     use super::*;
     use crate::Ran;
@@ -254,6 +258,36 @@ mod tests {
             counter.done
         });
         assert_eq!((done, alarm.0.load(Ordering::Relaxed)), (Some(1), 1));
+    }
+
+    #[test]
+    fn what_yields_in_the_name_of_the_drivers_task_wakes_it() {
+        /// Polls nobody again.
+        struct Forgetful;
+        impl Runtime for Forgetful {
+            fn now(&self) -> Instant {
+                unreachable!()
+            }
+            fn unix_time(&self) -> Duration {
+                unreachable!()
+            }
+            fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+                unreachable!()
+            }
+            fn fill_random(&self, _: &mut [u8]) {}
+            fn spawn(&self, _: BoxFuture<'static, ()>) {}
+            fn yield_now(&self, _: &mut Context<'_>) {}
+        }
+        let (connection, mut driving) = driven();
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        assert!(driving.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        let env = Env::new(Forgetful);
+        env.yield_now(&mut Context::from_waker(Waker::noop()));
+        connection.0.borrow(&mut Stint::default(), |_, _, _| ());
+        assert_eq!(alarm.0.load(Ordering::Relaxed), 0, "that was before");
+        connection.0.borrow(&mut Stint::default(), |_, cx, _| env.yield_now(cx));
+        assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Protocol for Echo {
     }
 }
 
-fn stack(listen: &str, securities: &[&str], muxers: &[&str]) -> String {
+pub(super) fn stack(listen: &str, securities: &[&str], muxers: &[&str]) -> String {
     let mut text = format!("[node]\nlisten = [{listen}]\n[[transport]]\nuse = \"tcp\"\n");
     for (layer, names) in [("security", securities), ("muxer", muxers)] {
         for name in names {
@@ -39,9 +39,9 @@ fn stack(listen: &str, securities: &[&str], muxers: &[&str]) -> String {
     text
 }
 
-const ANY_PORT: &str = "\"/ip4/127.0.0.1/tcp/0\"";
+pub(super) const ANY_PORT: &str = "\"/ip4/127.0.0.1/tcp/0\"";
 
-async fn start(text: &str) -> Node {
+pub(super) async fn start(text: &str) -> Node {
     let mut stack = stackwire_config::Plan::parse(text, &catalogue()).expect("the config is good").stack();
     stack.protocols.push(Arc::new(Echo));
     Node::start(stack).await.expect("the node starts")
@@ -58,7 +58,7 @@ async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-async fn echo(stream: &mut Stream, text: &str) {
+pub(super) async fn echo(stream: &mut Stream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     let mut back = vec![0; text.len()];
@@ -66,7 +66,7 @@ async fn echo(stream: &mut Stream, text: &str) {
     assert_eq!(back, text.as_bytes());
 }
 
-async fn open(from: &Node, to: &Node) -> Stream {
+pub(super) async fn open(from: &Node, to: &Node) -> Stream {
     from.open_stream(to.peer_id(), &["/echo".into()]).await.unwrap()
 }
 

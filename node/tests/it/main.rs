@@ -5,6 +5,7 @@ mod configure;
 mod dialing;
 mod life;
 mod protocols;
+mod runtimes;
 
 // Links the plug-ins that the configs name.
 use stackwire_bundle as _;

@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     patience: Patience,
     /// A task sleeps until it can write.
     writer_sleeps: bool,
+    /// Whose socket it is: it may be read and written elsewhere.
+    home: Option<Handle>,
     env: Env,
 }
 
@@ -35,22 +37,28 @@ enum Socket {
     /// The runtime wakes whoever sleeps.
     Watched(TcpStream),
     /// Nobody sleeps: the reader was told to come again, and the runtime gets the socket back before it isn't.
-    Unwatched(std::net::TcpStream, Handle),
+    Unwatched(std::net::TcpStream),
     /// The runtime could not take it back.
     Lost,
 }
 
 impl Stream {
-    /// A reader stays awake for `busy_poll` at most.
+    /// A reader stays awake for `busy_poll` at most. To be made where `stream` was.
     pub(crate) fn new(stream: TcpStream, busy_poll: Duration, env: Env) -> Self {
-        Self { socket: Socket::Watched(stream), patience: Patience::new(busy_poll), writer_sleeps: false, env }
+        Self {
+            socket: Socket::Watched(stream),
+            patience: Patience::new(busy_poll),
+            writer_sleeps: false,
+            home: Handle::try_current().ok(),
+            env,
+        }
     }
 
     /// Has the end of the socket reset the connection.
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         let socket = match &self.socket {
             Socket::Watched(stream) => SockRef::from(stream),
-            Socket::Unwatched(stream, _) => SockRef::from(stream),
+            Socket::Unwatched(stream) => SockRef::from(stream),
             Socket::Lost => return Ok(()),
         };
         socket.set_linger(Some(Duration::ZERO))
@@ -58,10 +66,8 @@ impl Stream {
 
     /// Takes the socket from the runtime.
     fn unwatch(&mut self) -> io::Result<()> {
-        // Outside of a runtime there would be none to give it back to.
-        let Ok(runtime) = Handle::try_current() else { return Ok(()) };
         self.socket = match mem::replace(&mut self.socket, Socket::Lost) {
-            Socket::Watched(stream) => Socket::Unwatched(stream.into_std()?, runtime),
+            Socket::Watched(stream) => Socket::Unwatched(stream.into_std()?),
             other => other,
         };
         Ok(())
@@ -70,8 +76,8 @@ impl Stream {
     /// The socket, which the runtime watches from now on.
     fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.socket = match mem::replace(&mut self.socket, Socket::Lost) {
-            Socket::Unwatched(stream, runtime) => {
-                let _runtime = runtime.enter();
+            Socket::Unwatched(stream) => {
+                let _home = self.home.as_ref().map(Handle::enter);
                 Socket::Watched(TcpStream::from_std(stream)?)
             }
             other => other,
@@ -84,7 +90,7 @@ impl Stream {
 
     /// Whether a reader that found nothing is to look again.
     fn stays_awake(&mut self) -> bool {
-        self.patience.waits(|| self.env.now()) && !self.writer_sleeps
+        self.home.is_some() && self.patience.waits(|| self.env.now()) && !self.writer_sleeps
     }
 
     fn poll_read_some(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -95,7 +101,7 @@ impl Stream {
             }
             self.unwatch()?;
         }
-        if let Socket::Unwatched(stream, _) = &mut self.socket {
+        if let Socket::Unwatched(stream) = &mut self.socket {
             let mut message = [0; MESSAGE];
             let room = &mut message[..out.remaining().min(MESSAGE)];
             match stream.read(room) {
@@ -117,7 +123,7 @@ impl Stream {
         now: impl FnOnce(&mut std::net::TcpStream) -> io::Result<T>,
         later: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if let Socket::Unwatched(stream, _) = &mut self.socket {
+        if let Socket::Unwatched(stream) = &mut self.socket {
             match now(stream) {
                 Err(error) if is_vain(&error) => {}
                 done => return Poll::Ready(done),
@@ -188,7 +194,7 @@ impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.socket {
             Socket::Watched(stream) => stream.fmt(f),
-            Socket::Unwatched(stream, _) => stream.fmt(f),
+            Socket::Unwatched(stream) => stream.fmt(f),
             Socket::Lost => f.write_str("Lost"),
         }
     }
