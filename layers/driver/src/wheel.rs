@@ -12,6 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Env, Result};
+use tokio::task::coop;
 
 use crate::{Drive, Stint};
 
@@ -57,7 +58,8 @@ impl<D> Wheel<D> {
         let _before = Env::has_yielded();
         let done = work(driver, &mut Context::from_waker(&task), stint);
         drop(seat);
-        if Env::has_yielded() {
+        // Sockets yield too, once the caller's task has done much.
+        if Env::has_yielded() || !coop::has_budget_remaining() {
             task.wake_by_ref();
         }
         // It looked between the lock and here, or will find the lock open.
@@ -288,6 +290,16 @@ mod tests {
         assert_eq!(alarm.0.load(Ordering::Relaxed), 0, "that was before");
         connection.0.borrow(&mut Stint::default(), |_, cx, _| env.yield_now(cx));
         assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            connection.0.borrow(&mut Stint::default(), |_, _, _| ());
+            assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
+            connection.0.borrow(&mut Stint::default(), |_, cx, _| {
+                while let Poll::Ready(share) = coop::poll_proceed(cx) {
+                    share.made_progress();
+                }
+            });
+            assert_eq!(alarm.0.load(Ordering::Relaxed), 2, "a socket would have said that it is to come again");
+        });
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     mem,
     net::Shutdown,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     runtime::Handle,
+    task::coop,
 };
 
 use crate::patience::{MESSAGE, Patience};
@@ -102,11 +103,19 @@ impl Stream {
             self.unwatch()?;
         }
         if let Socket::Unwatched(stream) = &mut self.socket {
+            let share = ready!(coop::poll_proceed(cx));
             let mut message = [0; MESSAGE];
             let room = &mut message[..out.remaining().min(MESSAGE)];
             match stream.read(room) {
                 Err(error) if is_vain(&error) => {}
-                read => return Poll::Ready(read.map(|n| out.put_slice(&room[..n]))),
+                read => {
+                    share.made_progress();
+                    if read.as_ref().is_ok_and(|n| *n == MESSAGE) {
+                        // There is more, which is read in larger pieces. Whether that fails shows then.
+                        let _later = self.watched();
+                    }
+                    return Poll::Ready(read.map(|n| out.put_slice(&room[..n])));
+                }
             }
             if self.stays_awake() {
                 self.env.yield_now(cx);
@@ -124,9 +133,13 @@ impl Stream {
         later: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Socket::Unwatched(stream) = &mut self.socket {
+            let share = ready!(coop::poll_proceed(cx));
             match now(stream) {
                 Err(error) if is_vain(&error) => {}
-                done => return Poll::Ready(done),
+                done => {
+                    share.made_progress();
+                    return Poll::Ready(done);
+                }
             }
         }
         let polled = later(self.watched()?, cx);
@@ -285,6 +298,15 @@ mod tests {
         b.shutdown().await.unwrap();
         assert_eq!(in_time("the end", a.read(&mut [0; 10])).await.unwrap(), 0);
         b.hears(&mut a, b"one way").await;
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_none_is_read_in_large_pieces() {
+        let (mut a, mut b) = in_dialogue().await;
+        let much: Vec<u8> = (0..100_000).map(|n| n as u8).collect();
+        a.hears(&mut b, &much).await;
+        assert!(a.is_watched());
+        assert!(a.finds_nothing().await && a.is_watched());
     }
 
     #[tokio::test]
