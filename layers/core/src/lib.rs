@@ -54,7 +54,7 @@ pub use muxer::{Driver, Multiplexed, Muxer, Session, SessionExt};
 pub use negotiator::{Negotiated, Negotiator, Recognition, Wait};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;
-pub use pipe::{BoxPipe, Buffered, Datagrams, Pipe, Priority, reset_code, reset_error};
+pub use pipe::{BoxPipe, Buffered, Datagrams, Pipe, Priority, reset_code, reset_error, total_len};
 pub use prefaced::Prefaced;
 pub use protector::Protector;
 pub use protocol::{Protocol, ProtocolId};

@@ -114,6 +114,11 @@ pub enum Priority {
     Urgent,
 }
 
+/// How many bytes a vectored write has; `usize::MAX` stands for more.
+pub fn total_len(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().fold(0, |total, slice| total.saturating_add(slice.len()))
+}
+
 /// The `io::Error` of a stream that was reset with `code`.
 pub fn reset_error(code: u32) -> io::Error {
     Error::new(Kind::Reset { code }, "the stream was reset").into()

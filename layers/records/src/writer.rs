@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Buffer, Error, Result};
+use stackwire_core::{BoxPipe, Buffer, Error, Result, total_len};
 use tokio::io::AsyncWrite;
 
 use crate::{Codec, channel::named};
@@ -67,7 +67,7 @@ impl Writer {
         if self.open.is_none() {
             self.speak(codec)?;
         }
-        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let total = total_len(slices);
         if self.room::<C>() == 0 || self.filled + C::HEADER + C::TRAILER + total.min(APART) > Buffer::LARGE - RESERVE {
             ready!(self.poll_drain_to(MORE, codec, below, cx))?;
         }

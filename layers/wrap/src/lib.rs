@@ -64,11 +64,6 @@ fn cut<'a>(slices: &'a [IoSlice<'_>], mut n: usize) -> Vec<IoSlice<'a>> {
     first
 }
 
-/// Bytes in `slices`.
-fn total(slices: &[IoSlice<'_>]) -> usize {
-    slices.iter().map(|slice| slice.len()).sum()
-}
-
 /// Passes on to `self.inner` what a decorator leaves as it is.
 macro_rules! pass_on {
     (flush) => {

@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Error, Kind, Pipe, Priority};
+use stackwire_core::{BoxPipe, Error, Kind, Pipe, Priority, total_len};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{cut, pass_on, total};
+use crate::{cut, pass_on};
 
 /// `pipe`, carrying at most `max` bytes in each direction.
 ///
@@ -92,7 +92,7 @@ impl AsyncWrite for Limited {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let wanted = total(slices);
+        let wanted = total_len(slices);
         let n = this.writable(wanted)?;
         let inner = Pin::new(&mut this.inner);
         let n = ready!(match n == wanted {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Error, Layer, Result, reset_error};
+use stackwire_core::{Error, Layer, Result, reset_error, total_len};
 
 use crate::{
     config::{MplexConfig, NAME},
@@ -302,7 +302,7 @@ impl Connection {
     }
 
     pub(crate) fn poll_write(&self, key: Key, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let total = total_len(slices);
         self.with(|state, wakes| {
             let over = state.over();
             let Some(entry) = state.streams.get_mut(&key) else { return Poll::Ready(Err(closed().into())) };

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error};
+use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error, total_len};
 use stackwire_driver::{Wakes, register};
 
 use crate::{
@@ -167,7 +167,7 @@ impl Connection {
         slices: &[IoSlice<'_>],
         cx: Option<&Context<'_>>,
     ) -> Poll<io::Result<usize>> {
-        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let total = total_len(slices);
         self.with(|state, wakes| {
             let over = state.is_over();
             let left = state.left;

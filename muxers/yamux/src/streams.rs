@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_core::{Kind as ErrorKind, reset_error};
+use stackwire_core::{Kind as ErrorKind, reset_error, total_len};
 use stackwire_driver::{Wakes, register};
 
 use crate::{
@@ -71,7 +71,7 @@ impl Connection {
         slices: &[IoSlice<'_>],
         cx: Option<&Context<'_>>,
     ) -> Poll<io::Result<usize>> {
-        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let total = total_len(slices);
         self.with(|state, wakes| {
             let over = state.is_over();
             let crowded = state.queued >= SEND_BUFFER;

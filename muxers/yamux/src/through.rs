@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use stackwire_core::total_len;
 use stackwire_driver::{Drive as _, Stint, register};
 use tokio::io::AsyncWrite;
 
@@ -32,7 +33,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Poll<io::Result<usize>>> {
         let slices = &slices[..slices.len().min(SLICES)];
-        let total = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let total = total_len(slices);
         if total < MUCH {
             return None;
         }

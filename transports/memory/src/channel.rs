@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Error, Layer, reset_error};
+use stackwire_core::{Error, Layer, reset_error, total_len};
 
 use crate::transport::NAME;
 
@@ -64,7 +64,7 @@ impl Channel {
     pub(crate) fn write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock();
         state.check_writer()?;
-        let total = slices.iter().map(|slice| slice.len()).sum();
+        let total = total_len(slices);
         if total == 0 || state.reader == Reader::Discarding {
             return Poll::Ready(Ok(total));
         }

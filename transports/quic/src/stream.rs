@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt};
-use stackwire_core::{Datagrams, Error, Pipe, Priority, reset_error};
+use stackwire_core::{Datagrams, Error, Pipe, Priority, reset_error, total_len};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -238,7 +238,7 @@ impl AsyncWrite for QuicPipe {
 
 /// The slices as one piece, as far as that is worth a copy.
 fn gather(slices: &[IoSlice<'_>]) -> Bytes {
-    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let total = total_len(slices);
     let mut gathered = BytesMut::with_capacity(total.min(MAX_GATHERED));
     for slice in slices {
         let room = MAX_GATHERED - gathered.len();

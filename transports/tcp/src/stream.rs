@@ -11,7 +11,7 @@ use std::{
 };
 
 use socket2::SockRef;
-use stackwire_core::Env;
+use stackwire_core::{Env, total_len};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -178,7 +178,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.patience.wrote(slices.iter().fold(0, |sum, slice| sum.saturating_add(slice.len())));
+        this.patience.wrote(total_len(slices));
         this.poll_write_side(
             cx,
             |stream| stream.write_vectored(slices),

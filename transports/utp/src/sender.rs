@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use stackwire_core::total_len;
+
 use crate::wire::{HEADER, Type};
 
 /// How many packets are under way at most: peers keep about so many of those that come early.
@@ -109,7 +111,7 @@ impl Sender {
     /// Queues as much of `slices` as there is room for, and says how much that is.
     pub(crate) fn write(&mut self, slices: &[IoSlice<'_>]) -> usize {
         let mut total = 0;
-        let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut left = total_len(slices);
         for slice in slices {
             let mut slice = &slice[..];
             while !slice.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use stackwire_core::{Env, Role};
+use stackwire_core::{Env, Role, total_len};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::wire::{MAX_CONTROL, apply_mask, header};
@@ -44,7 +44,7 @@ impl Writer {
     /// Takes what fits into the open frame, from all slices, and returns how much that was: 0 only if there is
     /// nothing to take or the writer is full.
     pub fn push(&mut self, slices: &[IoSlice<'_>]) -> usize {
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let total = total_len(slices);
         if total == 0 || self.is_full() {
             return 0;
         }

@@ -13,11 +13,11 @@ use std::{
 };
 
 use futures::future::{BoxFuture, select};
-use stackwire_core::{BoxPipe, Env, Pipe, Priority, reset_error};
+use stackwire_core::{BoxPipe, Env, Pipe, Priority, reset_error, total_len};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Faults, Stall};
-use crate::{cut, total};
+use crate::cut;
 
 /// How long a pipe without power is held, so that its other end sees nothing.
 const HELD: Duration = Duration::from_secs(600);
@@ -189,8 +189,8 @@ impl AsyncWrite for Outage {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_moving(cx, Direction::Writing));
-        let n = total(slices).min(this.left());
-        let Some(inner) = &mut this.inner else { return this.vanish(total(slices)) };
+        let n = total_len(slices).min(this.left());
+        let Some(inner) = &mut this.inner else { return this.vanish(total_len(slices)) };
         let n = ready!(Pin::new(inner).poll_write_vectored(cx, &cut(slices, n)))?;
         this.moved += n as u64;
         Poll::Ready(Ok(n))

@@ -8,11 +8,11 @@ use std::{
 };
 
 use rand::{RngExt, rngs::StdRng};
-use stackwire_core::{BoxPipe, Datagrams, Env, Pipe, Priority};
+use stackwire_core::{BoxPipe, Datagrams, Env, Pipe, Priority, total_len};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Faults, datagrams};
-use crate::{cut, total};
+use crate::cut;
 
 pub(super) struct Pieces {
     inner: BoxPipe,
@@ -114,7 +114,7 @@ impl AsyncWrite for Pieces {
         if this.put_off(cx) {
             return Poll::Pending;
         }
-        let n = total(slices).min(this.fragment());
+        let n = total_len(slices).min(this.fragment());
         Pin::new(&mut this.inner).poll_write_vectored(cx, &cut(slices, n))
     }
 
