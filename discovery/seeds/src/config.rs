@@ -20,8 +20,10 @@ pub struct SeedsConfig {
     /// A file with one address a line; `#` begins a comment. It need not exist yet. At most 1 MiB.
     pub file: Option<PathBuf>,
     /// Seconds between two looks at the file, at least 1.
+    #[schemars(range(min = 1, max = 86400))]
     pub interval_secs: u64,
     /// Seconds until everything is volunteered again, so that lost seeds are tried again; 0: never.
+    #[schemars(range(min = 0, max = 2_592_000))]
     pub reannounce_secs: u64,
 }
 

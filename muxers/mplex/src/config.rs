@@ -31,18 +31,24 @@ pub enum Overflow {
 #[serde(default, deny_unknown_fields)]
 pub struct MplexConfig {
     /// Streams each side may have open at once. What the peer opens beyond it is reset; our own opens wait.
+    #[schemars(range(min = 1, max = 65536))]
     pub max_streams: usize,
     /// Streams of the peer that wait to be accepted. What it opens beyond that is reset.
+    #[schemars(range(min = 1, max = 65536))]
     pub max_unaccepted: usize,
     /// Received bytes kept for one stream until they are read.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub receive_buffer: usize,
     /// Received bytes kept for all streams of a connection until they are read.
+    #[schemars(range(min = 1, max = 4_294_967_296_u64))]
     pub connection_buffer: usize,
     /// What happens when a receive buffer is full: `block` or `reset`.
     pub overflow: Overflow,
     /// Bytes that streams have written and the connection has not sent yet. One stream gets at most half at a time.
+    #[schemars(range(min = 2, max = 1_073_741_824))]
     pub send_buffer: usize,
     /// Bytes of data in one frame that we send. Peers take up to 1 MiB.
+    #[schemars(range(min = 1, max = 1_048_576))]
     pub frame_size: usize,
 }
 

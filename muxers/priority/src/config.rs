@@ -24,10 +24,13 @@ const ID: &str = "/stackwire/mux/1.0.0";
 #[serde(default, deny_unknown_fields)]
 pub struct Weights {
     /// Bulk transfers.
+    #[schemars(range(min = 1, max = 255))]
     pub low: u8,
     /// Everything that says nothing.
+    #[schemars(range(min = 1, max = 255))]
     pub normal: u8,
     /// Small messages that should overtake bulk.
+    #[schemars(range(min = 1, max = 255))]
     pub high: u8,
 }
 
@@ -45,32 +48,43 @@ impl Default for Weights {
 #[serde(default, deny_unknown_fields)]
 pub struct PriorityConfig {
     /// Bytes that the peer may have in flight or unread on all streams of a connection together.
+    #[schemars(range(min = 65536, max = 2_147_483_647))]
     pub receive_window: u32,
     /// Bytes that the peer may have in flight or unread on one stream at first. The window grows while the reader
     /// keeps up, within half of `receive_window` for all streams together.
+    #[schemars(range(min = 65536, max = 2_147_483_647))]
     pub stream_window: u32,
     /// Bytes that streams have written and the connection has not sent yet. One stream gets at most a quarter, and
     /// always one `max_fragment`.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub send_buffer: usize,
     /// Streams each side may have open at once.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub max_streams: u32,
     /// Streams of the peer that wait to be accepted; it may not open more before some are.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub max_unaccepted: u32,
     /// Bytes of data in one frame that we send. What is urgent waits for one frame.
+    #[schemars(range(min = 1, max = 65535))]
     pub max_fragment: usize,
     /// Bytes given to the pipe below before it is flushed. What is urgent waits for what the pipe has not sent.
+    #[schemars(range(min = 9, max = 16_777_216))]
     pub max_batch: usize,
     /// How the classes below urgent share the pipe.
     pub weights: Weights,
     /// Bytes of urgent data that are sent in a row while other data waits; then one frame of that is sent.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub urgent_burst: usize,
     /// Whether the peer is told of a changed priority, so that its direction of the stream has it too.
     pub tell_priority: bool,
     /// Seconds between pings, which find dead connections and measure the round trip. 0: one ping, at the beginning.
+    #[schemars(range(min = 0, max = 86400))]
     pub ping_interval_secs: u32,
     /// Seconds without a byte from the peer after a ping until the connection is given up.
+    #[schemars(range(min = 1, max = 3600))]
     pub ping_timeout_secs: u32,
     /// Seconds that a close may take to send what streams had accepted.
+    #[schemars(range(min = 0, max = 600))]
     pub close_timeout_secs: u32,
 }
 

@@ -15,14 +15,18 @@ use crate::{Yamux, muxer};
 pub struct YamuxConfig {
     /// Streams that each side may have open at once on a connection, 1 to 65536. Our opens beyond it wait; the
     /// peer's are reset. rust-libp2p ends a connection that has more than 512 in both directions together.
+    #[schemars(range(min = 1, max = 65536))]
     pub max_streams: u32,
     /// Most bytes that all streams of a connection together may hold unread, in bytes: at least 1 MiB for each of
     /// `max_streams`. A stream begins with 256 KiB and grows with the bandwidth × delay of the connection.
+    #[schemars(range(min = 1, max = 1_099_511_627_776_u64))]
     pub receive_window: u64,
     /// Largest body of a frame we send, in bytes, 1024 to 262144. Smaller lets other streams in sooner; larger
     /// costs less per byte.
+    #[schemars(range(min = 1024, max = 262_144))]
     pub split_send_size: u32,
     /// How long a close may wait for the peer to read what is left and to close its end, in seconds, 1 to 600.
+    #[schemars(range(min = 1, max = 600))]
     pub close_timeout_secs: u32,
 }
 

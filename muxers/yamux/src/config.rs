@@ -23,22 +23,29 @@ use crate::{
 pub struct YamuxConfig {
     /// Streams that each side may have open at once on a connection, 1 to 65536. Our opens beyond it wait; the
     /// peer's are reset. rust-libp2p ends a connection that has more than 512 in both directions together.
+    #[schemars(range(min = 1, max = 65536))]
     pub max_streams: u32,
     /// Most bytes that all streams of a connection together may hold unread, in bytes: at least 512 KiB for each of
     /// `max_streams`, because every stream of either side begins with 256 KiB. Windows grow within the rest.
+    #[schemars(range(min = 1, max = 1_099_511_627_776_u64))]
     pub receive_window: u64,
     /// Most bytes that one stream may hold unread, in bytes, 256 KiB to 1 GiB. A stream begins with 256 KiB and grows
     /// while that holds up the peer.
+    #[schemars(range(min = 262_144, max = 1_073_741_824))]
     pub max_stream_window: u32,
     /// Largest body of a frame we send, in bytes, 1024 to 262144. Smaller lets other streams in sooner; larger
     /// costs less per byte.
+    #[schemars(range(min = 1024, max = 262_144))]
     pub split_send_size: u32,
     /// How often the peer is asked whether it is there, in seconds, up to 86400. 0: never.
+    #[schemars(range(min = 0, max = 86400))]
     pub keepalive_secs: u32,
     /// How long a peer that was asked may say nothing at all before the connection counts as dead, in seconds, 1 to
     /// 3600.
+    #[schemars(range(min = 1, max = 3600))]
     pub ping_timeout_secs: u32,
     /// How long a close may wait for the peer to read what is left and to close its end, in seconds, 1 to 600.
+    #[schemars(range(min = 1, max = 600))]
     pub close_timeout_secs: u32,
 }
 

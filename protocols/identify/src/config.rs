@@ -14,6 +14,7 @@ use crate::{ID, Identify, NAME, PUSH_ID};
 #[serde(default, deny_unknown_fields)]
 pub struct IdentifyConfig {
     /// Seconds that one exchange may take, in either direction, at least 1.
+    #[schemars(range(min = 1, max = 3600))]
     pub timeout_secs: u64,
 }
 

@@ -14,8 +14,10 @@ use crate::{ID, Ping};
 #[serde(default, deny_unknown_fields)]
 pub struct PingConfig {
     /// Seconds between two pings of a connection, counted from the answer; 0: never ping, only answer.
+    #[schemars(range(min = 0, max = 86400))]
     pub interval_secs: u64,
     /// Seconds to wait for an answer, at least 1.
+    #[schemars(range(min = 1, max = 3600))]
     pub timeout_secs: u64,
 }
 

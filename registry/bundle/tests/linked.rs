@@ -69,6 +69,57 @@ fn every_plug_in_says_who_it_is() {
     }
 }
 
+/// Every number has a range that its schema says; beyond it there is an error that names the option and the range, and
+/// at its ends either a plug-in or an error that names an option. Never a panic.
+#[test]
+fn every_number_has_a_range() {
+    for descriptor in Catalogue::linked().unwrap().iter() {
+        let schema = descriptor.schema();
+        let mut numbers = Vec::new();
+        numbers_of(schema.as_value(), schema.as_value(), "", &mut numbers);
+        for (option, least, most) in numbers {
+            let name = descriptor.summary.name;
+            let (Some(least), Some(most)) = (least, most) else {
+                panic!("`{option}` of {name} says no range: add `#[schemars(range(min = …, max = …))]`");
+            };
+            for beyond in [(least as i128) - 1, (most as i128) + 1, i128::from(i64::MAX), i128::from(i64::MIN)] {
+                let Err(problem) = descriptor.build_from(&format!("{option} = {beyond}")) else {
+                    panic!("{name} takes `{option} = {beyond}`");
+                };
+                let message = problem.message;
+                assert!(message.contains(&format!("`{option}`")), "{name}: {message}");
+                assert!(message.contains(&format!("from {least} to {most}")), "{name}: {message}");
+            }
+            for end in [least, most] {
+                // What does not go together with the other options says with which.
+                if let Err(problem) = descriptor.build_from(&format!("{option} = {end}")) {
+                    assert!(problem.message.contains('`'), "{name}: {}", problem.message);
+                }
+            }
+        }
+    }
+}
+
+/// The numbers among the options of `schema`, with their ranges.
+fn numbers_of(
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    prefix: &str,
+    found: &mut Vec<(String, Option<f64>, Option<f64>)>,
+) {
+    let properties = schema.get("properties").and_then(|properties| properties.as_object());
+    for (name, option) in properties.into_iter().flatten() {
+        let part = option.get("$ref").and_then(|path| root.pointer(path.as_str()?.strip_prefix('#')?));
+        let option = part.unwrap_or(option);
+        numbers_of(option, root, &format!("{prefix}{name}."), found);
+        let kinds = option.get("type").map(ToString::to_string).unwrap_or_default();
+        if kinds.contains("integer") || kinds.contains("number") {
+            let limit = |name| option.get(name).and_then(serde_json::Value::as_f64);
+            found.push((format!("{prefix}{name}"), limit("minimum"), limit("maximum")));
+        }
+    }
+}
+
 #[test]
 fn a_config_names_them() {
     let plan = Plan::parse(

@@ -4,12 +4,13 @@ use std::{fmt, ops::Range};
 
 use serde::Serialize;
 use stackwire_core::{Error, Kind};
-use stackwire_plugin::Problem;
+use stackwire_plugin::{MAX_PROBLEMS, Problem};
 
 /// Source lines longer than this are not shown.
 const MAX_SHOWN: usize = 160;
 
-/// Everything that is wrong with a config: at least one problem, in the order of the text.
+/// Everything that is wrong with a config: at least one problem, in the order of the text. Where very much is wrong, only
+/// [`MAX_PROBLEMS`] of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
     /// The problems.
@@ -36,7 +37,9 @@ pub struct ConfigProblem {
 }
 
 impl ConfigError {
-    pub(crate) fn new(text: &str, problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(text: &str, mut problems: Vec<Problem>) -> Self {
+        // To find the place of each in a long text costs time.
+        problems.truncate(MAX_PROBLEMS);
         let mut problems: Vec<_> = problems.into_iter().map(|problem| ConfigProblem::new(text, problem)).collect();
         // Absent things come last.
         problems.sort_by_key(|p| p.span.as_ref().map_or(usize::MAX, |span| span.start));
@@ -95,6 +98,9 @@ impl fmt::Display for ConfigError {
         for (i, problem) in self.problems.iter().enumerate() {
             let separator = if i == 0 { "" } else { "\n" };
             write!(f, "{separator}{problem}")?;
+        }
+        if self.problems.len() >= MAX_PROBLEMS {
+            write!(f, "\nand perhaps more: it is not read further after {MAX_PROBLEMS} mistakes")?;
         }
         Ok(())
     }

@@ -38,11 +38,12 @@ mod values;
 
 pub use error::{ConfigError, ConfigProblem};
 pub use plan::{Plan, PlannedPlugin};
+pub use read::MAX_CONFIG;
 pub use settings::{Limits, Settings, Timeouts};
 pub use stack::Stack;
 
 // What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
 pub use stackwire_plugin::{
-    Built, Capabilities, Catalogue, Descriptor, Fixture, Plugin, Problem, Reach, Summary, register, schemars, serde,
-    suggest,
+    Built, Capabilities, Catalogue, Descriptor, Fixture, MAX_PROBLEMS, Plugin, Problem, Reach, Summary, register,
+    schemars, serde, suggest,
 };

@@ -6,6 +6,11 @@ use toml::{Spanned, de::DeValue};
 
 use crate::PlannedPlugin;
 
+/// Addresses that one node may listen on.
+const MAX_ADDRESSES: usize = 256;
+/// Bytes of one of them.
+const MAX_ADDRESS: usize = 1024;
+
 /// Reads the list; what is wrong with an address is noted with its place.
 pub fn read(list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Spanned<Multiaddr>> {
     let span = list.span();
@@ -17,6 +22,11 @@ pub fn read(list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Span
         });
         return Vec::new();
     };
+    if items.len() > MAX_ADDRESSES {
+        let message = format!("`listen` has {} addresses; it may have at most {MAX_ADDRESSES}", items.len());
+        problems.push(Problem { span: Some(span), message, help: None });
+        return Vec::new();
+    }
     let mut addresses = Vec::new();
     for item in items {
         let span = item.span();
@@ -32,6 +42,9 @@ fn read_one(item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
     let DeValue::String(text) = item else {
         return Err(("a listen address is not text in quotes".into(), None));
     };
+    if text.len() > MAX_ADDRESS {
+        return Err((format!("a listen address has {} bytes; it may have at most {MAX_ADDRESS}", text.len()), None));
+    }
     let address = address::parse(text).map_err(|error| (error.to_string(), None))?;
     match address::split_peer(&address) {
         (address, None) => Ok(address),

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, ops::Range};
 use serde::{Deserialize, de::IntoDeserializer};
 use stackwire_core::{Layer, ProtocolId};
 use stackwire_plugin::{
-    Built, Catalogue, Descriptor, Options, Problem, Reach, deserialize, parse_options, schemars, suggest,
+    Built, Catalogue, Descriptor, MAX_PROBLEMS, Options, Problem, Reach, check, deserialize, parse_options, schemars,
+    shorten, suggest,
 };
 use toml::{
     Spanned,
@@ -13,6 +14,12 @@ use toml::{
 };
 
 use crate::{Plan, PlannedPlugin, Settings, keys, listen, plan::Source};
+
+/// The longest config that is read, in bytes. It is some thousand times what a node needs; files beyond it are no
+/// configs, and each byte of text costs about thirty bytes of memory while it is read.
+pub const MAX_CONFIG: usize = 4 << 20;
+/// Sections of one layer: several times what is linked.
+const MAX_SECTIONS: usize = 64;
 
 /// The plug-ins of a layer whose sections a config leaves out, where they are linked.
 fn implied(layer: Layer) -> &'static [&'static str] {
@@ -36,6 +43,10 @@ fn needed(layer: Layer, reach: Reach) -> bool {
 
 /// The plan of a config, or everything that is wrong with it.
 pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
+    if text.len() > MAX_CONFIG {
+        let message = format!("the config has {} bytes; it may have at most {MAX_CONFIG}", text.len());
+        return Err(vec![Problem { span: None, message, help: None }]);
+    }
     let mut document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
     let mut reader = Reader { text, catalogue, reach: Reach::Raw, problems: Vec::new() };
     let identity = identity_place(&document);
@@ -118,16 +129,23 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn problem(&mut self, span: Option<Range<usize>>, message: String, help: impl Into<Option<String>>) {
-        self.problems.push(Problem { span, message, help: help.into() });
+        if !self.is_full() {
+            self.problems.push(Problem { span, message, help: help.into() });
+        }
+    }
+
+    /// Enough is wrong: more is not looked for.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
     }
 
     fn unknown_sections(&mut self, document: &DeTable<'_>) {
         let known: Vec<&str> = std::iter::once("node").chain(Plan::LAYERS.map(Layer::name)).collect();
         for section in document.keys() {
             let name = section.get_ref().as_ref();
-            if !known.contains(&name) {
+            if !known.contains(&name) && !self.is_full() {
                 let help = suggest(name, known.iter().copied());
-                self.problem(Some(section.span()), format!("unknown section `{name}`"), help);
+                self.problem(Some(section.span()), format!("unknown section `{}`", shorten(name)), help);
             }
         }
     }
@@ -154,7 +172,12 @@ impl Reader<'_> {
             return Vec::new();
         };
         if sections.is_empty() && needed(layer, self.reach) {
-            self.missing(layer, Some(span));
+            self.missing(layer, Some(span.clone()));
+        }
+        if sections.len() > MAX_SECTIONS {
+            let message = format!("{} sections of `{layer}`; there may be at most {MAX_SECTIONS}", sections.len());
+            self.problem(Some(span), message, None);
+            return Vec::new();
         }
         let mut seen = BTreeMap::new();
         sections.into_iter().filter_map(|section| self.section(layer, section, &mut seen)).collect()
@@ -207,7 +230,7 @@ impl Reader<'_> {
                 Some(other) => format!("it is a {0}: write it under `[[{0}]]`", other.summary.layer),
                 None => self.available(text, layer),
             };
-            self.problem(Some(name.span()), format!("{layer} `{text}` is not linked"), help);
+            self.problem(Some(name.span()), format!("{layer} `{}` is not linked", shorten(text)), help);
             return None;
         };
         let line = self.text.get(..name.span().start).unwrap_or_default().matches('\n').count() + 1;
@@ -229,8 +252,11 @@ impl Reader<'_> {
         make: impl Fn(Options<'_>) -> Result<T, Problem>,
     ) -> Option<T> {
         let before = self.problems.len();
-        self.problems.extend(keys::take_unknown(options.get_mut(), schema));
+        check(options.get_mut(), schema, &mut self.problems);
         loop {
+            if self.is_full() {
+                return None;
+            }
             let problem = match make(options.clone()) {
                 Ok(made) => return (self.problems.len() == before).then_some(made),
                 Err(problem) => problem,

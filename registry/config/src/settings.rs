@@ -18,7 +18,8 @@ pub struct Settings {
     #[serde(with = "addresses")]
     #[schemars(with = "Vec<String>")]
     pub listen: Vec<Multiaddr>,
-    /// What the node calls itself to its peers.
+    /// What the node calls itself to its peers, in at most 256 characters.
+    #[schemars(length(max = 256))]
     pub agent: String,
     /// Upper bounds.
     pub limits: Limits,
@@ -38,29 +39,29 @@ impl Default for Settings {
     }
 }
 
-/// `[node.limits]`: upper bounds, each at least 1.
+/// `[node.limits]`: upper bounds, each from 1 to a million.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Live connections, both directions together.
     #[serde(deserialize_with = "count")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: usize,
     /// Arriving connections whose handshakes are not done.
     #[serde(deserialize_with = "count")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_pending_incoming: usize,
     /// Dials that are under way.
     #[serde(deserialize_with = "count")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_pending_dials: usize,
     /// Live connections with one peer.
     #[serde(deserialize_with = "count")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_peer: usize,
     /// Open streams on one connection, both directions together.
     #[serde(deserialize_with = "count")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_streams_per_connection: usize,
 }
 

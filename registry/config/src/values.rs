@@ -8,11 +8,14 @@ use serde::{Deserialize, Deserializer, de::Error};
 const MAX_SECONDS: f64 = 1e6;
 const MAX_MILLIS: u64 = 60_000;
 
+/// The most that any count may be: what a machine might hold, and far below what would overflow.
+const MAX_COUNT: usize = 1_000_000;
+
 /// A count of at least 1.
 pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
-        0 => Err(D::Error::custom("must be at least 1")),
-        n => Ok(n),
+        n if (1..=MAX_COUNT).contains(&n) => Ok(n),
+        _ => Err(D::Error::custom(format!("must be from 1 to {MAX_COUNT}"))),
     }
 }
 

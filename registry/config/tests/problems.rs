@@ -2,7 +2,7 @@
 
 mod fake;
 
-use stackwire_config::{ConfigError, Plan};
+use stackwire_config::{ConfigError, MAX_CONFIG, MAX_PROBLEMS, Plan};
 
 /// What a stack needs at the least; the first line is 1, and the next after it 6.
 const REST: &str = "[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
@@ -40,7 +40,7 @@ fn a_problem_is_shown_with_its_line_and_a_caret() {
 fn columns_count_characters_and_not_bytes() {
     assert_eq!(
         problem("transport = [{ use = \"tcp\", tags = { \"äöü€\" = 1, x = \"no\" } }]\n"),
-        "line 1, column 54: invalid type: string \"no\", expected u8"
+        "line 1, column 54: `tags.x` is \"no\"; it must be a whole number from 0 to 255"
     );
 }
 
@@ -156,9 +156,10 @@ fn values_of_wrong_types_are_all_reported() {
     assert_eq!(
         problems(&text),
         [
-            "line 3, column 11: invalid type: integer `1`, expected a boolean",
-            "line 4, column 11: invalid value: integer `70000`, expected u16",
-            "line 5, column 22: invalid type: string \"big\", expected u32",
+            "line 3, column 11: `nodelay` is 1; it must be true or false; write it as `nodelay = false`",
+            "line 4, column 11: `backlog` is 70000; it must be from 0 to 65535",
+            "line 5, column 22: `tuning.send_buffer` is \"big\"; it must be a whole number at least 0; \
+             write it as `send_buffer = 0`",
         ]
     );
 }
@@ -180,12 +181,77 @@ fn settings_out_of_range() {
     assert_eq!(
         problems(&text),
         [
-            "line 2, column 9: invalid type: integer `1`, expected a string",
-            "line 4, column 19: must be at least 1",
-            "line 6, column 13: must be from 0.001 to 1000000 seconds",
-            "line 7, column 13: must be from 0 to 1000000 seconds",
-            "line 8, column 25: must be at most 60000 milliseconds",
+            "line 2, column 9: `agent` is 1; it must be text in quotes; write it as `agent = \"1\"`",
+            "line 4, column 19: `limits.max_connections` is 0; it must be from 1 to 1000000",
+            "line 6, column 13: `timeouts.dial_secs` is -1; it must be from 0.001 to 1000000",
+            "line 7, column 13: `timeouts.idle_secs` is nan; it must be from 0 to 1000000",
+            "line 8, column 25: `timeouts.dial_attempt_delay_ms` is 60001; it must be from 0 to 60000",
         ]
+    );
+}
+
+#[test]
+fn every_limit_has_a_range() {
+    for limit in [
+        "max_connections",
+        "max_pending_incoming",
+        "max_pending_dials",
+        "max_connections_per_peer",
+        "max_streams_per_connection",
+    ] {
+        for value in ["0", "1000001", "9223372036854775807", "99999999999999999999", "-1", "0x7fffffffffffffff"] {
+            let found = problems(&format!("[node.limits]\n{limit} = {value}\n{TCP}{REST}"));
+            let [told] = found.as_slice() else { panic!("{limit} = {value}: {found:#?}") };
+            let ranged = told.contains(&format!("`limits.{limit}` is")) && told.contains("from 1 to 1000000");
+            assert!(ranged || told.contains("integer"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_name_of_megabytes_is_refused_and_not_repeated() {
+    let long = "x".repeat(1 << 20);
+    let told = problem(&format!("[node]\nagent = \"{long}\"\n{TCP}"));
+    assert_eq!(told, "line 2, column 9: `agent` has 1048576 characters; it may have at most 256");
+    for text in [
+        format!("[[{long}]]\n{TCP}"),
+        format!("[node]\n{long} = 1\n{TCP}"),
+        format!("[[transport]]\nuse = \"{long}\"\n"),
+        format!("[node]\nlisten = \"{long}\"\n{TCP}"),
+        format!("[node]\nlisten = [\"/dns4/{long}/tcp/1\"]\n{TCP}"),
+        format!("[node]\nlisten = [\"{long}\"]\n{TCP}"),
+    ] {
+        let told = problem(&text);
+        assert!(told.len() < 2000, "{} bytes: {}", told.len(), &told[..200]);
+    }
+}
+
+/// Whatever a config is full of: the work follows its length, and what is told has a bound.
+#[test]
+fn a_config_of_megabytes_is_refused_with_few_words() {
+    let count = 20_000;
+    let keys: String = (0..count).map(|n| format!("k{n} = 1\n")).collect();
+    let addresses: String = (0..count).map(|n| format!("\"/ip4/1.2.3.4/tcp/{}\",\n", n % 60_000)).collect();
+    for text in [
+        keys.clone(),
+        format!("[node]\n{keys}"),
+        format!("[[transport]]\nuse = \"tcp\"\n{keys}"),
+        format!("[[transport]]\nuse = \"tcp\"\n[transport.tags]\n{keys}"),
+        TCP.repeat(count),
+        "[[transport]]\n".repeat(count),
+        (0..count).map(|n| format!("[s{n}]\n")).collect(),
+        format!("[node]\nlisten = [{addresses}]\n{TCP}{REST}"),
+        format!("[node]\nlisten = [{}]\n{TCP}{REST}", "1,".repeat(count)),
+        "[node]\nagent = 1\n".repeat(count),
+    ] {
+        let error = error(&text);
+        assert!(error.problems.len() <= MAX_PROBLEMS, "{}", error.problems.len());
+        assert!(error.to_string().len() < 64 * 1024, "{} bytes", error.to_string().len());
+    }
+    let told = error(&"#\n".repeat(MAX_CONFIG));
+    assert_eq!(
+        told.problems[0].message,
+        format!("the config has {} bytes; it may have at most {MAX_CONFIG}", 2 * MAX_CONFIG)
     );
 }
 

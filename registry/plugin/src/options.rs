@@ -1,10 +1,15 @@
 //! Options: a table of a config, with the place of every value.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use toml::{Spanned, de::DeTable};
+
+use crate::check;
+
+/// Bytes of a wrong name beyond which no right one is looked for.
+const MAX_COMPARED: usize = 64;
 
 /// A table of options that remembers where in the text everything stands.
 pub type Options<'i> = Spanned<DeTable<'i>>;
@@ -37,18 +42,12 @@ pub fn parse_options(text: &str) -> Result<Options<'_>, Problem> {
     DeTable::parse(text).map_err(|e| Problem { span: e.span(), message: e.message().to_string(), help: None })
 }
 
-/// Turns options into a config type. An unknown key is a problem that lists the known ones; so is a wrong type.
-pub fn deserialize<T: DeserializeOwned + JsonSchema>(options: Options<'_>) -> Result<T, Problem> {
-    let known = keys_of::<T>();
-    for key in options.get_ref().keys() {
-        if !known.contains(key.get_ref().as_ref()) {
-            let name = key.get_ref();
-            return Err(Problem {
-                span: Some(key.span()),
-                message: format!("unknown key `{name}`"),
-                help: Some(suggest(name, known.iter().map(String::as_str))),
-            });
-        }
+/// Turns options into a config type. What its schema does not allow is a problem in the words of users.
+pub fn deserialize<T: DeserializeOwned + JsonSchema>(mut options: Options<'_>) -> Result<T, Problem> {
+    let mut problems = Vec::new();
+    check(options.get_mut(), &schemars::schema_for!(T), &mut problems);
+    if let Some(first) = problems.into_iter().next() {
+        return Err(first);
     }
     T::deserialize(options.into_deserializer()).map_err(|e| Problem {
         span: e.span(),
@@ -57,29 +56,29 @@ pub fn deserialize<T: DeserializeOwned + JsonSchema>(options: Options<'_>) -> Re
     })
 }
 
-fn keys_of<T: JsonSchema>() -> BTreeSet<String> {
-    let schema = schemars::schema_for!(T);
-    schema
-        .get("properties")
-        .and_then(|p| p.as_object())
-        .map(|properties| properties.keys().cloned().collect())
-        .unwrap_or_default()
-}
-
 /// “available: a, b; did you mean `a`?”
 pub fn suggest<'a>(wrong: &str, available: impl IntoIterator<Item = &'a str>) -> String {
     let available: Vec<&str> = available.into_iter().collect();
     if available.is_empty() {
         return "available: none".to_string();
     }
-    let nearest = available
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&wrong.to_lowercase(), name), *name))
-        .min()
-        .filter(|(distance, name)| *distance <= (name.len().max(wrong.len()) / 3).max(1));
     let mut help = format!("available: {}", available.join(", "));
-    if let Some((_, name)) = nearest {
+    if let Some(name) = nearest(wrong, available) {
         help.push_str(&format!("; did you mean `{name}`?"));
     }
     help
+}
+
+/// The name that `wrong` was most likely meant to be: one or two letters off, in a long name a third of them.
+pub fn nearest<'a>(wrong: &str, available: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The comparison costs the product of both lengths, and nobody mistypes a page.
+    if wrong.len() > MAX_COMPARED {
+        return None;
+    }
+    let wrong = wrong.to_lowercase();
+    let distances = available.into_iter().map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
+    let (distance, name) = distances.min()?;
+    let letters = name.chars().count().max(wrong.chars().count());
+    let allowed = if letters <= 3 { 1 } else { (letters / 3).max(2) };
+    (distance <= allowed).then_some(name)
 }

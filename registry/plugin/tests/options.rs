@@ -12,6 +12,22 @@ struct Config {
     #[serde(rename = "dial_secs")]
     dial: f64,
     inner: Inner,
+    #[schemars(range(min = 2, max = 10))]
+    window: u64,
+    mode: Option<Mode>,
+    #[schemars(length(max = 3))]
+    name: Option<String>,
+    peers: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(crate = "serde", rename_all = "lowercase")]
+#[schemars(crate = "schemars")]
+enum Mode {
+    /// Waits.
+    Block,
+    /// Does not.
+    Reset,
 }
 
 #[derive(Debug, Default, PartialEq, serde::Deserialize, schemars::JsonSchema)]
@@ -43,17 +59,61 @@ fn an_unknown_key_is_told_the_known_ones_by_the_names_that_configs_use() {
     assert_eq!(
         wrong("nodelay = true\nNoDelay = false"),
         (
-            "unknown key `NoDelay`; available: backlog, dial_secs, inner, nodelay; did you mean `nodelay`?".into(),
+            "unknown key `NoDelay`; available: backlog, dial_secs, inner, mode, name, nodelay, peers, window; did you mean `nodelay`?".into(),
             "NoDelay"
         )
     );
-    assert_eq!(wrong("dial = 1"), ("unknown key `dial`; available: backlog, dial_secs, inner, nodelay".into(), "dial"));
+    assert_eq!(
+        wrong("dial = 1"),
+        ("unknown key `dial`; available: backlog, dial_secs, inner, mode, name, nodelay, peers, window".into(), "dial")
+    );
 }
 
 #[test]
 fn a_wrong_value_is_shown_where_it_stands() {
-    assert_eq!(wrong("nodelay = \"yes\""), ("invalid type: string \"yes\", expected a boolean".into(), "\"yes\""));
-    assert_eq!(wrong("backlog = 70000"), ("invalid value: integer `70000`, expected u16".into(), "70000"));
+    for (text, told, place) in [
+        (
+            "nodelay = \"yes\"",
+            "`nodelay` is \"yes\"; it must be true or false; write it as `nodelay = false`",
+            "\"yes\"",
+        ),
+        (
+            "nodelay = \"true\"",
+            "`nodelay` is \"true\"; it must be true or false; write it as `nodelay = true`",
+            "\"true\"",
+        ),
+        ("backlog = 70000", "`backlog` is 70000; it must be from 0 to 65535", "70000"),
+        (
+            "backlog = \"7\"",
+            "`backlog` is \"7\"; it must be a whole number from 0 to 65535; write it as `backlog = 7`",
+            "\"7\"",
+        ),
+        (
+            "backlog = 1.5",
+            "`backlog` is 1.5; it must be a whole number from 0 to 65535; write it as `backlog = 0`",
+            "1.5",
+        ),
+        ("window = 11", "`window` is 11; it must be from 2 to 10", "11"),
+        (
+            "window = 99999999999999999999",
+            "`window` is 99999999999999999999; it must be from 2 to 10",
+            "99999999999999999999",
+        ),
+        ("dial_secs = inf", "`dial_secs` is inf; it must be a number that a machine has room for", "inf"),
+        (
+            "mode = \"blok\"",
+            "`mode` is \"blok\"; it must be one of \"block\", \"reset\"; did you mean \"block\"?",
+            "\"blok\"",
+        ),
+        ("mode = 1", "`mode` is 1; it must be one of \"block\", \"reset\"", "1"),
+        ("name = \"abcd\"", "`name` has 4 characters; it may have at most 3", "\"abcd\""),
+        ("name = 7", "`name` is 7; it must be text in quotes; write it as `name = \"7\"`", "7"),
+        ("peers = \"a\"", "`peers` is \"a\"; it must be a list in [ ]; write it as `peers = [\"a\"]`", "\"a\""),
+        ("peers = [\"a\", 7]", "`an entry of peers` is 7; it must be text in quotes", "7"),
+        ("inner.size = 300", "`inner.size` is 300; it must be from 0 to 255", "300"),
+    ] {
+        assert_eq!(wrong(text), (told.to_string(), place), "{text}");
+    }
     assert_eq!(wrong("inner.size = -1").1, "-1");
     assert_eq!(wrong("inner = 1").1, "1");
 }
@@ -76,6 +136,9 @@ fn suggestions_are_near_misses_only() {
         ("quic", &["memory", "tcp"], "available: memory, tcp"),
         ("", &["tcp"], "available: tcp"),
         ("tcp", &[], "available: none"),
+        ("wbesockte", &["tcp", "websocket"], "available: tcp, websocket; did you mean `websocket`?"),
+        ("nosei", &["noise", "tls"], "available: noise, tls; did you mean `noise`?"),
+        ("yamxxx", &["yamux"], "available: yamux; did you mean `yamux`?"),
         ("größe", &["groesse", "grösse"], "available: groesse, grösse; did you mean `grösse`?"),
     ] {
         assert_eq!(suggest(wrong, available.iter().copied()), said, "{wrong}");

@@ -17,8 +17,10 @@ pub struct DirectConfig {
     /// no limit and are never forgotten.
     pub peers: Vec<String>,
     /// The most peers whose addresses are kept, at least 1.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub max_peers: usize,
     /// The most learnt addresses that are kept of one peer, at least 1.
+    #[schemars(range(min = 1, max = 4096))]
     pub max_addresses: usize,
 }
 

@@ -20,6 +20,7 @@ pub struct EciesConfig {
     pub cipher: Cipher,
     /// After how many bytes that we send the key changes, from 1 to 64 GiB. The default, 1 GiB, is far below what
     /// either cipher bears.
+    #[schemars(range(min = 1, max = 68_719_476_736_u64))]
     pub rekey_bytes: u64,
 }
 

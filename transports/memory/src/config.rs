@@ -15,9 +15,11 @@ use crate::{Memory, transport::NAME};
 pub struct MemoryConfig {
     /// How many bytes a connection holds in each direction before its writer waits; at least 2. The dialer's value
     /// counts. Default: 262144.
+    #[schemars(range(min = 2, max = 1_073_741_824))]
     pub capacity: u32,
     /// How many connections a listener holds that were not yet accepted; the next dial is told that it is full.
     /// At least 1. Default: 128.
+    #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
 }
 

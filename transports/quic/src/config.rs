@@ -14,35 +14,46 @@ use crate::{NAME, Quic};
 #[serde(default, deny_unknown_fields)]
 pub struct QuicConfig {
     /// Seconds a handshake may take, at least 1. Nothing else tells that nobody is there. Default: 10.
+    #[schemars(range(min = 1, max = 3600))]
     pub handshake_timeout_secs: u32,
     /// Seconds of silence after which a connection is given up, at least 1; the smaller of both sides' counts. Default:
     /// 30.
+    #[schemars(range(min = 1, max = 86400))]
     pub idle_timeout_secs: u32,
     /// Seconds of silence after which we ask whether the peer is still there, less than `idle_timeout_secs`; 0: never.
     /// Default: 8, below the 10 after which rust-libp2p gives a connection up.
+    #[schemars(range(min = 0, max = 86400))]
     pub keep_alive_secs: u32,
     /// Streams of the peer that may be open at once, 1 to 65536; each costs some bytes also while it is not. Default:
     /// 256.
+    #[schemars(range(min = 1, max = 65536))]
     pub max_streams: u32,
     /// Bytes of one stream that may be unread, at least 1200. Default: 8388608.
+    #[schemars(range(min = 1200, max = 1_073_741_824))]
     pub stream_window: u32,
     /// Bytes of all streams of a connection that may be unread, and that may be sent and not yet acknowledged; at least
     /// `stream_window`. Default: 16777216.
+    #[schemars(range(min = 1200, max = 4_294_967_295_u64))]
     pub connection_window: u32,
     /// Bytes of datagrams that a connection holds in each direction; the oldest are dropped. 0: no datagrams. Default:
     /// 1048576.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
     pub datagram_buffer: u32,
     /// The largest UDP payload, 1200 to 65527; what a path really takes is found out up to that. More is faster where
     /// jumbo frames are possible. Within this machine at least 6528 are tried. Default: 1452, which Ethernet takes.
+    #[schemars(range(min = 1200, max = 65527))]
     pub max_udp_payload: u16,
     /// How fast to send. Default: cubic.
     pub congestion: Congestion,
     /// Connections that may wait to be accepted by a listener, at least 1; others are refused. Default: 1024.
+    #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
     /// With so many handshakes of a listener under way, further dialers must first show that their address is theirs,
     /// which costs them a round trip. Default: 256.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub retry_above: u32,
     /// Bytes that the operating system holds for a socket in each direction, as far as it allows so many. Default: 4194304.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
     pub socket_buffer: u32,
 }
 

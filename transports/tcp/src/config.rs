@@ -26,21 +26,26 @@ pub struct TcpConfig {
     pub port_reuse: bool,
     /// How many connections the operating system holds for a listener that were not yet accepted, as far as it allows
     /// so many; at least 1. Default: 1024.
+    #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
     /// How many routers a packet may pass, 1 to 255. Default: the operating system's.
+    #[schemars(range(min = 1, max = 255))]
     pub ttl: Option<u8>,
     /// How many bytes are read from the operating system at a time, 1 to 16777216. Only a connection that holds unread
     /// bytes has such a buffer, and those of the default size are shared by all connections. Default: 266240.
+    #[schemars(range(min = 1, max = 16_777_216))]
     pub read_buffer: u32,
     /// How many bytes the operating system takes beyond what it can send at once (TCP_NOTSENT_LOWAT), on Linux
     /// and Android. What waits there can't be overtaken by what is urgent; too
     /// little costs throughput. Default: 131072. 0: as many as its send buffer holds.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
     pub max_unsent: u32,
     /// Microseconds for which a reader in a dialogue stays awake for the next message, at most 1000: where small messages
     /// go to and fro within some hundred microseconds, it looks for the next one whenever its thread has nothing else to
     /// do, instead of sleeping. On loopback or a local network that makes a call several times faster, and keeps a
     /// thread busy meanwhile; over the internet nothing comes so quickly. Default: 100. 0: it always sleeps, as it does
     /// where there is one processor only.
+    #[schemars(range(min = 0, max = 1000))]
     pub busy_poll_us: u32,
     /// Lets a listener on `/ip6/::` take IPv4 connections too, and reports its IPv4 addresses with the others. Default:
     /// false, so that `/ip4/0.0.0.0` and `/ip6/::` can be listened on side by side at one port.
@@ -51,6 +56,7 @@ pub struct TcpConfig {
     pub proxy_protocol: ProxyProtocol,
     /// Seconds of silence after which the operating system asks whether the peer is still there, and between such
     /// questions; at least 1. Default: it does not ask, since protocols above do.
+    #[schemars(range(min = 1, max = 32767))]
     pub keepalive_secs: Option<u32>,
 }
 

@@ -19,9 +19,11 @@ pub struct UnixConfig {
     pub mode: String,
     /// How many connections the operating system holds for a listener that were not yet accepted, as far as it allows
     /// so many; at least 1. Windows holds one. Default: 1024.
+    #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
     /// How many bytes are read from the operating system at a time, 1 to 16777216. Only a connection that holds unread
     /// bytes has such a buffer. Default: 65536.
+    #[schemars(range(min = 1, max = 16_777_216))]
     pub read_buffer: u32,
 }
 

@@ -16,31 +16,40 @@ pub struct UtpConfig {
     /// How much delay, in milliseconds, our own sending may add on the way before it slows down, 5 to 100. Less yields
     /// to other traffic sooner; more makes use of links that are shared with others like us. Default: 100, what BEP 29
     /// and RFC 6817 say.
+    #[schemars(range(min = 5, max = 100))]
     pub target_delay_ms: u32,
     /// Bytes of a connection that were written and not yet acknowledged, 65536 to 16777216. About 1000 packets are
     /// under way at most, whatever this is. Default: 1048576.
+    #[schemars(range(min = 65536, max = 16_777_216))]
     pub send_buffer: u32,
     /// Bytes of a connection that arrived and were not yet read, 65536 to 16777216. Default: 1048576.
+    #[schemars(range(min = 65536, max = 16_777_216))]
     pub receive_buffer: u32,
     /// The largest UDP payload we send, in bytes, 548 to 65000. What is larger than a link on the way takes is cut up by
     /// routers or lost. Default: 1372, which fits through most tunnels.
+    #[schemars(range(min = 548, max = 65000))]
     pub packet_size: u32,
     /// How many connections a listener holds that were not yet accepted, at least 1; more are not answered. Default:
     /// 128.
+    #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
     /// How many connections share a listener's socket, at least 1; more are not answered. Default: 4096.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
     /// Seconds without any answer after which a connection or a dial is given up, 1 to 3600. Silence alone ends
     /// nothing, as long as there is nothing to answer. Default: 30.
+    #[schemars(range(min = 1, max = 3600))]
     pub timeout_secs: u32,
     /// Seconds of silence of ours after which a packet is sent that says nothing, so that NATs keep the way open, 1 to
     /// 3600. Default: 29.
+    #[schemars(range(min = 1, max = 3600))]
     pub keepalive_secs: u32,
     /// Whether a listener on `/ip6/::` takes IPv4 connections too; then nobody else can have its port on IPv4. Default:
     /// false.
     pub dual_stack: bool,
     /// Bytes that the operating system is asked to hold for a socket in each direction, at least 65536. Default:
     /// 2097152.
+    #[schemars(range(min = 65536, max = 1_073_741_824))]
     pub socket_buffer: u32,
 }
 

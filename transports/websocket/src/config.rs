@@ -21,6 +21,7 @@ pub struct WebSocketConfig {
     pub dual_stack: bool,
     /// The longest message accepted from a peer, in bytes, over all its fragments. A peer that announces a longer
     /// one is disconnected. Messages are passed on as they arrive, so this is no measure of memory.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_message_bytes: u64,
     /// TLS, for addresses with `/tls/ws` or `/wss`.
     pub tls: TlsConfig,
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_with_the_fix() {
-        assert!(problem("max_message_bytes = 0").contains("at least 1"));
+        assert!(problem("max_message_bytes = 0").contains("`max_message_bytes` is 0; it must be from 1 "));
         assert!(problem("tls.certificate = \"a.pem\"").contains("needs `tls.private_key`"));
         assert!(problem("tls.private_key = \"a.pem\"").contains("needs `tls.certificate`"));
         assert!(problem("nodelai = true").contains("did you mean `nodelay`"));
