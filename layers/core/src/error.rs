@@ -4,7 +4,12 @@ use std::{borrow::Cow, fmt, io, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{Multiaddr, PeerId};
+use crate::{Multiaddr, PeerId, Printable, printable};
+
+/// Addresses of a dial that are shown.
+const MAX_SHOWN: usize = 32;
+/// Characters that are shown of what is wrong with a config.
+const MAX_LINES: usize = 32 * 1024;
 
 /// `Result` with the stack's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -126,24 +131,32 @@ impl fmt::Display for Kind {
         match self {
             Kind::Timeout { limit } => write!(f, "no answer within {limit:?}"),
             Kind::NoCommonProtocol { offered, supported } if supported.is_empty() => {
-                write!(f, "nothing in common: the peer takes none of {}", offered.join(", "))
+                write!(f, "nothing in common: the peer takes none of {}", list(offered))
             }
             Kind::NoCommonProtocol { offered, supported } => {
-                write!(f, "nothing in common: offered {}; supported {}", offered.join(", "), supported.join(", "))
+                write!(f, "nothing in common: offered {}; supported {}", list(offered), list(supported))
             }
             Kind::PeerMismatch { expected, actual } => write!(f, "expected peer {expected}, reached {actual}"),
             Kind::LimitExceeded { limit, max } => write!(f, "limit exceeded: {limit} = {max}"),
             Kind::Reset { code } => write!(f, "reset with code {code}"),
             Kind::DialFailed(failures) => {
                 write!(f, "no address could be reached")?;
-                for failure in failures {
-                    write!(f, "\n  {}: {}", failure.address, failure.error)?;
+                for failure in failures.iter().take(MAX_SHOWN) {
+                    write!(f, "\n  {}: {}", printable(&failure.address), failure.error)?;
                 }
-                Ok(())
+                match failures.len().saturating_sub(MAX_SHOWN) {
+                    0 => Ok(()),
+                    more => write!(f, "\n  and {more} more"),
+                }
             }
             other => f.write_str(&other.name().replace('_', " ")),
         }
     }
+}
+
+/// Names, some of them a stranger's.
+fn list(names: &[String]) -> Printable<String> {
+    printable(names.join(", "))
 }
 
 /// Whether trying again can help. The dialer reads only this.
@@ -232,7 +245,6 @@ impl Serialize for AddressFailure {
 
 type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-#[derive(Debug)]
 struct Inner {
     kind: Kind,
     layer: Option<Layer>,
@@ -243,7 +255,10 @@ struct Inner {
 }
 
 /// An error of the stack. Cheap to clone, so that everyone who waits on a connection learns why it ended.
-#[derive(Clone, Debug)]
+///
+/// It is safe to show: what a peer had a part in is escaped and bounded, see [`printable`]. `{:?}` is the same text, so that
+/// `fn main() -> Result<()>` prints what people can read.
+#[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
 impl Error {
@@ -357,17 +372,28 @@ impl fmt::Display for Error {
             (Some(layer), None) => write!(f, "{layer}: ")?,
             _ => {}
         }
-        write!(f, "{}", i.during)?;
+        match i.kind {
+            // What is wrong with a config is ours to say, in lines with their places.
+            Kind::ConfigInvalid => write!(f, "{}", printable(&i.during).at_most(MAX_LINES).in_lines())?,
+            _ => write!(f, "{}", printable(&i.during))?,
+        }
         // Kinds that carry data, or that the phrase alone would not tell, follow the phrase.
         match &i.kind {
             Kind::ConfigInvalid | Kind::AddressInvalid | Kind::Unsupported | Kind::PeerMisbehaved | Kind::Internal => {}
             Kind::Io if i.source.is_some() => {}
             kind => write!(f, ": {kind}")?,
         }
-        if let Some(source) = &i.source {
-            write!(f, " ({source})")?;
+        match i.source.as_deref().map(|source| (source, source.downcast_ref::<Error>())) {
+            None => Ok(()),
+            Some((_, Some(ours))) => write!(f, " ({ours})"),
+            Some((source, None)) => write!(f, " ({})", printable(source)),
         }
-        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
