@@ -7,13 +7,25 @@ use stackwire_node::{Result, identity::KeyType};
 
 use crate::commands::matrix::Group;
 
+/// What every command ends with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    it went well, or whoever read the output had enough of it
+  1    it failed, or its output can't be written
+  2    the command line is wrong
+  130  ended at once by a second Ctrl-C (143: by SIGTERM); the first asks to stop";
+
 /// A peer-to-peer networking stack in which every layer is a plug-in.
 #[derive(Parser)]
-#[command(name = "stackwire", version, max_term_width = 110)]
+#[command(name = "stackwire", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Print JSON for machines instead of text.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Log so much to the error output: error, warn, info, debug, trace, or a filter as in RUST_LOG [default: RUST_LOG,
+    /// else warn].
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

@@ -7,6 +7,7 @@ use stackwire_bundle as _;
 
 mod args;
 mod commands;
+mod logs;
 mod output;
 mod stack;
 
@@ -17,36 +18,48 @@ use stackwire_node::{Error, Kind};
 
 pub use commands::matrix;
 
-/// Parses the command line, runs the command, and says how it went: 0, or 1 after an error.
+/// The exit code where the command line is wrong.
+const USAGE: u8 = 2;
+
+/// Parses the command line, runs the command, and says how it went: 0; 1 after an error, or where output can't be written;
+/// 2 where the command line is wrong.
 pub fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return explain(&usage),
     };
-    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
+    let out = output::Output::new(cli.json);
+    if let Err(error) = logs::start(cli.log.as_deref()) {
+        out.finish(Err(error));
+        return out.close(ExitCode::from(USAGE));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::warn(format_args!("no runtime: {error}"));
-            return ExitCode::FAILURE;
+            return out.close(ExitCode::FAILURE);
         }
     };
-    let out = output::Output::new(cli.json);
     let code = runtime.block_on(commands::run(cli.command, &out));
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
-    code
+    out.close(code)
 }
 
 /// Prints the help that was asked for, or what is wrong with the command line.
 fn explain(usage: &clap::Error) -> ExitCode {
-    if usage.use_stderr() && std::env::args().any(|arg| arg == "--json") {
+    if !usage.use_stderr() {
+        let out = output::Output::new(false);
+        out.text(usage.render().ansi().to_string().trim_end());
+        return out.close(ExitCode::SUCCESS);
+    }
+    let json = std::env::args().any(|arg| arg == "--json");
+    let out = output::Output::new(json);
+    if json {
         let text = usage.render().to_string();
         let error = Error::new(Kind::ConfigInvalid, text.trim_start_matches("error: ").trim_end().to_string());
-        return output::Output::new(true).finish(Err(error));
+        out.finish(Err(error));
+    } else {
+        output::say(usage.render().ansi().to_string().trim_end());
     }
-    // Fails where nobody reads.
-    let _ = usage.print();
-    if usage.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    out.close(ExitCode::from(USAGE))
 }

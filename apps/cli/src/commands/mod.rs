@@ -13,7 +13,7 @@ mod plugins;
 mod reload;
 mod run;
 mod session;
-mod stop;
+pub mod stop;
 
 use std::process::ExitCode;
 
@@ -32,6 +32,6 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Check { file } => check::run(&file, out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
-        Command::Contract(args) => contract::run(args).await,
+        Command::Contract(args) => contract::run(args, out).await,
     }
 }

@@ -9,7 +9,7 @@ use stackwire_node::{Event, Node, Result};
 use super::{reload::Reloads, stop};
 use crate::{
     args::Run,
-    output::{BAD, DIM, GOOD, Output, ms},
+    output::{BAD, DIM, GOOD, Output, ms, plain},
     stack,
 };
 
@@ -28,25 +28,34 @@ pub async fn run(args: Run, out: &Output) -> ExitCode {
 }
 
 async fn serve(args: Run, out: &Output) -> Result<()> {
-    let plan = stack::plan(&args.stack, Some(&args.listen))?;
-    let (node, mut events) = Node::watched(plan.stack()).await?;
+    let stop = stop::wanted(out);
+    tokio::pin!(stop);
+    let starting = async { Node::watched(stack::plan(&args.stack, Some(&args.listen))?.stack()).await };
+    let (node, mut events) = tokio::select! {
+        // The signal is waited for before anything else begins.
+        biased;
+        () = &mut stop => return Ok(()),
+        started = starting => started?,
+    };
     out.text(format!("{GOOD}running{GOOD:#} as {}; Ctrl-C stops", node.peer_id()));
     if node.addresses().is_empty() {
         out.text("listening nowhere: it only dials; `--listen` names an address");
     }
     let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
-    let stop = stop::wanted(out);
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            // The signal is waited for before anybody reads that we listen.
             biased;
             () = &mut stop => break,
-            () = reloads.next() => reload(&node, &args, out).await,
+            () = reloads.next() => tokio::select! {
+                biased;
+                () = &mut stop => break,
+                () = reload(&node, &args, out) => {}
+            },
             Some(event) = events.next() => show(&event, out),
         }
     }
     out.text("stopping: open streams get their time to finish");
+    stop::leaving();
     let watching = async {
         while let Some(event) = events.next().await {
             show(&event, out);
@@ -55,8 +64,6 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     tokio::select! {
         () = node.shutdown() => {}
         () = watching => {}
-        // A second Ctrl-C does not wait.
-        () = stop::asked() => {}
     }
     while let Some(Some(event)) = events.next().now_or_never() {
         show(&event, out);
@@ -93,29 +100,37 @@ fn show(event: &Event, out: &Output) {
 
 fn line(event: &Event) -> String {
     match event {
-        Event::Listening { address } => format!("{GOOD}listening{GOOD:#}     {address}"),
-        Event::ListenerClosed { address, error } => format!("{BAD}not listening{BAD:#} {address}{}", because(error)),
+        Event::Listening { address } => format!("{GOOD}listening{GOOD:#}     {}", plain(address)),
+        Event::ListenerClosed { address, error } => {
+            format!("{BAD}not listening{BAD:#} {}{}", plain(address), because(error))
+        }
         Event::Connected { connection: c } => {
             let took = ms(c.path.took());
-            format!("{GOOD}connected{GOOD:#}     {} {} {} {DIM}{took:.1} ms{DIM:#}", c.id, c.peer, c.path)
+            format!("{GOOD}connected{GOOD:#}     {} {} {} {DIM}{took:.1} ms{DIM:#}", c.id, c.peer, plain(&c.path))
         }
-        Event::Disconnected { connection, peer, reason, .. } => format!("disconnected  {connection} {peer}: {reason}"),
-        Event::IncomingFailed { remote, error } => format!("{BAD}refused{BAD:#}       {remote}: {error}"),
+        Event::Disconnected { connection, peer, reason, .. } => {
+            format!("disconnected  {connection} {peer}: {}", plain(reason))
+        }
+        Event::IncomingFailed { remote, error } => {
+            format!("{BAD}refused{BAD:#}       {}: {error}", plain(remote))
+        }
         Event::DialFailed { error, .. } => format!("{BAD}not reached{BAD:#}   {error}"),
         Event::StreamOpened { connection, protocol, role, .. } => {
             let who = if *role == stackwire_node::Role::Dialer { "ours" } else { "theirs" };
-            format!("stream        {connection} {protocol} {DIM}{who}{DIM:#}")
+            format!("stream        {connection} {} {DIM}{who}{DIM:#}", plain(protocol))
         }
         Event::StreamFailed { connection, protocol, error, .. } => {
-            let protocol = protocol.as_ref().map_or("-", |p| p.as_str());
+            let protocol = protocol.as_ref().map_or_else(|| "-".to_string(), plain);
             format!("{BAD}stream failed{BAD:#} {connection} {protocol}: {error}")
         }
-        Event::Identified { peer, info } => format!("identified    {peer} {}", info.agent),
+        Event::Identified { peer, info } => format!("identified    {peer} {}", plain(&info.agent)),
         Event::Pinged { peer, round_trip } => format!("ping          {peer} {:.2} ms", ms(*round_trip)),
-        Event::Discovered { candidate } => format!("discovered    {} by {}", candidate.address, candidate.source),
+        Event::Discovered { candidate } => {
+            format!("discovered    {} by {}", plain(&candidate.address), candidate.source)
+        }
         Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
         Event::Missed { count } => format!("{DIM}{count} events went by unseen{DIM:#}"),
-        other => format!("{other:?}"),
+        other => plain(format_args!("{other:?}")),
     }
 }
 

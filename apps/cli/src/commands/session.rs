@@ -52,11 +52,8 @@ where
     };
     let result = stop::unless_wanted(out, talking).await;
     if let Some(node) = node {
-        tokio::select! {
-            () = node.shutdown() => {}
-            // A second Ctrl-C does not wait.
-            () = stop::asked() => {}
-        }
+        // Another Ctrl-C does not wait for it.
+        node.shutdown().await;
     }
     out.finish_on(path.as_ref(), result)
 }

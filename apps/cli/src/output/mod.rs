@@ -1,20 +1,26 @@
 //! What people and machines read.
 
+mod printer;
+mod safe;
 mod table;
 
 use std::{
     fmt::Display,
-    io::{ErrorKind, Write as _},
+    io::{self, Write},
     process::ExitCode,
+    sync::LazyLock,
+    time::Duration,
 };
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
-use stackwire_node::{Error, Path, Rung};
-use tokio_util::sync::CancellationToken;
+use stackwire_node::{Error, Path, Rung, printable};
 
+use crate::commands::stop;
+use printer::{Ended, Printer};
 pub use table::Table;
 
 /// A heading.
@@ -29,32 +35,59 @@ pub const DIM: Style = Style::new().dimmed();
 /// The progress bar of bytes on their way.
 pub const BYTES_BAR: &str = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec}";
 
+/// For how long nothing may move of what is left to print, once we were asked to stop.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Characters of a name, an agent, an address.
+const MAX_NAME: usize = 256;
+/// Characters of one text for people.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// The error output. Nobody who has something to say waits for who reads it.
+static STDERR: LazyLock<Printer> = LazyLock::new(|| {
+    let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    // Nowhere is left to complain.
+    Printer::new(file(io::stderr(), colour), |_| {}, |count| format!("{count} lines went by unprinted"))
+});
+
 /// Where a command reports to.
 pub struct Output {
     /// For machines.
     pub json: bool,
-    /// The reader has closed its end of the pipe.
-    gone: CancellationToken,
+    colour: bool,
+    stdout: Printer,
 }
 
 impl Output {
     /// Reports to standard output: JSON for machines, or text for people.
     pub fn new(json: bool) -> Self {
-        Self { json, gone: CancellationToken::new() }
+        let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        let complain = |error: &io::Error| warn(format_args!("the output can't be written: {error}"));
+        let left_out = move |count| match json {
+            true => json!({ "event": "missed", "count": count }).to_string(),
+            false => format!("{count} lines went by unprinted"),
+        };
+        let stdout = Printer::new(file(io::stdout(), colour), complain, left_out);
+        stdout.keep_order(&STDERR);
+        Self { json, colour, stdout }
     }
 
     /// Prints text, unless machines are listening.
     pub fn text(&self, text: impl Display) {
         if !self.json {
-            self.print(text);
+            self.stdout.print(&safe::text(&text.to_string(), self.colour));
         }
+    }
+
+    /// Prints text for a program that asked for just this.
+    pub fn raw(&self, text: &str) {
+        self.stdout.print(&safe::text(text, false));
     }
 
     /// Prints one JSON object on a line, if machines are listening.
     pub fn object(&self, value: &impl Serialize) {
         if self.json {
-            match serde_json::to_string(value) {
-                Ok(line) => self.print(line),
+            match safe::json(value) {
+                Ok(line) => self.stdout.print(&line),
                 Err(error) => warn(format_args!("a report can't be written: {error}")),
             }
         }
@@ -62,14 +95,14 @@ impl Output {
 
     /// Prints an error for people, unless machines are listening.
     pub fn complain(&self, error: impl Display) {
-        if !self.json && !self.gone.is_cancelled() {
+        if !self.json && !self.stdout.gone().is_cancelled() {
             warn(error);
         }
     }
 
     /// Waits until nobody reads us any more, as in `stackwire run | head -1`; noticed when something is printed.
     pub async fn reader_gone(&self) {
-        self.gone.cancelled().await;
+        self.stdout.gone().cancelled().await;
     }
 
     /// A progress bar on the error output: only where a person at a terminal sees it, gone when it is dropped.
@@ -94,6 +127,18 @@ impl Output {
         self.end(result, json!({ "path": path }))
     }
 
+    /// Waits until everything is printed, and gives the exit code of the program: that of the command, unless its output
+    /// can't be written, or nobody has taken it since we were asked to stop.
+    pub fn close(&self, code: ExitCode) -> ExitCode {
+        let patience = || stop::was_asked().then_some(LAST_WORDS);
+        let code = match self.stdout.end(patience) {
+            Ended::Written => code,
+            Ended::Failed | Ended::Stuck => ExitCode::FAILURE,
+        };
+        STDERR.end(|| Some(LAST_WORDS));
+        code
+    }
+
     fn end(&self, result: Result<Value, Error>, mut report: Value) -> ExitCode {
         report["ok"] = result.is_ok().into();
         let code = match &result {
@@ -102,7 +147,7 @@ impl Output {
                 ExitCode::SUCCESS
             }
             // Whoever had enough of our output is content.
-            Err(_) if self.gone.is_cancelled() => ExitCode::SUCCESS,
+            Err(_) if self.stdout.gone().is_cancelled() => ExitCode::SUCCESS,
             Err(error) => {
                 report["error"] = json!(error);
                 self.complain(error);
@@ -112,22 +157,48 @@ impl Output {
         self.object(&report);
         code
     }
+}
 
-    fn print(&self, text: impl Display) {
-        if self.gone.is_cancelled() {
-            return;
-        }
-        match writeln!(anstream::stdout().lock(), "{text}") {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.gone.cancel(),
-            Err(error) => warn(format_args!("the output can't be written: {error}")),
-        }
+/// Prints an error for people.
+pub fn warn(error: impl Display) {
+    let text = printable(error).at_most(MAX_TEXT).in_lines().to_string();
+    say(&format!("{BAD}error{BAD:#}: {text}"));
+}
+
+/// Prints a line for people on the error output.
+pub fn say(text: &str) {
+    let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    STDERR.print(&safe::text(text, colour));
+}
+
+/// Where logs go: what is written at once is one line of the error output.
+pub struct Logs;
+
+impl Write for Logs {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        say(String::from_utf8_lossy(line).trim_end_matches('\n'));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Prints an error for people. If even that can't be written, nobody is left to be told.
-pub fn warn(error: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{BAD}error{BAD:#}: {error}");
+/// The file itself, without a buffer that would keep what could not be written.
+#[cfg(unix)]
+fn file(stream: impl std::os::fd::AsFd, _: bool) -> Box<dyn Write + Send> {
+    match stream.as_fd().try_clone_to_owned() {
+        Ok(own) => Box::new(std::fs::File::from(own)),
+        // Without a descriptor more there is no printing and no node either.
+        Err(_) => Box::new(io::sink()),
+    }
+}
+
+/// Consoles of other systems need a translation.
+#[cfg(not(unix))]
+fn file<S: anstream::stream::RawStream + Send + 'static>(stream: S, colour: bool) -> Box<dyn Write + Send> {
+    Box::new(AutoStream::new(stream, if colour { ColorChoice::Auto } else { ColorChoice::Never }))
 }
 
 /// A path, a line a layer.
@@ -137,14 +208,19 @@ pub fn path_lines(path: &Path) -> String {
         table.row([
             rung.layer.to_string(),
             rung.plugin.clone(),
-            rung.protocol.as_ref().map_or_else(|| "-".to_string(), ToString::to_string),
+            rung.protocol.as_ref().map_or_else(|| "-".to_string(), plain),
             rung.round_trips.to_string(),
             millis(rung),
-            rung.chosen.to_string(),
+            plain(&rung.chosen),
         ]);
     }
     let total = format!("{:.2} ms, {} round trips until streams could be opened", ms(path.took()), path.round_trips());
     format!("{}{DIM}{total}{DIM:#}", table.render())
+}
+
+/// Text that a stranger may have had a part in, safe to show among ours.
+pub fn plain(text: impl Display) -> String {
+    printable(text).at_most(MAX_NAME).to_string()
 }
 
 /// A duration in milliseconds.

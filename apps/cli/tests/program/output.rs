@@ -48,10 +48,18 @@ fn ctrl_c_ends_a_tool_with_a_typed_error_and_its_path() {
 #[test]
 fn wrong_usage_is_an_error_for_machines_too() {
     let done = finish(&["ping", "--json"]);
-    assert!(done.error()["message"].as_str().is_some_and(|text| text.contains("<ADDR>")), "{done:?}");
+    assert_eq!(done.code, Some(2));
+    assert!(done.json()["error"]["message"].as_str().is_some_and(|text| text.contains("<ADDR>")), "{done:?}");
     let done = finish(&["pnig"]);
-    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
     assert!(done.stderr.contains("'ping'"), "a similar command is named: {}", done.stderr);
+}
+
+#[test]
+fn a_level_of_logs_that_is_none_is_wrong_usage() {
+    let done = finish(&["--log", "=loud=", "plugins"]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
+    assert!(done.stderr.contains("`--log =loud=`") && done.stderr.contains("debug"), "{}", done.stderr);
 }
 
 #[test]
@@ -59,6 +67,7 @@ fn help_is_there_for_every_command() {
     let commands = ["demo", "run", "ping", "identify", "perf", "echo", "plugins", "check", "key", "matrix"];
     let all = finish(&["--help"]);
     assert_eq!(all.code, Some(0));
+    assert!(all.stdout.contains("Exit codes:"), "{}", all.stdout);
     for command in commands {
         assert!(all.stdout.contains(&format!("  {command} ")), "{command} in {}", all.stdout);
         let help = finish(&[command, "--help"]);

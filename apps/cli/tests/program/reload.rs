@@ -63,5 +63,5 @@ fn a_saved_file_is_taken_where_it_is_watched() {
     node.until("reloaded");
     assert_eq!(security(&node), "tls");
     let without = finish(&["run", "--watch"]);
-    assert!(without.code == Some(1) && without.stderr.contains("--config"), "nothing to watch: {without:?}");
+    assert!(without.code == Some(2) && without.stderr.contains("--config"), "nothing to watch: {without:?}");
 }

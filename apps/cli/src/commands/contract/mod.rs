@@ -11,7 +11,6 @@ mod variables;
 use std::{
     cell::Cell,
     fmt::Display,
-    io::Write as _,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -21,7 +20,11 @@ use stackwire_node::{Error, Kind, Multiaddr, Node, ProtocolId, Result, address};
 
 use self::{latency::Latency, meeting::Meeting, variables::Variables};
 use super::stop;
-use crate::{args::Contract, output, stack};
+use crate::{
+    args::Contract,
+    output::{self, Output},
+    stack,
+};
 
 const PING: &str = "/ipfs/ping/1.0.0";
 /// How long a node that is done may take to say good-bye.
@@ -29,7 +32,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Plays the side that the environment says. Ends with 0 when a dialer has printed its result, or a listener was asked
 /// to stop.
-pub async fn run(args: Contract) -> ExitCode {
+pub async fn run(args: Contract, out: &Output) -> ExitCode {
     let Contract::Transport { dialect } = args;
     // Waited for before anybody knows of us.
     let mut asked = std::pin::pin!(stop::asked());
@@ -42,7 +45,7 @@ pub async fn run(args: Contract) -> ExitCode {
         let step = Cell::new("starting");
         let playing = async {
             match variables.is_dialer {
-                true => dial(&variables, &step).await,
+                true => dial(&variables, &step, out).await,
                 false => listen(&variables, &step).await,
             }
         };
@@ -79,7 +82,7 @@ async fn listen(variables: &Variables, step: &Cell<&str>) -> Result<()> {
 }
 
 /// Finds the listener, connects, pings, prints.
-async fn dial(variables: &Variables, step: &Cell<&str>) -> Result<()> {
+async fn dial(variables: &Variables, step: &Cell<&str>, out: &Output) -> Result<()> {
     let node = start(variables).await?;
     step.set("waiting for the listener's address");
     let told = Meeting::connect(variables).await?.find().await?;
@@ -93,8 +96,7 @@ async fn dial(variables: &Variables, step: &Cell<&str>) -> Result<()> {
     let ping = stackwire_protocol_ping::ping(&mut stream, node.env()).await?;
     let latency = Latency { handshake_plus_one_rtt: begin.elapsed(), ping };
     log(format_args!("connected to {} by {}", connection.peer, connection.path));
-    let printed = writeln!(std::io::stdout(), "{}", latency.in_dialect(variables.dialect));
-    printed.map_err(|e| Error::io("printing the result", e))?;
+    out.raw(&latency.in_dialect(variables.dialect).to_string());
     // The result counts; whether the peer hears us leave does not.
     let _ = tokio::time::timeout(GOODBYE, node.shutdown()).await;
     Ok(())
@@ -114,7 +116,7 @@ fn reachable(mut addresses: Vec<Multiaddr>) -> Result<Multiaddr> {
 
 /// A line for people. Lost where nobody reads.
 fn log(line: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
+    output::say(&output::plain(line));
 }
 
 #[cfg(test)]
