@@ -1,5 +1,5 @@
 //! Measures Stackwire beside other stacks, and beside what the machine allows, in one run:
-//! `cargo run --release -p stackwire-bench -- compare`.
+//! `cargo run --profile dist -p stackwire-bench -- compare`.
 
 #![allow(clippy::disallowed_methods, reason = "a program is no plug-in: it runs in real time")]
 

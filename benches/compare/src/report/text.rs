@@ -113,7 +113,7 @@ fn others(row: &RowReport, one: &super::Contestant) -> Vec<String> {
 
 fn conditions(report: &Report) -> String {
     let machine = &report.machine;
-    let build = if machine.release { "release" } else { "DEBUG" };
+    let build = machine.profile;
     let mut text = format!(
         "{HEAD}Conditions{HEAD:#}\n  {}, {} cores; {}; TCP by {}; allocator: {}; {}, {build} build\n",
         machine.cpu, machine.cores, machine.kernel, machine.congestion_control, machine.allocator, machine.rustc

@@ -23,8 +23,8 @@ pub struct Machine {
     pub allocator: &'static str,
     /// What compiled this program.
     pub rustc: &'static str,
-    /// Whether this program was compiled for speed.
-    pub release: bool,
+    /// The profile that this program was built with; figures mean something with `dist`.
+    pub profile: &'static str,
     /// What each stack is.
     pub versions: BTreeMap<String, String>,
 }
@@ -32,6 +32,11 @@ pub struct Machine {
 const UNKNOWN: &str = "unknown";
 
 impl Machine {
+    /// Whether this program was built for speed.
+    pub fn is_fast(&self) -> bool {
+        self.profile == "dist"
+    }
+
     /// This one.
     pub fn here(versions: BTreeMap<String, String>, pauses: Pauses) -> Self {
         Self {
@@ -44,7 +49,7 @@ impl Machine {
             pauses,
             allocator: "the system's, unchanged",
             rustc: env!("BENCH_RUSTC"),
-            release: !cfg!(debug_assertions),
+            profile: env!("BENCH_PROFILE"),
             versions,
         }
     }

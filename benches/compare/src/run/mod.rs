@@ -81,8 +81,11 @@ async fn run(plan: &Plan) -> Result<Report> {
     let stacks: BTreeSet<_> = plan.rows.iter().flat_map(|row| row.stacks()).collect();
     let programs = Programs::of(&stacks, &plan.rivals).await?;
     let machine = Machine::here(programs.versions.clone(), Pauses::here());
-    if !machine.release {
-        anstream::eprintln!("this is a debug build: its figures mean nothing; run it with `cargo run --release`");
+    if !machine.is_fast() {
+        let profile = machine.profile;
+        anstream::eprintln!(
+            "this is a {profile} build, and its figures mean little: run it with `cargo run --profile dist`"
+        );
     }
     let worth = plan.rows.iter().filter(|row| tells_something(row, &programs));
     let worth: Vec<&Row> = worth.copied().collect();

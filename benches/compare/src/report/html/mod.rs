@@ -24,9 +24,11 @@ pub fn page(report: &Report) -> String {
         Pace::Full => "",
         Pace::Quick => "<p class=\"warn\">A quick run: these figures only show that everything works.</p>\n",
     };
-    let debug = match report.machine.release {
+    let debug = match report.machine.is_fast() {
         true => "",
-        false => "<p class=\"warn\">A debug build: these figures mean nothing.</p>\n",
+        false => {
+            "<p class=\"warn\">Not a build for speed (<code>--profile dist</code>): these figures mean little.</p>\n"
+        }
     };
     format!(
         r#"<!doctype html>
