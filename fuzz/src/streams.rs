@@ -7,7 +7,7 @@ use futures::{
     future::{join4, ready},
     stream,
 };
-use stackwire_core::{BoxPipe, Muxer, Session, SessionExt};
+use stackwire_core::{BoxPipe, Muxer, Session, SessionExt, MuxerContext};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::How;
@@ -17,7 +17,7 @@ use crate::How;
 pub async fn use_muxer(muxer: &dyn Muxer, how: How, bytes: &[u8]) {
     how.facing(bytes, async |pipe| {
         let env = stackwire_conformance::env();
-        let (session, driver) = muxer.start(pipe, how.role, &env);
+        let (session, driver) = muxer.start(pipe, MuxerContext::new(how.role, &env));
         let closing = async {
             if how.variant & 8 != 0 {
                 tokio::task::yield_now().await;

@@ -167,7 +167,7 @@ impl Connection {
 
 /// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met or the node is closing.
 pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
-    let Climbed { peer, session, driver, negotiators, path } = climbed;
+    let Climbed { peer, session, driver, negotiators, path, .. } = climbed;
     let peer = peer.peer_id();
     let id = shared.next_connection_id();
     let connection = Arc::new(Connection {

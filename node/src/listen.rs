@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use futures::{StreamExt, future::BoxFuture, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result, Role, Stage, Transport,
-    address, address::FixedPath, peek,
+    Budget, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result, Role, Stage,
+    Transport, address, address::FixedPath, peek,
 };
 use stackwire_upgrade::Start;
 use tokio::sync::OwnedSemaphorePermit;
@@ -147,7 +147,7 @@ pub(crate) async fn bind(
         entry.follow(&host.reachable.lock());
         return Ok(Bound { entry, listener: None });
     }
-    let listen = Listen { address: &bare, identity: &shared.identity, env: &shared.env };
+    let listen = Listen::new(&bare, &shared.identity, &shared.env);
     let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
     Ok(Bound { entry: entry(listener.addresses()), listener: Some(listener) })
 }
@@ -276,6 +276,7 @@ async fn climb(shared: &Arc<Shared>, setup: &Arc<Setup>, entry: &Arc<Entry>, inc
         took,
         since: begin,
         limit,
+        budget: Budget::unlimited(),
     };
     let climbed = setup.upgrader.climb(start).await?;
     let connection = connection::adopt(shared, climbed, meter)?;
@@ -307,8 +308,7 @@ impl Arrived {
         let carrier_remote = std::mem::replace(&mut self.remote, remote);
         self.local = extend(&self.local);
         self.entry = guest;
-        let over =
-            Over { pipe, address: &self.local, remote: &carrier_remote, identity: &shared.identity, env: &shared.env };
+        let over = Over::new(pipe, &self.local, &carrier_remote, &shared.identity, &shared.env);
         let opened = self.entry.transport.accept_over(over).await?;
         self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
         Ok(opened.stage)

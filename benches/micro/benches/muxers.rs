@@ -7,7 +7,7 @@ use futures::{
     future::join,
     stream::{FuturesUnordered, StreamExt},
 };
-use stackwire_core::{BoxPipe, Env, Layer, Muxer, Role, Session, SessionExt, Task};
+use stackwire_core::{BoxPipe, Env, Layer, Muxer, MuxerContext, Role, Session, SessionExt, Task};
 use stackwire_micro::{Bed, answer, ask, pipes, plugin, send, take};
 use stackwire_plugin::Built;
 
@@ -33,7 +33,7 @@ impl Connection {
         let (a, b) = pipes();
         let mut tasks = Vec::new();
         let [dialer, listener] = [(a, Role::Dialer), (b, Role::Listener)].map(|(pipe, role)| {
-            let (session, driver) = muxer.start(pipe, role, env);
+            let (session, driver) = muxer.start(pipe, MuxerContext::new(role, env));
             tasks.push(env.spawn(async { driver.await.expect("the connection holds") }));
             session
         });

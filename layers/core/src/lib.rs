@@ -19,6 +19,7 @@
 //! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
 
 pub mod address;
+mod budget;
 pub mod buffer;
 mod delimited;
 mod discovery;
@@ -43,6 +44,7 @@ mod stream;
 mod transport;
 
 pub use address::{Multiaddr, Protocol as AddressPart};
+pub use budget::{Budget, Budgets};
 pub use buffer::Buffer;
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};
@@ -51,7 +53,7 @@ pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry};
 pub use event::{ConnectionId, ConnectionInfo, Event, EventStream};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo};
 pub use identity::{Keypair, PeerId, PublicKey};
-pub use muxer::{Driver, Multiplexed, Muxer, Session, SessionExt};
+pub use muxer::{Driver, Multiplexed, Muxer, MuxerContext, Session, SessionExt};
 pub use negotiator::{Negotiated, Negotiator, Recognition, Wait};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;

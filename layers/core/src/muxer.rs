@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use crate::{BoxPipe, Env, ProtocolId, PublicKey, Result, Role};
+use crate::{BoxPipe, Budget, Env, ProtocolId, PublicKey, Result, Role};
 
 /// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
 /// that either side asked for, `Reset` with the code of a peer that closed with another than 0, else why the connection
@@ -25,7 +25,35 @@ pub trait Muxer: Send + Sync + 'static {
     fn id(&self) -> ProtocolId;
 
     /// Starts multiplexing on `pipe`. Nothing happens until the driver is polled.
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver);
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver);
+}
+
+/// What a muxer may know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MuxerContext<'a> {
+    /// Which side we are.
+    pub role: Role,
+    /// Time, randomness, tasks.
+    pub env: &'a Env,
+    /// The connection's scope, and nobody else's. The muxer charges it with the memory of what arrived and is not read,
+    /// and of what streams wrote and is not sent. Where that is over the limit, the muxer resets the stream that holds
+    /// most, with [`Budget::exceeded`].
+    pub budget: Budget,
+}
+
+impl<'a> MuxerContext<'a> {
+    /// With an unlimited budget.
+    pub fn new(role: Role, env: &'a Env) -> Self {
+        Self { role, env, budget: Budget::unlimited() }
+    }
+
+    /// With this scope for what the connection holds.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
 }
 
 /// A connection's streams, shared by everyone who opens or accepts.
@@ -70,4 +98,6 @@ pub struct Multiplexed {
     pub session: Arc<dyn Session>,
     /// Moves the bytes; see [`Driver`].
     pub driver: Driver,
+    /// The scope that the streams charge.
+    pub budget: Budget,
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{BoxPipe, Env, Error, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
+use crate::{BoxPipe, Budget, Budgets, Env, Error, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
 
 /// Reaches other machines and lets them reach us.
 ///
@@ -52,6 +52,7 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// A connection that arrived at the port this transport shares with its carrier.
+#[non_exhaustive]
 pub struct Over<'a> {
     /// The channel, at its first byte.
     pub pipe: BoxPipe,
@@ -63,9 +64,32 @@ pub struct Over<'a> {
     pub identity: &'a Keypair,
     /// Time, randomness, tasks.
     pub env: &'a Env,
+    /// The connection's scope, for transports that bring streams along.
+    pub budget: Budget,
+}
+
+impl<'a> Over<'a> {
+    /// With an unlimited budget.
+    pub fn new(
+        pipe: BoxPipe,
+        address: &'a Multiaddr,
+        remote: &'a Multiaddr,
+        identity: &'a Keypair,
+        env: &'a Env,
+    ) -> Self {
+        Self { pipe, address, remote, identity, env, budget: Budget::unlimited() }
+    }
+
+    /// With this scope for what the connection holds.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
 }
 
 /// What a transport is told about a dial.
+#[non_exhaustive]
 pub struct Dial<'a> {
     /// Where to.
     pub address: &'a Multiaddr,
@@ -75,6 +99,29 @@ pub struct Dial<'a> {
     pub identity: &'a Keypair,
     /// Time, randomness, tasks.
     pub env: &'a Env,
+    /// The connection's scope, for transports that bring streams along.
+    pub budget: Budget,
+}
+
+impl<'a> Dial<'a> {
+    /// To whoever is at `address`, with an unlimited budget.
+    pub fn new(address: &'a Multiaddr, identity: &'a Keypair, env: &'a Env) -> Self {
+        Self { address, peer: None, identity, env, budget: Budget::unlimited() }
+    }
+
+    /// To `peer`, where the dialer knows who should be there.
+    #[must_use]
+    pub fn to(mut self, peer: impl Into<Option<PeerId>>) -> Self {
+        self.peer = peer.into();
+        self
+    }
+
+    /// With this scope for what the connection holds.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
 }
 
 /// A connection that a dial made.
@@ -88,6 +135,7 @@ pub struct Dialed {
 }
 
 /// What a transport is told about listening.
+#[non_exhaustive]
 pub struct Listen<'a> {
     /// Where; port 0 (or `/memory/0`) asks for a free one.
     pub address: &'a Multiaddr,
@@ -95,6 +143,22 @@ pub struct Listen<'a> {
     pub identity: &'a Keypair,
     /// Time, randomness, tasks.
     pub env: &'a Env,
+    /// The scopes of connections, for transports that bring streams along.
+    pub budgets: Budgets,
+}
+
+impl<'a> Listen<'a> {
+    /// With unlimited budgets.
+    pub fn new(address: &'a Multiaddr, identity: &'a Keypair, env: &'a Env) -> Self {
+        Self { address, identity, env, budgets: Budgets::unlimited() }
+    }
+
+    /// With these scopes for what connections hold.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Budgets) -> Self {
+        self.budgets = budgets;
+        self
+    }
 }
 
 /// A place where connections arrive. Dropping it frees the address.

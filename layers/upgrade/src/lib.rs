@@ -16,9 +16,9 @@ use std::{
 };
 
 use stackwire_core::{
-    BoxPipe, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, Negotiated, Negotiator,
-    Path, PeerId, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe, Security, SecurityContext,
-    Session, Stage, Wait, address::FixedPath,
+    BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
+    Negotiated, Negotiator, Path, PeerId, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe, Security,
+    SecurityContext, Session, Stage, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
@@ -64,6 +64,8 @@ pub struct Start {
     pub since: Instant,
     /// How long the whole climb may take.
     pub limit: Duration,
+    /// The connection's scope. What a transport that brought streams along was given counts instead.
+    pub budget: Budget,
 }
 
 /// A connection at the top.
@@ -78,6 +80,8 @@ pub struct Climbed {
     pub negotiators: Negotiators,
     /// How it came about.
     pub path: Path,
+    /// The scope that the streams charge.
+    pub budget: Budget,
 }
 
 impl Upgrader {
@@ -105,13 +109,15 @@ impl Upgrader {
             clock: self.env.now(),
             end: start.since + start.limit,
             limit: start.limit,
+            budget: start.budget,
         };
         let top = climb.run(start.stage).await?;
         let negotiators = match climb.negotiator.filter(|negotiator| negotiator.chooses()) {
             Some(settled) => Negotiators::new(vec![settled]),
             None => self.negotiators.choosing()?,
         };
-        Ok(Climbed { peer: top.peer, session: top.session, driver: top.driver, negotiators, path: climb.path })
+        let Multiplexed { peer, session, driver, budget } = top;
+        Ok(Climbed { peer, session, driver, negotiators, path: climb.path, budget })
     }
 }
 
@@ -128,6 +134,7 @@ struct Climb<'a> {
     clock: Instant,
     end: Instant,
     limit: Duration,
+    budget: Budget,
 }
 
 impl Climb<'_> {
@@ -223,9 +230,10 @@ impl Climb<'_> {
             }
         };
         let muxer = &stack.muxers[index];
-        let (session, driver) = muxer.start(pipe, self.role, &stack.env);
+        let context = MuxerContext::new(self.role, &stack.env).with_budget(self.budget.clone());
+        let (session, driver) = muxer.start(pipe, context);
         self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips);
-        Ok(Multiplexed { peer: secured.peer, session, driver })
+        Ok(Multiplexed { peer: secured.peer, session, driver, budget: self.budget.clone() })
     }
 
     /// Chooses one of `offers`; `step` says of what.

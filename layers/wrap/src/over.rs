@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, Opened, Over,
-    ProtocolId, Recognition, Result, Role, SecuredPipe, Session, Stage, Transport,
+    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, MuxerContext,
+    Opened, Over, ProtocolId, Recognition, Result, SecuredPipe, Session, Stage, Transport,
 };
 
 /// A decorator of pipes.
@@ -63,8 +63,9 @@ where
         self.inner.id()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.inner.start(pipe, role, env);
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let env = context.env;
+        let (session, driver) = self.inner.start(pipe, context);
         (self.map)(session, driver, env)
     }
 }
@@ -168,8 +169,9 @@ impl Muxer for WrappedMuxer {
         self.inner.id()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        self.inner.start((self.wrap)(pipe, env), role, env)
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let pipe = (self.wrap)(pipe, context.env);
+        self.inner.start(pipe, context)
     }
 }
 

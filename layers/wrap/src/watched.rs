@@ -112,7 +112,7 @@ mod tests {
     use std::time::Instant;
 
     use stackwire_conformance::{env, pipes};
-    use stackwire_core::{Env, ProtocolId, Role, Session, SessionExt};
+    use stackwire_core::{MuxerContext, ProtocolId, Role, Session, SessionExt};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -139,7 +139,7 @@ mod tests {
         fn id(&self) -> ProtocolId {
             ProtocolId::new("/whole")
         }
-        fn start(&self, pipe: BoxPipe, _: Role, _: &Env) -> (Arc<dyn Session>, Driver) {
+        fn start(&self, pipe: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
             (Arc::new(One(Some(pipe).into())), Box::pin(std::future::ready(Ok(()))))
         }
     }
@@ -153,7 +153,8 @@ mod tests {
             START.elapsed()
         };
         let (pipe, _peer) = pipes::pair();
-        let (session, driver) = watch_polls(Arc::new(Whole), times.clone(), clock).start(pipe, Role::Dialer, &env());
+        let (session, driver) =
+            watch_polls(Arc::new(Whole), times.clone(), clock).start(pipe, MuxerContext::new(Role::Dialer, &env()));
         driver.await.unwrap();
         assert_eq!(times.count(), 1);
         let mut stream = session.open().await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
 use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
 
 use crate::{connection::Connection, driver, session::MplexSession, wire};
@@ -124,9 +124,9 @@ impl Muxer for Mplex {
     }
 
     // Both sides count their own streams, so the role decides nothing.
-    fn start(&self, pipe: BoxPipe, _: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
         let connection = Arc::new(Connection::new(self.0.clone()));
-        let driver = driver::Driver::new(connection.clone(), pipe, env.clone());
+        let driver = driver::Driver::new(connection.clone(), pipe, context.env.clone());
         (Arc::new(MplexSession(connection)), Box::pin(driver))
     }
 }

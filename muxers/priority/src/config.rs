@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
 use stackwire_driver::Driving;
 use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
 
@@ -201,7 +201,8 @@ impl Muxer for PriorityMuxer {
         ID.into()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let MuxerContext { role, env, .. } = context;
         let connection = Arc::new(Connection::new(self.0.clone(), role, env.clone()));
         let driver = driver::Driver::new(connection.clone(), pipe, env.clone());
         let driving = Driving::new(connection.clone(), driver);

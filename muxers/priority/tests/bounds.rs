@@ -12,7 +12,7 @@ use stackwire_conformance::{
     muxer::{Pair, Side, Subject, read_all, settle, write_until_blocked},
     pipes,
 };
-use stackwire_core::{BoxPipe, Datagrams, Kind, Role, SessionExt};
+use stackwire_core::{BoxPipe, Datagrams, Kind, MuxerContext, Role, SessionExt};
 use stackwire_muxer_priority::{
     PriorityConfig,
     settings::{MAX_CREDIT, Settings},
@@ -143,7 +143,7 @@ async fn a_stream_accepts_no_more_than_its_share_of_the_send_buffer() {
     let config = PriorityConfig { send_buffer: 256 << 10, ..Default::default() };
     // The peer never greets, so that its credit stays the initial one.
     let (ours, _peer) = pipes::pair_with_capacity(1024);
-    let (session, driver) = muxer(config).start(ours, DIALER, &env());
+    let (session, driver) = muxer(config).start(ours, MuxerContext::new(DIALER, &env()));
     let _driver = tokio::spawn(driver);
     let mut total = 0;
     for i in 0..60 {
@@ -217,7 +217,7 @@ async fn a_datagram_beside_a_stream_that_ends_on_both_sides_fails_its_reader() {
 async fn a_peer_that_reads_nothing_of_what_it_asks_for_costs_a_bounded_answer() {
     // Everything that makes us answer, over and over, with a pipe that takes no answers.
     let (ours, mut peer) = pipes::pair_with_capacity(64);
-    let (session, driver) = muxer(PriorityConfig::default()).start(ours, Role::Listener, &env());
+    let (session, driver) = muxer(PriorityConfig::default()).start(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     peer.write_all(&frame(FrameKind::Settings, 0, 0, b"")).await.unwrap();
     let accepting = tokio::spawn(async move { while session.accept().await.is_ok() {} });
@@ -264,7 +264,7 @@ async fn any_cut_of_what_arrives_gives_the_same_streams() {
 #[tokio::test]
 async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
     let (ours, mut peer) = pipes::pair_with_capacity(4 << 20);
-    let (session, mut driver) = muxer(PriorityConfig::default()).start(ours, DIALER, &env());
+    let (session, mut driver) = muxer(PriorityConfig::default()).start(ours, MuxerContext::new(DIALER, &env()));
     let settings = Settings { streams: 1000, stream_window: MAX_CREDIT, connection_window: MAX_CREDIT };
     peer.write_all(&settings.encode()).await.unwrap();
     assert!(futures::poll!(&mut driver).is_pending());

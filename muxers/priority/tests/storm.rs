@@ -20,7 +20,7 @@ use stackwire_conformance::{
     muxer::{Side, payload, settle},
     pipes,
 };
-use stackwire_core::{BoxPipe, Kind, Priority, Role, Session, SessionExt};
+use stackwire_core::{BoxPipe, Kind, MuxerContext, Priority, Role, Session, SessionExt};
 use stackwire_muxer_priority::{
     PriorityConfig,
     wire::{FrameKind, HEADER, Header},
@@ -222,7 +222,7 @@ proptest! {
         runtime.block_on(in_time("the end", async {
             let (ours, peer) = pipes::pair_with_capacity(100_000);
             let config = PriorityConfig { receive_window: 200_000, stream_window: 70_000, ..Default::default() };
-            let (session, driver) = muxer(config).start(ours, Role::Dialer, &env());
+            let (session, driver) = muxer(config).start(ours, MuxerContext::new(Role::Dialer, &env()));
             let driver = tokio::spawn(driver);
             let (mut reader, mut writer) = split(peer);
             let _reading = tokio::spawn(async move {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Role, Session};
 use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
 
 use crate::{
@@ -38,7 +38,8 @@ impl Muxer for Yamux {
         ID.into()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let MuxerContext { role, env, .. } = context;
         // The window is set while few streams are allowed, because each setter checks it against the other.
         let mut config = Config::default();
         config.set_max_num_streams(1);

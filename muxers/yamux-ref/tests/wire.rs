@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{BoxPipe, Kind, Muxer, Result, Role, Session, SessionExt, reset_code};
+use stackwire_core::{BoxPipe, Kind, Muxer, MuxerContext, Result, Role, Session, SessionExt, reset_code};
 use stackwire_muxer_yamux_ref::{Yamux, YamuxConfig};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
@@ -72,7 +72,7 @@ impl Peer {
 
 fn start(config: YamuxConfig, role: Role) -> (Arc<dyn Session>, JoinHandle<Result<()>>, Peer) {
     let (ours, peer) = pipes::pair_with_capacity(1 << 20);
-    let (session, driver) = Yamux::new(config).unwrap().start(ours, role, &env());
+    let (session, driver) = Yamux::new(config).unwrap().start(ours, MuxerContext::new(role, &env()));
     (session, tokio::spawn(driver), Peer(peer))
 }
 
@@ -182,7 +182,8 @@ async fn a_peer_that_never_closes_its_end_does_not_hold_up_a_close() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_reads_fails_a_close_with_a_timeout() {
     let (ours, _unread) = pipes::pair_with_capacity(16);
-    let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let (session, driver) =
+        Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
     let driver = tokio::spawn(driver);
     let mut stream = session.open().await.unwrap();
     stream.write_all(&[0; 1000]).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use stackwire_core::{BoxPipe, Driver, Env, Error, Kind, Layer, Muxer, ProtocolId, Result, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
 use stackwire_driver::Driving;
 
 use crate::{YamuxConfig, connection::Connection, driver::Drive, session::YamuxSession};
@@ -25,7 +25,8 @@ impl Yamux {
 
     /// [`Muxer::start`], and a way to see what the connection holds.
     #[doc(hidden)]
-    pub fn start_watched(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver, Held) {
+    pub fn start_watched(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver, Held) {
+        let MuxerContext { role, env, .. } = context;
         let connection = Arc::new(Connection::new(self.config.clone(), role, env.clone()));
         let driver = Drive::new(connection.clone(), pipe, env.clone(), &self.config);
         let driving = Driving::new(connection.clone(), driver);
@@ -42,8 +43,8 @@ impl Muxer for Yamux {
         ID.into()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver, _) = self.start_watched(pipe, role, env);
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let (session, driver, _) = self.start_watched(pipe, context);
         (session, driver)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use peer::{ACK, DATA, FIN, GO_AWAY, Peer, SYN, frame, start};
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{Buffered, Kind, Muxer, Role, SessionExt};
+use stackwire_core::{Buffered, Kind, Muxer, MuxerContext, Role, SessionExt};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
@@ -56,7 +56,8 @@ async fn a_peer_that_never_closes_its_end_does_not_hold_up_a_close() {
 async fn a_peer_that_never_reads_fails_a_close_with_a_timeout() {
     for wait in [false, true] {
         let (ours, _unread) = pipes::pair_with_capacity(16);
-        let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+        let (session, driver) =
+            Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
         let driver = tokio::spawn(driver);
         let mut stream = session.open().await.unwrap();
         stream.write_all(&[0; 1000]).await.unwrap();
@@ -104,7 +105,8 @@ impl AsyncWrite for NeverFlushed {
 async fn a_driver_that_finds_a_go_away_while_it_flushes_waits_for_the_pipe() {
     let (ours, theirs) = tokio::io::duplex(4096);
     let ours = Box::new(Buffered::new(NeverFlushed { inner: ours, flushes: 0 }));
-    let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Listener, &env());
+    let (session, driver) =
+        Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     let mut peer = Peer(Box::new(Buffered::new(theirs)));
     peer.send(frame(DATA, SYN | FIN, 1, 2), b"ok").await;

@@ -15,7 +15,7 @@ use std::{
 use peer::{ACK, DATA, FIN, GO_AWAY, PING, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use proptest::prelude::*;
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{Kind, Layer, Role, SessionExt};
+use stackwire_core::{Kind, Layer, MuxerContext, Role, SessionExt};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -132,7 +132,7 @@ async fn a_frame_as_long_as_the_window_is_taken_in_pieces() {
 async fn a_flood_of_pings_costs_no_memory() {
     let (ours, peer) = pipes::pair_with_capacity(64);
     let yamux = Yamux::new(YamuxConfig::default()).unwrap();
-    let (_session, driver, held) = yamux.start_watched(ours, Role::Listener, &env());
+    let (_session, driver, held) = yamux.start_watched(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     let mut peer = Peer(peer);
     // Nothing is read, so that the answers pile up.
@@ -149,7 +149,7 @@ async fn a_flood_of_pings_costs_no_memory() {
 async fn refusals_that_nobody_reads_end_the_connection() {
     let (ours, mut peer) = pipes::pair_with_capacity(64);
     let yamux = Yamux::new(YamuxConfig { max_streams: 1, ..Default::default() }).unwrap();
-    let (_session, driver, held) = yamux.start_watched(ours, Role::Listener, &env());
+    let (_session, driver, held) = yamux.start_watched(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     let flood = tokio::spawn(async move {
         let mut id = 1;
@@ -197,7 +197,8 @@ async fn a_peer_that_fills_every_window_stays_within_the_bound() {
     let config = YamuxConfig { max_streams, receive_window: 40 << 20, ..Default::default() };
     let bound = config.receive_window;
     let (ours, peer) = pipes::pair_with_capacity(1 << 20);
-    let (session, driver, held) = Yamux::new(config).unwrap().start_watched(ours, Role::Listener, &env());
+    let (session, driver, held) =
+        Yamux::new(config).unwrap().start_watched(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     let (mut reading, mut writing) = tokio::io::split(peer);
     // The peer takes whatever it is granted, and fills that.
@@ -289,7 +290,7 @@ proptest! {
         runtime.block_on(in_time("the conversation", async {
             let (ours, peer) = pipes::pair();
             let config = YamuxConfig { max_streams: 2, ..Default::default() };
-            let (session, driver, held) = Yamux::new(config).unwrap().start_watched(ours, role, &env());
+            let (session, driver, held) = Yamux::new(config).unwrap().start_watched(ours, MuxerContext::new(role, &env()));
             let (mut reading, mut writing) = tokio::io::split(peer);
             let talking = async {
                 let _refused = writing.write_all(&bytes).await;

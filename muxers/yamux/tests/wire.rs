@@ -16,7 +16,7 @@ use std::{
 
 use peer::{ACK, DATA, FIN, GO_AWAY, PING, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{BoxPipe, Kind, Muxer, Role, SessionExt, reset_code};
+use stackwire_core::{BoxPipe, Kind, Muxer, MuxerContext, Role, SessionExt, reset_code};
 use stackwire_muxer_yamux::{
     Yamux, YamuxConfig,
     wire::{self, HEADER, Header},
@@ -294,7 +294,7 @@ async fn a_stream_that_was_closed_and_dropped_does_not_wait_forever() {
 async fn streams_take_turns() {
     let (ours, peer) = pipes::pair_with_capacity(1000);
     let config = YamuxConfig { split_send_size: 10_000, ..Default::default() };
-    let (session, driver) = Yamux::new(config).unwrap().start(ours, Role::Dialer, &env());
+    let (session, driver) = Yamux::new(config).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
     let mut peer = Peer(peer);
     // All is queued before the driver runs.
     let mut streams = Vec::new();
@@ -348,7 +348,7 @@ async fn available(pipe: &mut BoxPipe) -> usize {
 async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
     let (ours, mut peer) = pipes::pair_with_capacity(4 << 20);
     let yamux = Yamux::new(YamuxConfig::default()).unwrap();
-    let (session, mut driver, held) = yamux.start_watched(ours, Role::Dialer, &env());
+    let (session, mut driver, held) = yamux.start_watched(ours, MuxerContext::new(Role::Dialer, &env()));
     let (least, most) = (128 << 10, 288 << 10);
     let mut streams = Vec::new();
     for _ in 0..4 {
@@ -389,7 +389,8 @@ async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
 #[tokio::test]
 async fn who_reads_or_writes_does_the_drivers_work() {
     let (ours, mut peer) = pipes::pair_with_capacity(4 << 20);
-    let (session, mut driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let (session, mut driver) =
+        Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
     let mut stream = session.open().await.unwrap();
     stream.write_all(&[1]).await.unwrap();
     assert!(futures::poll!(&mut driver).is_pending());
@@ -411,7 +412,8 @@ async fn who_reads_or_writes_does_the_drivers_work() {
 async fn what_a_full_pipe_leaves_of_a_frame_follows_before_everything_else() {
     for capacity in [1, 1000, 70_000, 100_000] {
         let (ours, mut peer) = pipes::pair_with_capacity(capacity);
-        let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+        let (session, driver) =
+            Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
         let driver = tokio::spawn(driver);
         let (mut a, mut b) = (session.open().await.unwrap(), session.open().await.unwrap());
         let writing = tokio::spawn(async move {
@@ -442,7 +444,8 @@ async fn what_a_full_pipe_leaves_of_a_frame_follows_before_everything_else() {
 #[tokio::test]
 async fn a_frame_that_was_begun_is_ended_before_the_reset_of_its_stream() {
     let (ours, mut peer) = pipes::pair_with_capacity(1000);
-    let (session, driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let (session, driver) =
+        Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
     let driver = tokio::spawn(driver);
     let mut stream = session.open().await.unwrap();
     stream.write_all(b"!").await.unwrap();
@@ -483,7 +486,8 @@ impl Wake for Wakes {
 #[tokio::test]
 async fn a_pipe_that_takes_nothing_is_not_asked_again_for_every_write() {
     let (ours, mut peer) = pipes::pair_with_capacity(1000);
-    let (session, mut driver) = Yamux::new(YamuxConfig::default()).unwrap().start(ours, Role::Dialer, &env());
+    let (session, mut driver) =
+        Yamux::new(YamuxConfig::default()).unwrap().start(ours, MuxerContext::new(Role::Dialer, &env()));
     let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
     let waker = wakes.clone().into();
     let mut poll = || driver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();

@@ -98,13 +98,13 @@ impl Subject {
     /// Dials `address`, where `peer` should be.
     pub async fn dial_peer(&self, address: &Multiaddr, peer: Option<PeerId>) -> Result<Dialed> {
         let (identity, env) = (dialer_identity(), env_seeded(1));
-        self.transport.dial(Dial { address, peer, identity: &identity, env: &env }).await
+        self.transport.dial(Dial::new(address, &identity, &env).to(peer)).await
     }
 
     /// Listens on `address`.
     pub async fn listen_on(&self, address: &Multiaddr) -> Result<Box<dyn Listener>> {
         let (identity, env) = (listener_identity(), env_seeded(2));
-        self.transport.listen(Listen { address, identity: &identity, env: &env }).await
+        self.transport.listen(Listen::new(address, &identity, &env)).await
     }
 
     /// Listens on [`Subject::listen`], and the first address that got.

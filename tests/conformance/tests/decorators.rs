@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use stackwire_bundle as _;
 use stackwire_conformance::{muxer, muxer_laws, transport, transport_laws};
-use stackwire_core::{BoxPipe, Driver, Env, Layer, Muxer, ProtocolId, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Env, Layer, Muxer, MuxerContext, ProtocolId, Session};
 use stackwire_plugin::{Catalogue, Descriptor};
 use stackwire_wrap::{
     Faults, Meter, StreamLimits, Wrap, faulty, limited, metered, over_muxer, over_session, over_transport, timed,
@@ -94,8 +94,9 @@ impl Muxer for Streams {
     fn id(&self) -> ProtocolId {
         self.0.id()
     }
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.0.start(pipe, role, env);
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let env = context.env;
+        let (session, driver) = self.0.start(pipe, context);
         (over_session(session, self.1.clone(), env), driver)
     }
 }

@@ -41,7 +41,7 @@ async fn libtorrent_answers_our_dial_and_sends_us_a_file() {
     let utp = Utp::default();
     let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), test_env());
     let address = format!("/ip4/127.0.0.1/udp/{}/utp", peer.port).parse().unwrap();
-    let dial = utp.dial(Dial { address: &address, peer: None, identity: &identity, env: &env });
+    let dial = utp.dial(Dial::new(&address, &identity, &env));
     let Stage::Raw(mut pipe) = in_time("a dial", dial).await.unwrap().stage else { panic!("uTP gives bytes") };
 
     pipe.write_all(&peer.handshake()).await.unwrap();
@@ -58,7 +58,7 @@ async fn libtorrent_dials_us_and_takes_a_file() {
     let utp = Utp::default();
     let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), test_env());
     let any = "/ip4/127.0.0.1/udp/0/utp".parse().unwrap();
-    let mut listener = utp.listen(Listen { address: &any, identity: &identity, env: &env }).await.unwrap();
+    let mut listener = utp.listen(Listen::new(&any, &identity, &env)).await.unwrap();
     let (socket, ..) = address::split_socket(&listener.addresses()[0]).unwrap();
     let Some(mut peer) = Libtorrent::start(&["fetch", &socket.port().to_string()]).await else { return };
     let incoming = in_time("a connection", listener.accept()).await.unwrap();

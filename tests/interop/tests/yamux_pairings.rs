@@ -7,7 +7,7 @@ use stackwire_conformance::{
     muxer::{Subject, laws},
     muxer_laws,
 };
-use stackwire_core::{BoxPipe, Driver, Env, Muxer, ProtocolId, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, ProtocolId, Role, Session};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use stackwire_muxer_yamux_ref as reference;
 
@@ -26,10 +26,10 @@ impl Muxer for Mixed {
         self.dialer.id()
     }
 
-    fn start(&self, pipe: BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        match role {
-            Role::Dialer => self.dialer.start(pipe, role, env),
-            Role::Listener => self.listener.start(pipe, role, env),
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        match context.role {
+            Role::Dialer => self.dialer.start(pipe, context),
+            Role::Listener => self.listener.start(pipe, context),
         }
     }
 }

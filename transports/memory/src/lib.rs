@@ -17,10 +17,10 @@
 //! # let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
 //! let memory = Memory::default();
 //! let any = "/memory/0".parse()?;
-//! let mut listener = memory.listen(Listen { address: &any, identity: &identity, env: &env }).await?;
+//! let mut listener = memory.listen(Listen::new(&any, &identity, &env)).await?;
 //!
 //! let address = listener.addresses().remove(0);
-//! let dialed = memory.dial(Dial { address: &address, peer: None, identity: &identity, env: &env }).await?;
+//! let dialed = memory.dial(Dial::new(&address, &identity, &env)).await?;
 //! let accepted = listener.accept().await?.open.await?;
 //!
 //! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted.stage) else { unreachable!() };

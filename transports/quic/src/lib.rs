@@ -13,10 +13,10 @@
 //! # let (us, them, env) = (Keypair::ed25519_from_seed([1; 32]), Keypair::ed25519_from_seed([2; 32]), stackwire_conformance::env());
 //! let quic = Quic::default();
 //! let any = "/ip4/127.0.0.1/udp/0/quic-v1".parse()?;
-//! let mut listener = quic.listen(Listen { address: &any, identity: &them, env: &env }).await?;
+//! let mut listener = quic.listen(Listen::new(&any, &them, &env)).await?;
 //!
 //! let address = listener.addresses().remove(0);
-//! let dial = Dial { address: &address, peer: Some(them.peer_id()), identity: &us, env: &env };
+//! let dial = Dial::new(&address, &us, &env).to(them.peer_id());
 //! let accept = async { listener.accept().await?.open.await };
 //! let (dialed, accepted) = futures::future::try_join(quic.dial(dial), accept).await?;
 //! let (Stage::Multiplexed(a), Stage::Multiplexed(b)) = (dialed.stage, accepted.stage) else { unreachable!() };

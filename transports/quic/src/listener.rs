@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use quinn::crypto::HandshakeTokenKey;
 use stackwire_core::{
-    AddressPart, Env, Error, Incoming, Keypair, Kind, Listener, Multiaddr, Opened, Result, Role, Stage, address,
+    AddressPart, Budgets, Env, Error, Incoming, Keypair, Kind, Listener, Multiaddr, Opened, Result, Role, Stage,
+    address,
 };
 use stackwire_socket::{Bound, canonical};
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) identity: Keypair,
     pub(crate) token_key: Arc<dyn HandshakeTokenKey>,
     pub(crate) env: Env,
+    pub(crate) budgets: Budgets,
     /// Handshakes under way.
     pub(crate) opening: AtomicU32,
 }
@@ -94,7 +96,8 @@ impl Shared {
         };
         let limit = self.party.handshake_timeout();
         let connection = self.env.timeout(limit, "the QUIC handshake", shaking_hands).await.map_err(named)?;
-        let top = session::start(connection, &settings.verifier, &self.party, &self.env)?;
+        let budget = self.budgets.of(&to_multiaddr(canonical(remote)));
+        let top = session::start(connection, &settings.verifier, &self.party, &self.env, budget)?;
         Ok(Stage::Multiplexed(top).into())
     }
 }

@@ -14,7 +14,7 @@ use futures::{
 use parking_lot::Mutex;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use stackwire_certificate::Verifier;
-use stackwire_core::{BoxPipe, Env, Error, Kind, Multiplexed, Result, Session};
+use stackwire_core::{BoxPipe, Budget, Env, Error, Kind, Multiplexed, Result, Session};
 
 use crate::{
     datagrams::Demultiplexer,
@@ -26,7 +26,13 @@ use crate::{
 };
 
 /// A connection at the top, after its handshake.
-pub(crate) fn start(connection: Connection, verifier: &Verifier, party: &Party, env: &Env) -> Result<Multiplexed> {
+pub(crate) fn start(
+    connection: Connection,
+    verifier: &Verifier,
+    party: &Party,
+    env: &Env,
+    budget: Budget,
+) -> Result<Multiplexed> {
     let Some(peer) = verifier.identity().cloned() else {
         return Err(named(Error::new(Kind::Internal, "a handshake without a peer")));
     };
@@ -42,7 +48,7 @@ pub(crate) fn start(connection: Connection, verifier: &Verifier, party: &Party, 
     });
     let driver = driver::drive(shared.clone(), env.clone());
     let session = QuicSession { shared, opening: Mutex::new(None), accepting: Mutex::new(None) };
-    Ok(Multiplexed { peer, session: Arc::new(session), driver })
+    Ok(Multiplexed { peer, session: Arc::new(session), driver, budget })
 }
 
 /// What the session, its driver and its streams share.

@@ -93,7 +93,7 @@ impl Transport for Quic {
             Err(error) if *error.kind() == (Kind::Timeout { limit }) => return Err(errors::nobody()),
             connected => connected?,
         };
-        let top = session::start(connection, &settings.verifier, &self.party, dial.env)?;
+        let top = session::start(connection, &settings.verifier, &self.party, dial.env, dial.budget)?;
         Ok(Dialed { stage: Stage::Multiplexed(top), local: Some(to_multiaddr(local)), round_trips: 1 })
     }
 
@@ -114,6 +114,7 @@ impl Transport for Quic {
             identity: listen.identity.clone(),
             token_key,
             env: listen.env.clone(),
+            budgets: listen.budgets,
             opening: AtomicU32::new(0),
         };
         Ok(Box::new(QuicListener { lease, bound, shared: Arc::new(shared), watched: false }))

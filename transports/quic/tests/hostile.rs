@@ -73,8 +73,7 @@ fn quic(host: &Host) -> Quic {
 
 async fn listen(quic: &Quic) -> Box<dyn Listener> {
     let address = "/ip4/127.0.0.1/udp/4001/quic-v1".parse().unwrap();
-    let listen = Listen { address: &address, identity: &them(), env: &env() };
-    quic.listen(listen).await.unwrap()
+    quic.listen(Listen::new(&address, &them(), &env())).await.unwrap()
 }
 
 /// What our listener makes of a dialer with this config, and what that sees of it.
@@ -101,7 +100,7 @@ async fn dialing(config: rustls::ServerConfig, expected: Option<PeerId>) -> (Res
     let rogue = endpoint(&host, ADDRESS, Some(server));
     let address = "/ip4/127.0.0.1/udp/4001/quic-v1".parse().unwrap();
     let (quic, us, env) = (quic(&host), us(), env());
-    let dial = quic.dial(Dial { address: &address, peer: expected, identity: &us, env: &env });
+    let dial = quic.dial(Dial::new(&address, &us, &env).to(expected));
     let accept = async {
         let _either_end = rogue.accept().await.unwrap().await;
     };
@@ -220,7 +219,7 @@ async fn garbage_is_passed_over() {
     let other = Quic::over(QuicConfig::default(), Arc::new(host.clone())).unwrap();
     let address = listener.addresses().remove(0);
     let (us, env) = (us(), env());
-    let dial = other.dial(Dial { address: &address, peer: Some(them().peer_id()), identity: &us, env: &env });
+    let dial = other.dial(Dial::new(&address, &us, &env).to(them().peer_id()));
     let accept = async { listener.accept().await.unwrap().open.await };
     let (dialed, accepted) = in_time("a dial after garbage", join(dial, accept)).await;
     assert!(dialed.is_ok() && accepted.is_ok());

@@ -35,13 +35,13 @@ fn at(port: u16) -> Multiaddr {
 }
 
 async fn listen(quic: &Quic, port: u16) -> Result<Box<dyn Listener>> {
-    quic.listen(Listen { address: &at(port), identity: &them(), env: &env() }).await
+    quic.listen(Listen::new(&at(port), &them(), &env())).await
 }
 
 async fn dial(quic: &Quic, address: &Multiaddr) -> Result<Dialed> {
     static SEED: AtomicU64 = AtomicU64::new(0);
     let (us, env) = (us(), env_seeded(SEED.fetch_add(1, Ordering::Relaxed)));
-    quic.dial(Dial { address, peer: Some(them().peer_id()), identity: &us, env: &env }).await
+    quic.dial(Dial::new(address, &us, &env).to(them().peer_id())).await
 }
 
 /// A dial to `listener`, both ends; also where it came from.

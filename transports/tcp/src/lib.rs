@@ -17,10 +17,10 @@
 //! # let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
 //! let tcp = Tcp::default();
 //! let any = "/ip4/127.0.0.1/tcp/0".parse()?;
-//! let mut listener = tcp.listen(Listen { address: &any, identity: &identity, env: &env }).await?;
+//! let mut listener = tcp.listen(Listen::new(&any, &identity, &env)).await?;
 //!
 //! let address = listener.addresses().remove(0);
-//! let dialed = tcp.dial(Dial { address: &address, peer: None, identity: &identity, env: &env }).await?;
+//! let dialed = tcp.dial(Dial::new(&address, &identity, &env)).await?;
 //! let accepted = listener.accept().await?.open.await?;
 //!
 //! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted.stage) else { unreachable!() };

@@ -42,7 +42,7 @@ async fn run_out() {
     let env = Env::new(sleeper.clone());
     let tcp = Tcp::default();
     let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
-    let mut listener = tcp.listen(Listen { address: &any, identity: &identity, env: &env }).await.unwrap();
+    let mut listener = tcp.listen(Listen::new(&any, &identity, &env)).await.unwrap();
     let address = listener.addresses().remove(0);
 
     // All descriptors but one are taken; the dial takes that one, and accepting has none.
@@ -51,7 +51,7 @@ async fn run_out() {
         files.push(file);
     }
     files.pop();
-    let dial = Dial { address: &address, peer: None, identity: &identity, env: &env };
+    let dial = Dial::new(&address, &identity, &env);
     let _dialed = tcp.dial(dial).await.unwrap();
     let give_back = async {
         sleeper.asked.notified().await;

@@ -25,9 +25,9 @@
 //! # let path = folder.path().display();
 //! let unix = Unix::default();
 //! let address = format!("/unix{path}/node.sock").parse()?;
-//! let mut listener = unix.listen(Listen { address: &address, identity: &identity, env: &env }).await?;
+//! let mut listener = unix.listen(Listen::new(&address, &identity, &env)).await?;
 //!
-//! let dialed = unix.dial(Dial { address: &address, peer: None, identity: &identity, env: &env }).await?;
+//! let dialed = unix.dial(Dial::new(&address, &identity, &env)).await?;
 //! let accepted = listener.accept().await?.open.await?;
 //!
 //! let (Stage::Raw(mut a), Stage::Raw(mut b)) = (dialed.stage, accepted.stage) else { unreachable!() };

@@ -354,7 +354,7 @@ async fn a_peer_that_never_answers_is_unreachable() {
     let utp = Utp::new(UtpConfig { timeout_secs: 1, ..UtpConfig::default() }).unwrap();
     let address = format!("/ip4/127.0.0.1/udp/{port}/utp").parse().unwrap();
     let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
-    let dial = Dial { address: &address, peer: None, identity: &identity, env: &env };
+    let dial = Dial::new(&address, &identity, &env);
     let error = in_time("a dial", utp.dial(dial)).await.err().unwrap();
     assert_eq!(error.kind(), &Kind::Unreachable, "{error}");
 }
@@ -367,7 +367,7 @@ async fn an_idle_socket_ends_with_its_last_connection() {
     let identity = Keypair::ed25519_from_seed([1; 32]);
     let theirs = on_loopback();
     let (mut listener, address) = listen(&theirs).await;
-    let dial = Dial { address: &address, peer: None, identity: &identity, env: &env };
+    let dial = Dial::new(&address, &identity, &env);
     let (dialed, incoming) = in_time("a connection", join(utp.dial(dial), listener.accept())).await;
     let Stage::Raw(mut a) = dialed.unwrap().stage else { panic!("uTP gives bytes") };
     let Stage::Raw(mut b) = incoming.unwrap().open.await.unwrap().stage else { panic!("uTP gives bytes") };

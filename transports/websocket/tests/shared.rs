@@ -66,7 +66,7 @@ fn connections_are_told_by_how_they_begin() {
 async fn accept_over(transport: &dyn Transport, pipe: BoxPipe, address: &str) -> Result<Opened> {
     let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), env());
     let (address, remote) = (at(address), at("/ip4/192.0.2.1/tcp/54321"));
-    let over = Over { pipe, address: &address, remote: &remote, identity: &identity, env: &env };
+    let over = Over::new(pipe, &address, &remote, &identity, &env);
     in_time("taking a connection over", transport.accept_over(over)).await
 }
 
@@ -181,7 +181,7 @@ impl Listener for SharedListener {
             let (recognized, pipe) = peek(Box::new(Buffered::new(stream)), decide).await?;
             assert_eq!(recognized, Recognition::Yes);
             let identity = Keypair::ed25519_from_seed([1; 32]);
-            let over = Over { pipe, address: &address, remote: &from, identity: &identity, env: &env };
+            let over = Over::new(pipe, &address, &from, &identity, &env);
             transport.accept_over(over).await
         };
         Ok(Incoming { remote, local: self.address.clone(), open: Box::pin(open) })

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use stackwire_conformance::{env, in_time, pipes};
 use stackwire_core::{
-    BoxPipe, Chosen, Error, Keypair, Layer, Multiaddr, Muxer, Negotiator, Path, Protector, Result, Role, Security,
-    Stage, address,
+    BoxPipe, Budget, Chosen, Error, Keypair, Layer, Multiaddr, Muxer, Negotiator, Path, Protector, Result, Role,
+    Security, Stage, address,
 };
 use stackwire_muxer_mplex::MplexConfig;
 use stackwire_muxer_yamux_ref::YamuxConfig;
@@ -92,6 +92,7 @@ pub fn start_at(address: &str, stack: &Upgrader, stage: Stage, role: Role) -> St
         took: Duration::ZERO,
         since: stack.env.now(),
         limit: LIMIT,
+        budget: Budget::unlimited(),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{BoxPipe, Muxer, Result, Role, Session};
+use stackwire_core::{BoxPipe, Muxer, MuxerContext, Result, Role, Session};
 use stackwire_muxer_priority::{
     PriorityConfig,
     settings::Settings,
@@ -40,7 +40,7 @@ pub fn play_as(role: Role, config: PriorityConfig) -> Played {
 
 /// The same on this pipe.
 pub fn play_on((ours, peer): (BoxPipe, BoxPipe), role: Role, config: PriorityConfig) -> Played {
-    let (session, driver) = muxer(config).start(ours, role, &env());
+    let (session, driver) = muxer(config).start(ours, MuxerContext::new(role, &env()));
     Played { session, driver: tokio::spawn(driver), peer }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{BoxPipe, Muxer, Result, Role, Session};
+use stackwire_core::{BoxPipe, Muxer, MuxerContext, Result, Role, Session};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -95,6 +95,6 @@ impl Peer {
 
 pub fn start(config: YamuxConfig, role: Role) -> (Arc<dyn Session>, JoinHandle<Result<()>>, Peer) {
     let (ours, peer) = pipes::pair_with_capacity(1 << 20);
-    let (session, driver) = Yamux::new(config).unwrap().start(ours, role, &env());
+    let (session, driver) = Yamux::new(config).unwrap().start(ours, MuxerContext::new(role, &env()));
     (session, tokio::spawn(driver), Peer(peer))
 }

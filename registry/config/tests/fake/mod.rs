@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use stackwire_config::{Built, Catalogue, Descriptor, Fixture, Plugin, Summary, schemars, serde};
 use stackwire_core::{
-    AddressPart, BoxPipe, Dial, Dialed, Driver, Env, Error, Host, Kind, Layer, Listen, Listener, Multiaddr, Muxer,
-    Protocol, ProtocolId, Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, Session, Stream, Target,
-    Transport,
+    AddressPart, BoxPipe, Dial, Dialed, Driver, Error, Host, Kind, Layer, Listen, Listener, Multiaddr, Muxer,
+    MuxerContext, Protocol, ProtocolId, Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, Session,
+    Stream, Target, Transport,
 };
 
 /// tcp, memory, web; noise, plaintext; yamux; direct; identify, ping.
@@ -168,7 +168,7 @@ impl Muxer for Fake {
     fn id(&self) -> ProtocolId {
         self.0.into()
     }
-    fn start(&self, _: BoxPipe, _: Role, _: &Env) -> (Arc<dyn Session>, Driver) {
+    fn start(&self, _: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
         unreachable!("planning starts nothing")
     }
 }

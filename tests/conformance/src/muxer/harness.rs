@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use stackwire_core::{BoxPipe, Driver, Muxer, Result, Role, Session, SessionExt};
+use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, Result, Role, Session, SessionExt};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
@@ -39,7 +39,7 @@ impl Side {
 
     /// Starts `muxer` on `pipe`, leaving the driver to the law.
     pub fn idle(muxer: &Arc<dyn Muxer>, pipe: BoxPipe, role: Role) -> Half {
-        muxer.start(pipe, role, &env())
+        muxer.start(pipe, MuxerContext::new(role, &env()))
     }
 
     /// The driver's result. Waits for its end.

@@ -32,7 +32,7 @@ mod harness;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Driver, Env, Muxer, ProtocolId, Role, Session};
+use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, ProtocolId, Session};
 use stackwire_plugin::{Built, Capabilities, Descriptor, Plugin};
 
 pub use harness::{Half, Pair, Side, echo, echo_all, must_fail, payload, read_all, settle, write_until_blocked};
@@ -112,7 +112,7 @@ impl Muxer for NoMuxer {
     fn id(&self) -> ProtocolId {
         "/none".into()
     }
-    fn start(&self, _: BoxPipe, _: Role, _: &Env) -> (Arc<dyn Session>, Driver) {
+    fn start(&self, _: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
         panic!("a law about pipes asks `Subject::on_pipes` first")
     }
 }

@@ -53,13 +53,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn listen(ip: &str) -> Result<Box<dyn Listener>, Box<dyn Error>> {
     let (identity, env) = (Keypair::ed25519_from_seed([1; 32]), stackwire_conformance::env());
     let address = format!("/ip4/{ip}/udp/0/utp").parse()?;
-    Ok(Utp::default().listen(Listen { address: &address, identity: &identity, env: &env }).await?)
+    Ok(Utp::default().listen(Listen::new(&address, &identity, &env)).await?)
 }
 
 async fn dial(to: SocketAddr) -> Result<BoxPipe, Box<dyn Error>> {
     let (identity, env) = (Keypair::ed25519_from_seed([2; 32]), stackwire_conformance::env());
     let address = format!("/ip4/{}/udp/{}/utp", to.ip(), to.port()).parse()?;
-    let dial = Dial { address: &address, peer: None, identity: &identity, env: &env };
+    let dial = Dial::new(&address, &identity, &env);
     Ok(raw(Utp::default().dial(dial).await?.stage))
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use stackwire_conformance::muxer::{self, Law, Subject, flow, streams};
-use stackwire_core::{Driver, Env, Layer, Muxer, ProtocolId, Role, Session};
+use stackwire_core::{Driver, Layer, Muxer, MuxerContext, ProtocolId, Session};
 use stackwire_plugin::Descriptor;
 use stackwire_wrap::{Faults, Wrap, over_muxer, over_session};
 
@@ -76,8 +76,9 @@ impl Muxer for Streams {
     fn id(&self) -> ProtocolId {
         self.0.id()
     }
-    fn start(&self, pipe: stackwire_core::BoxPipe, role: Role, env: &Env) -> (Arc<dyn Session>, Driver) {
-        let (session, driver) = self.0.start(pipe, role, env);
+    fn start(&self, pipe: stackwire_core::BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        let env = context.env;
+        let (session, driver) = self.0.start(pipe, context);
         (over_session(session, self.1.clone(), env), driver)
     }
 }

@@ -206,9 +206,9 @@ pub async fn connect_on(host: &Host, dialer: QuicConfig, listener: QuicConfig) -
     let (dialer, listener) = (transport(dialer), transport(listener));
     let (us, them, here, there) = (us(), them(), env_seeded(1), env_seeded(2));
     let address = "/ip4/127.0.0.1/udp/4001/quic-v1".parse().expect("an address");
-    let listen = Listen { address: &address, identity: &them, env: &there };
+    let listen = Listen::new(&address, &them, &there);
     let mut listener = listener.listen(listen).await.expect("listening works");
-    let dial = dialer.dial(Dial { address: &address, peer: Some(them.peer_id()), identity: &us, env: &here });
+    let dial = dialer.dial(Dial::new(&address, &us, &here).to(them.peer_id()));
     let accept = async { listener.accept().await.expect("accepting works").open.await };
     let (dialed, accepted) = join(dial, accept).await;
     (top(dialed.expect("dialing works").stage), top(accepted.expect("opening works").stage))

@@ -29,7 +29,7 @@ pub fn transport(options: &str) -> Arc<dyn Transport> {
 
 pub async fn try_listen(transport: &Arc<dyn Transport>, at: &str) -> Result<Box<dyn Listener>> {
     let identity = Keypair::generate(KeyType::Ed25519, &env()).unwrap();
-    transport.listen(Listen { address: &at.parse().unwrap(), identity: &identity, env: &env() }).await
+    transport.listen(Listen::new(&at.parse().unwrap(), &identity, &env())).await
 }
 
 /// A listener and the first of its addresses.
@@ -42,7 +42,7 @@ pub async fn listen(transport: &Arc<dyn Transport>, at: &str) -> (Box<dyn Listen
 pub async fn dial(transport: &Arc<dyn Transport>, address: &Multiaddr) -> Result<Dialed> {
     let identity = Keypair::generate(KeyType::Ed25519, &env()).unwrap();
     let env = env();
-    in_time("a dial", transport.dial(Dial { address, peer: None, identity: &identity, env: &env })).await
+    in_time("a dial", transport.dial(Dial::new(address, &identity, &env))).await
 }
 
 pub fn socket(address: &Multiaddr) -> SocketAddr {
