@@ -143,6 +143,11 @@ pub enum Event {
     },
     /// The list of our addresses or protocols changed.
     LocalChanged,
+    /// Failures that one host or peer causes are told of only so often; `count` were left out since this was last said.
+    LeftOut {
+        /// How many.
+        count: u64,
+    },
     /// This subscriber was too slow; `count` events were dropped.
     Missed {
         /// How many.

@@ -21,6 +21,10 @@ pub trait HostApi: Send + Sync + 'static {
     fn local(&self) -> LocalInfo;
     /// Live connections, oldest first.
     fn connections(&self) -> Vec<Arc<ConnectionInfo>>;
+    /// A live connection by its name.
+    fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.connections().into_iter().find(|live| live.id == id)
+    }
     /// Everything that happens from now on.
     fn events(&self) -> EventStream;
     /// The same without what happens to streams, of which there are many: for those who care about connections only.

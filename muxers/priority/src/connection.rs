@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Env, Error, Kind, Layer, Priority, Result, Role, buffer};
+use stackwire_core::{CloseCode, Env, Error, Kind, Layer, Priority, Result, Role, buffer};
 use stackwire_driver::{Driven, Wakes, Wheel};
 
 use crate::{
@@ -402,7 +402,7 @@ pub(crate) fn closed() -> Error {
 pub(crate) fn closed_by_peer(code: u32) -> Error {
     match code {
         0 => closed(),
-        code => Error::new(Kind::Reset { code }, "the peer closed the connection").at(Layer::Muxer, NAME),
+        code => CloseCode(code).error().at(Layer::Muxer, NAME),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
-use stackwire_core::{BoxPipe, Error, Kind, Layer, Result, Role, Session};
+use stackwire_core::{BoxPipe, CloseCode, Error, Kind, Layer, Result, Role, Session};
 
 use crate::{
     muxer::{self, error},
@@ -269,7 +269,7 @@ impl Shared {
     pub(crate) fn end_of_bytes(&self) -> Result<()> {
         match self.state.lock().went_away {
             Some(0) => Ok(()),
-            Some(code) => Err(error(Kind::Reset { code }, "the peer closed the connection")),
+            Some(code) => Err(CloseCode(code).error().at(Layer::Muxer, muxer::NAME)),
             None => Err(error(Kind::Closed, "the connection broke off without a go-away")),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use stackwire_core::{Buffer, Error, Kind as ErrorKind, Result, Role};
+use stackwire_core::{Buffer, CloseCode, Error, Kind as ErrorKind, Result, Role};
 use stackwire_driver::Wakes;
 
 use crate::{
@@ -123,7 +123,7 @@ impl State {
                 wakes.append(&mut self.openers);
                 Ok(None)
             }
-            Kind::GoAway => Err(Error::new(ErrorKind::Reset { code: header.length }, "the peer closed the connection")),
+            Kind::GoAway => Err(CloseCode(header.length).error()),
         }
     }
 

@@ -59,7 +59,7 @@ async fn push(host: &Host, connection: &ConnectionInfo, timeout: Duration) -> Re
 /// Tells the application, unless there is nothing to tell: the peer does not speak it, or the connection is gone.
 fn report(host: &Host, connection: &ConnectionInfo, id: &'static str, error: Error) {
     let unsupported = matches!(error.kind(), Kind::NoCommonProtocol { .. });
-    if unsupported || !host.connections().iter().any(|live| live.id == connection.id) {
+    if unsupported || host.connection(connection.id).is_none() {
         return;
     }
     host.emit(Event::StreamFailed {

@@ -1,11 +1,17 @@
 //! The protocol.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use stackwire_core::{
-    ConnectionId, ConnectionInfo, Event, Host, Layer, Multiaddr, Protocol, ProtocolId, Result, Stream, Task,
+    ConnectionId, ConnectionInfo, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, Pipe, Protocol, ProtocolId,
+    RateLimiter, Result, Stream, Task,
 };
 use tokio::sync::watch;
 
@@ -19,15 +25,26 @@ use crate::{
 /// The protocol `identify`.
 ///
 /// Each connection is asked once, when it is made. A failure is an [`Event::StreamFailed`]; a peer that does not
-/// speak identify is left alone.
+/// speak identify is left alone. A peer may ask and tell sixteen times at once and then twice a second; more is reset.
 pub struct Identify {
     timeout: Duration,
+    /// What a peer may make us do: to read a push, to say who we are. Either costs a signature.
+    rate: Mutex<RateLimiter<PeerId>>,
 }
+
+/// So many exchanges a peer may begin at once.
+const BURST: u32 = 16;
+/// After them, one for each of these.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Peers whose rates are kept; those that have been quiet make room.
+const MAX_RATES: usize = 8192;
+/// The code of a stream that is refused: “rate limited” of libp2p's error codes.
+const RATE_LIMITED: u32 = 0x1003;
 
 impl Identify {
     /// Gives each exchange `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout }
+        Self { timeout, rate: Mutex::new(RateLimiter::new(BURST, PERIOD, MAX_RATES)) }
     }
 
     /// Takes a push in.
@@ -55,7 +72,12 @@ impl Protocol for Identify {
         false
     }
 
-    async fn serve(&self, stream: Stream, host: &Host) -> Result<()> {
+    async fn serve(&self, mut stream: Stream, host: &Host) -> Result<()> {
+        if !self.rate.lock().allows(stream.peer(), host.env().now()) {
+            stream.reset(RATE_LIMITED);
+            let kind = Kind::LimitExceeded { limit: "exchanges of one peer in a row", max: BURST.into() };
+            return Err(Error::new(kind, "answering a peer that asks or tells too often").at(Layer::Protocol, NAME));
+        }
         let result = match stream.protocol().as_str() {
             PUSH_ID => self.pushed(stream, host).await,
             _ => self.asked(stream, host).await,
@@ -104,7 +126,8 @@ impl Followers<'_> {
     /// Brings the tasks in line with the live connections, where events alone do not tell.
     fn reconcile(&mut self) {
         let live = self.host.connections();
-        self.tasks.retain(|id, _| live.iter().any(|connection| connection.id == *id));
+        let ids: HashSet<ConnectionId> = live.iter().map(|connection| connection.id).collect();
+        self.tasks.retain(|id, _| ids.contains(id));
         for connection in live {
             self.add(connection);
         }
@@ -124,5 +147,5 @@ pub(crate) async fn tell(
 }
 
 fn remote_address(host: &Host, connection: ConnectionId) -> Option<Multiaddr> {
-    host.connections().into_iter().find(|live| live.id == connection).map(|live| live.path.remote.clone())
+    host.connection(connection).map(|live| live.path.remote.clone())
 }

@@ -48,7 +48,7 @@ fn check_bounds(info: &RemoteInfo) {
 
 #[test]
 fn texts_stay_short_where_characters_are_replaced_by_longer_ones() {
-    let message = proto::Identify { agent_version: Some("\u{1}".repeat(MAX_TEXT)), ..Default::default() };
+    let message = proto::Identify { agent_version: Some("\u{1}".repeat(MAX_TEXT).into()), ..Default::default() };
     check_bounds(&update(RemoteInfo::default(), message, peer()).unwrap());
 }
 
@@ -93,10 +93,10 @@ fn a_peer_known_by_its_x25519_key_tells_of_its_identity() {
 prop_compose! {
     fn any_message()(
         listen_addrs in vec(vec(any::<u8>(), 0..20), 0..200),
-        protocols in vec("(.|\u{0}|\u{1b}){0,20}", 0..20),
+        protocols in vec("(.|\u{0}|\u{1b}){0,20}".prop_map(String::into_bytes), 0..20),
         observed_addr in proptest::option::of(vec(any::<u8>(), 0..20)),
-        protocol_version in proptest::option::of("(.|\n){0,600}"),
-        agent_version in proptest::option::of("(.|\n){0,600}"),
+        protocol_version in proptest::option::of("(.|\n){0,600}".prop_map(String::into_bytes)),
+        agent_version in proptest::option::of(vec(any::<u8>(), 0..600)),
         signed_peer_record in proptest::option::of(vec(any::<u8>(), 0..200)),
     ) -> proto::Identify {
         proto::Identify {
@@ -181,13 +181,31 @@ fn parts_are_joined_up_to_a_number() {
 #[test]
 fn sizes_and_ends_are_checked() {
     let sized = |size| {
-        let agent_version = Some("x".repeat(size));
+        let agent_version = Some("x".repeat(size).into());
         read(&bytes_of(&[proto::Identify { agent_version, ..Default::default() }]))
     };
     assert!(sized(8189).is_ok(), "8192 bytes with tag and length");
     assert_eq!(sized(8190).unwrap_err().kind(), &Kind::PeerMisbehaved);
     assert_eq!(read(&[]).unwrap_err().kind(), &Kind::Closed);
     assert_eq!(read(&[5, 1]).unwrap_err().kind(), &Kind::PeerMisbehaved);
+}
+
+/// What a peer can make us do is bounded before it is done: doubles are left out as bytes, and so are addresses beyond a
+/// number, readable or not.
+#[test]
+fn addresses_are_counted_before_they_are_read() {
+    let known = Multiaddr::empty().with(AddressPart::Memory(1)).to_vec();
+    let mut listen_addrs = vec![known; 16_000];
+    let other = Multiaddr::empty().with(AddressPart::Memory(2)).to_vec();
+    listen_addrs.push(other.clone());
+    let message = |listen_addrs| proto::Identify { listen_addrs, ..Default::default() };
+    let info = update(RemoteInfo::default(), message(listen_addrs), peer()).unwrap();
+    assert_eq!(info.listen.len(), 2, "doubles cost no place");
+
+    let mut unreadable: Vec<Vec<u8>> = (0..16_000_u32).map(|n| [&[0xff; 4], &n.to_be_bytes()[..]].concat()).collect();
+    unreadable.push(other);
+    let info = update(RemoteInfo::default(), message(unreadable), peer()).unwrap();
+    assert!(info.listen.is_empty(), "what cannot be read counts too");
 }
 
 #[test]
@@ -204,13 +222,13 @@ fn repeats_and_addresses_of_others_are_left_out() {
             Vec::new(),
             vec![0xff; 4],
         ],
-        protocols: vec!["/a".into(), "/a".into(), String::new(), "/b\u{1b}[2J".into()],
-        agent_version: Some("evil\u{1b}[2J".into()),
+        protocols: vec![b"/a".into(), b"/a".into(), Vec::new(), b"/b\x1b[2J".into(), b"/c\xff".into()],
+        agent_version: Some(b"evil\x1b[2J\xff".into()),
         ..Default::default()
     };
     let info = update(RemoteInfo::default(), message, own).unwrap();
     let listen: Vec<String> = info.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["/memory/1".to_string(), format!("/memory/3/p2p/{other}/p2p-circuit")]);
     assert_eq!(info.protocols, ["/a".into()]);
-    assert_eq!(info.agent, "evil\u{fffd}[2J");
+    assert_eq!(info.agent, "evil\u{fffd}[2J\u{fffd}");
 }

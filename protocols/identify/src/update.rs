@@ -16,6 +16,10 @@ use crate::{
 pub(crate) const MAX_ADDRESSES: usize = 128;
 /// The most protocols that are kept of a peer.
 pub(crate) const MAX_PROTOCOLS: usize = 256;
+/// The most names of a message that are looked at, doubles among them.
+const MAX_NAMES: usize = 4 * MAX_PROTOCOLS;
+/// The most addresses of a message that are looked at, doubles aside: those that we can't read count too.
+const MAX_TRIED: usize = 2 * MAX_ADDRESSES;
 
 /// What is known of `peer` after `message`: a field that is missing stays as it was in `known`.
 ///
@@ -49,8 +53,10 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
         info.listen = addresses(record.addresses.into_iter(), peer);
         info.signed = true;
     } else if !message.listen_addrs.is_empty() {
-        let listen = message.listen_addrs.iter().filter_map(|bytes| address::from_wire(bytes).ok());
-        info.listen = addresses(listen, peer);
+        // Doubles are left out as bytes, for to parse an address costs much more.
+        let mut seen = HashSet::new();
+        let distinct = message.listen_addrs.iter().filter(|bytes| seen.insert(*bytes)).take(MAX_TRIED);
+        info.listen = addresses(distinct.filter_map(|bytes| address::from_wire(bytes).ok()), peer);
         info.signed = false;
     }
     Ok(info)
@@ -68,17 +74,20 @@ fn open(record: &[u8]) -> Option<PeerRecord> {
     PeerRecord::open(&Envelope::decode(record).ok()?).ok().map(|(record, _)| record)
 }
 
-/// A text as it may be shown: of bounded length, and nothing that a terminal would act on.
-fn text(text: &str) -> String {
+/// A text as it may be shown: of bounded length, with a sign where it is no UTF-8, and nothing that a terminal would act on.
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
     let shown: String =
-        cut(text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+        cut(&text).chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     // What is shown instead may be longer.
     cut(&shown).to_string()
 }
 
-fn protocols(ids: Vec<String>) -> Vec<ProtocolId> {
+fn protocols(ids: Vec<Vec<u8>>) -> Vec<ProtocolId> {
     let mut seen = HashSet::new();
     ids.into_iter()
+        .take(MAX_NAMES)
+        .filter_map(|id| String::from_utf8(id).ok())
         .filter(|id| !id.is_empty() && id.len() <= MAX_TEXT && !id.contains(char::is_control))
         .map(ProtocolId::from)
         .filter(|id| seen.insert(id.clone()))

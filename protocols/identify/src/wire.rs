@@ -30,12 +30,12 @@ pub(crate) fn compose(
     let mut parts = vec![proto::Identify {
         public_key: Some(key.public().encode()),
         observed_addr: observed.map(|address| address::split_peer(address).0.to_vec()),
-        protocol_version: Some(cut(&local.protocol_version).to_string()),
-        agent_version: Some(cut(&local.agent).to_string()),
+        protocol_version: Some(cut(&local.protocol_version).into()),
+        agent_version: Some(cut(&local.agent).into()),
         ..Default::default()
     }];
     for id in local.protocols.iter().filter(|id| id.as_str().len() <= MAX_TEXT) {
-        push(&mut parts, |part| part.protocols.push(id.to_string()));
+        push(&mut parts, |part| part.protocols.push(id.as_str().into()));
     }
     for address in &local.listen {
         push(&mut parts, |part| part.listen_addrs.push(address.to_vec()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quinn::{ConnectionError, ReadError, TransportErrorCode, WriteError};
 use rustls::AlertDescription;
 use stackwire_certificate::{Verifier, explain};
-use stackwire_core::{Error, Kind, Layer, Role, reset_error};
+use stackwire_core::{CloseCode, Error, Kind, Layer, Role, reset_error};
 
 use crate::{NAME, party::ALPN};
 
@@ -50,7 +50,7 @@ pub(crate) fn of_connection(error: &ConnectionError, idle: Duration) -> Error {
         ConnectionError::LocallyClosed => Error::closed("the connection was closed here"),
         ConnectionError::ApplicationClosed(close) => match u64::from(close.error_code) {
             0 => Error::closed("the peer closed the connection"),
-            code => Error::new(Kind::Reset { code: narrow(code) }, "the peer closed the connection"),
+            code => CloseCode(narrow(code)).error(),
         },
         ConnectionError::ConnectionClosed(close) => match alert(close.error_code) {
             // In TLS 1.3 the dialer is done before the listener has seen its certificate, so this can come late.

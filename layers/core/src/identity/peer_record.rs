@@ -1,5 +1,7 @@
 //! Peer records (RFC 0003): the addresses a peer vouches for.
 
+use std::collections::HashSet;
+
 use prost::Message;
 
 use super::{Envelope, Keypair, PeerId, proto};
@@ -75,9 +77,12 @@ impl PeerRecord {
         if message.peer_id != peer.to_bytes() {
             return Err(Error::new(Kind::AuthenticationFailed, "a peer record about somebody else than its signer"));
         }
+        // Doubles are left out as bytes: to parse one costs much more.
+        let mut seen = HashSet::new();
         let addresses = message
             .addresses
             .iter()
+            .filter(|info| seen.insert(&info.multiaddr))
             .take(MAX_ADDRESSES)
             .filter_map(|info| address::from_wire(&info.multiaddr).ok())
             .collect();
