@@ -7,6 +7,7 @@ use stackwire_config::{ConfigError, Stack};
 use stackwire_core::{Error, Event, Kind, Multiaddr, Result, Role};
 
 use crate::{
+    connection,
     listen::{self, Bound, Entry},
     renew,
     setup::Setup,
@@ -97,6 +98,10 @@ pub(crate) async fn configure(shared: &Arc<Shared>, stack: Stack) -> Result<Chan
     let closed: Vec<Multiaddr> = removed.iter().map(|entry| entry.asked.clone()).collect();
     let stack = setup.stack.clone();
     shared.swap_setup(setup);
+    if stack.settings.timeouts.idle != before.stack.settings.timeouts.idle {
+        let live: Vec<_> = shared.state.lock().connections.values().cloned().collect();
+        live.iter().for_each(|connection| connection::watch_idle(shared, connection));
+    }
     for entry in removed.iter().filter(|entry| !freed.iter().any(|other| Arc::ptr_eq(other, entry))) {
         entry.end(shared).await;
     }

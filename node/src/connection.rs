@@ -6,17 +6,34 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
 use parking_lot::Mutex;
-use stackwire_core::{ConnectionInfo, Error, Event, Kind, PeerId, Result, Session, SessionExt, Task};
+use stackwire_core::{
+    CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, PeerId, Result, Role, Session,
+    SessionExt, Task,
+};
 use stackwire_upgrade::{Climbed, Negotiators};
 use stackwire_wrap::Meter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{shared::Shared, streams};
+use crate::{
+    admission::Host,
+    capacity::{Newcomer, Verdict},
+    shared::{Shared, State},
+    streams,
+};
+
+/// How long a peer has to take the word that its connection is refused, or makes room for another.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// So many farewells may be under way; whoever is beyond is dropped without a word.
+pub(crate) const MAX_FAREWELLS: usize = 64;
 
 /// A live connection.
 pub(crate) struct Connection {
@@ -29,8 +46,14 @@ pub(crate) struct Connection {
     pub(crate) streams: Arc<StreamCount>,
     /// Fires when the driver has ended.
     pub(crate) ended: CancellationToken,
+    /// Whom it is counted for; `None` where we dialed.
+    host: Option<Host>,
     /// Why we close it, where we do.
-    closing: Mutex<Option<String>>,
+    closing: Mutex<Option<Closing>>,
+    /// Whether its end was told: no event of it comes after that one.
+    over: Mutex<bool>,
+    /// Closes it when it is idle, where the configuration says so.
+    idle: Mutex<Option<Task>>,
     /// It is being replaced: no new streams of ours.
     draining: AtomicBool,
     /// Times the peer has asked for a better one.
@@ -38,6 +61,14 @@ pub(crate) struct Connection {
     /// Held by who makes a better one.
     pub(crate) renewing: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<Task>>,
+}
+
+/// Why we close a connection.
+#[derive(Clone)]
+struct Closing {
+    why: String,
+    /// What was wrong with it, if anything was.
+    error: Option<Error>,
 }
 
 /// Counts a connection's streams.
@@ -138,8 +169,23 @@ impl Drop for StreamGuard {
 impl Connection {
     /// Closes it: streams are told, what they accepted is sent, then the driver ends.
     pub(crate) fn close(&self, why: impl Into<String>) {
-        self.closing.lock().get_or_insert_with(|| why.into());
-        self.session.close(0);
+        self.close_with(CloseCode::NORMAL, why, None);
+    }
+
+    /// As [`Connection::close`]; the peer is told `code`, the application `error`.
+    fn close_with(&self, code: CloseCode, why: impl Into<String>, error: Option<Error>) {
+        self.closing.lock().get_or_insert_with(|| Closing { why: why.into(), error });
+        self.session.close(code.0);
+    }
+
+    /// Tells of something that happened to one of its streams; nothing once its end was told.
+    pub(crate) fn emit(&self, shared: &Shared, event: impl FnOnce() -> Event) {
+        if shared.events.wants_streams() {
+            let over = self.over.lock();
+            if !*over {
+                shared.events.emit(event);
+            }
+        }
     }
 
     /// Whether new streams may be opened on it.
@@ -160,16 +206,19 @@ impl Connection {
     /// Drops it, and with it everything that waits for it.
     pub(crate) fn abort(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock());
-        drop(tasks);
+        let idle = self.idle.lock().take();
+        drop((tasks, idle));
         self.ended.cancel();
     }
 }
 
-/// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met or the node is closing.
+/// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
+/// the node is closing.
 pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
     let Climbed { peer, session, driver, negotiators, path, .. } = climbed;
     let peer = peer.peer_id();
     let id = shared.next_connection_id();
+    let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
     let connection = Arc::new(Connection {
         info: Arc::new(ConnectionInfo { id, peer, path }),
         session,
@@ -177,20 +226,37 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
         negotiators,
         streams: Arc::default(),
         ended: CancellationToken::new(),
+        host,
         closing: Mutex::new(None),
+        over: Mutex::new(false),
+        idle: Mutex::default(),
         draining: AtomicBool::new(false),
         renewals: AtomicUsize::new(0),
         renewing: tokio::sync::Mutex::default(),
         tasks: Mutex::default(),
     });
-    {
+    let admitted = {
         let mut state = shared.state.lock();
-        shared.check_open()?;
-        room_for(shared, &state, Some(&peer))?;
-        state.connections.insert(id, connection.clone());
-        state.by_peer.entry(peer).or_default().push(id);
+        let admitted = shared.check_open().and_then(|()| room_for(shared, &state, host, Some(&peer)));
+        if let Ok(leaving) = &admitted {
+            if let Some(leaving) = leaving {
+                state.population.remove(leaving.info.id, leaving.host);
+            }
+            state.population.add(id, host);
+            state.connections.insert(id, connection.clone());
+            state.by_peer.entry(peer).or_default().push(id);
+            // Before anybody can find it: the first event of a connection is that there is one.
+            shared.events.emit(|| Event::Connected { connection: connection.info.clone() });
+        }
+        admitted
+    };
+    match admitted {
+        Ok(leaving) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),
+        Err(error) => {
+            refuse(shared, &connection, driver, &error);
+            return Err(error);
+        }
     }
-    shared.events.emit(|| Event::Connected { connection: connection.info.clone() });
 
     let mut tasks = connection.tasks.lock();
     let (this, node) = (connection.clone(), shared.clone());
@@ -202,28 +268,58 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
     }));
     let (this, node) = (connection.clone(), shared.clone());
     tasks.push(shared.env.spawn(async move { accept(&node, &this).await }));
-    if shared.setup().stack.settings.timeouts.idle.is_some() {
-        let (this, node) = (connection.clone(), shared.clone());
-        tasks.push(shared.env.spawn(async move { close_when_idle(&node, &this).await }));
-    }
     drop(tasks);
+    watch_idle(shared, &connection);
     Ok(connection)
 }
 
-/// Fails where one more connection, with `peer` if known, would be one too many.
-pub(crate) fn room_for(shared: &Shared, state: &crate::shared::State, peer: Option<&PeerId>) -> Result<()> {
+/// Who must leave, if anybody, for one more connection with `peer`, if known, that comes from `host`, if we do not dial.
+/// Fails where there is no room.
+pub(crate) fn room_for(
+    shared: &Shared,
+    state: &State,
+    host: Option<Host>,
+    peer: Option<&PeerId>,
+) -> Result<Option<Arc<Connection>>> {
     let setup = shared.setup();
-    let limits = &setup.stack.settings.limits;
     let with_peer = peer.and_then(|peer| state.by_peer.get(peer)).map_or(0, Vec::len);
-    for (limit, count, max) in [
-        ("max_connections", state.connections.len(), limits.max_connections),
-        ("max_connections_per_peer", with_peer, limits.max_connections_per_peer),
-    ] {
-        if count >= max {
-            return Err(Error::new(Kind::LimitExceeded { limit, max: max as u64 }, "taking in a connection"));
-        }
+    let unused = |id: ConnectionId| state.connections.get(&id).is_some_and(|it| it.is_usable() && it.streams.is_idle());
+    let verdict = state.population.verdict(Newcomer { host, with_peer }, &setup.stack.settings.limits, unused);
+    match verdict {
+        Verdict::Room => Ok(None),
+        Verdict::InsteadOf(id) => Ok(state.connections.get(&id).cloned()),
+        Verdict::Refused(kind) => Err(Error::new(kind, "taking in a connection")),
     }
-    Ok(())
+}
+
+/// Tells the peer of a connection that was not taken in why.
+fn refuse(shared: &Shared, connection: &Connection, driver: Driver, error: &Error) {
+    let code = match error.kind() {
+        Kind::LimitExceeded { .. } => CloseCode::RESOURCE_LIMIT_EXCEEDED,
+        _ => CloseCode::SHUTDOWN,
+    };
+    let Ok(permit) = shared.farewells.clone().try_acquire_owned() else { return };
+    let (session, env) = (connection.session.clone(), shared.env.clone());
+    session.close(code.0);
+    shared.env.run(async move {
+        // However it ends, it was refused.
+        let _ = env.timeout(FAREWELL, "refusing a connection", driver).await;
+        drop((session, permit));
+    });
+}
+
+/// Closes a connection that nobody uses, in whose place another has come.
+fn make_room(shared: &Arc<Shared>, leaving: &Arc<Connection>) {
+    leaving.close_with(CloseCode::GARBAGE_COLLECTED, "nobody used it, and another connection needed its place", None);
+    let permit = shared.farewells.clone().try_acquire_owned();
+    let (node, leaving) = (shared.clone(), leaving.clone());
+    shared.env.run(async move {
+        if permit.is_ok() {
+            let late = node.env.sleep(FAREWELL);
+            select(std::pin::pin!(leaving.ended.cancelled()), late).await;
+        }
+        end(&node, &leaving, Ok(()));
+    });
 }
 
 async fn accept(shared: &Arc<Shared>, connection: &Arc<Connection>) {
@@ -232,24 +328,38 @@ async fn accept(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     }
 }
 
-async fn close_when_idle(shared: &Shared, connection: &Connection) {
-    let Some(limit) = shared.setup().stack.settings.timeouts.idle else { return };
+/// Closes `connection` when it is idle, as the configuration says now.
+pub(crate) fn watch_idle(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    let mut idle = connection.idle.lock();
+    // Asked for under the lock: of two that come at once the later one knows the newer configuration.
+    *idle = shared.setup().stack.settings.timeouts.idle.map(|limit| {
+        let (this, env) = (connection.clone(), shared.env.clone());
+        shared.env.spawn(async move {
+            let ended = this.ended.clone();
+            ended.run_until_cancelled(close_when_idle(&env, &this, limit)).await;
+        })
+    });
+}
+
+async fn close_when_idle(env: &Env, connection: &Connection, limit: Duration) {
     loop {
         connection.streams.idle().await;
         let busy = connection.streams.changed(true);
-        let expired = shared.env.sleep(limit);
-        if let futures::future::Either::Right(_) = futures::future::select(std::pin::pin!(busy), expired).await {
+        if let Either::Right(_) = select(std::pin::pin!(busy), env.sleep(limit)).await {
             return connection.close("it was idle");
         }
     }
 }
 
-/// Takes an ended connection out of the node and says why it ended.
+/// Takes an ended connection out of the node and says why it ended. Harmless when repeated.
 fn end(shared: &Shared, connection: &Connection, result: Result<()>) {
     let (id, peer) = (connection.info.id, connection.info.peer);
     {
         let mut state = shared.state.lock();
-        state.connections.remove(&id);
+        if state.connections.remove(&id).is_none() {
+            return;
+        }
+        state.population.remove(id, connection.host);
         if let Some(ids) = state.by_peer.get_mut(&peer) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
@@ -258,10 +368,11 @@ fn end(shared: &Shared, connection: &Connection, result: Result<()>) {
             }
         }
     }
+    *connection.over.lock() = true;
     let ours = connection.closing.lock().clone();
     shared.events.emit(|| {
         let (reason, error) = match (ours, result) {
-            (Some(why), _) => (format!("we closed it: {why}"), None),
+            (Some(Closing { why, error }), _) => (format!("we closed it: {why}"), error),
             (None, Ok(())) => ("the peer closed it".to_string(), None),
             (None, Err(error)) => (error.to_string(), Some(error)),
         };

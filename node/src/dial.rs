@@ -99,7 +99,7 @@ pub(crate) async fn dial(
     addresses: Vec<Multiaddr>,
 ) -> Result<Arc<Connection>> {
     shared.check_open()?;
-    connection::room_for(shared, &shared.state.lock(), peer.as_ref())?;
+    connection::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
     let setup = shared.setup();
     let _permit = setup.dialing.acquire().await.map_err(|_| Error::closed("the node is shutting down"))?;
     let (candidates, mut failures) = expand(shared, peer, addresses).await;
@@ -179,7 +179,7 @@ async fn attempt(
     let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
     let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
     let now = shared.env.now();
-    let (stage, meter) = traffic::count(dialed.stage);
+    let (stage, meter) = traffic::watch(dialed.stage, timeouts.write_stall, &shared.env);
     let start = Start {
         stage,
         role: Role::Dialer,

@@ -1,46 +1,110 @@
 //! Events: one sender, any number of subscribers, nobody waits for a slow one.
+//!
+//! Failures that others cause are told of only so often for each host and peer, and counted beyond that: a stranger
+//! decides neither how much the application hears nor how much is logged.
+
+use std::{
+    fmt::{self, Write as _},
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
-use stackwire_core::{Event, EventStream};
+use parking_lot::Mutex;
+use stackwire_core::{Env, Event, EventStream, PeerId, RateLimiter};
 use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::admission::Host;
 
 /// Events a subscriber may fall behind before it misses some.
 const BACKLOG: usize = 1024;
+/// Failures of one host or peer that are told of in a row, and how often one more after that.
+const BURST: u32 = 64;
+const PERIOD: Duration = Duration::from_millis(250);
+/// Hosts and peers whose failures are counted one by one.
+const MAX_SOURCES: usize = 4096;
+/// How often it is said how many were left out, at most.
+const SUMMARY: Duration = Duration::from_secs(1);
+/// The most bytes of an event in the log; what peers tell about themselves alone may be a hundred times as much.
+const MAX_LINE: usize = 2048;
 
 pub(crate) struct Events {
     all: broadcast::Sender<Event>,
     /// All but those of streams. Who cares only about connections is not woken for every stream, and where nobody cares
     /// about streams their events are not even made.
     connections: broadcast::Sender<Event>,
+    env: Env,
+    failures: Mutex<Failures>,
+}
+
+/// Who causes a failure.
+#[derive(PartialEq, Eq, Hash)]
+enum Source {
+    Host(Host),
+    Peer(PeerId),
+}
+
+struct Failures {
+    limiter: RateLimiter<Source>,
+    left_out: u64,
+    summed_up: Option<Instant>,
 }
 
 impl Events {
-    pub(crate) fn new() -> Self {
-        Self { all: broadcast::Sender::new(BACKLOG), connections: broadcast::Sender::new(BACKLOG) }
+    pub(crate) fn new(env: Env) -> Self {
+        let limiter = RateLimiter::new(BURST, PERIOD, MAX_SOURCES);
+        Self {
+            all: broadcast::Sender::new(BACKLOG),
+            connections: broadcast::Sender::new(BACKLOG),
+            env,
+            failures: Mutex::new(Failures { limiter, left_out: 0, summed_up: None }),
+        }
     }
 
     /// Tells everyone; the event is only made where someone listens.
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        let (all, connections) = (self.all.receiver_count() > 0, self.connections.receiver_count() > 0);
-        if all || connections {
+        if self.all.receiver_count() > 0 || self.connections.receiver_count() > 0 {
             let event = event();
-            tracing::debug!(?event);
-            // Sending fails only where the last subscriber has just left.
-            if connections && !event.is_of_stream() {
-                let _ = self.connections.send(event.clone());
+            let (told, left_out) = self.count(&event);
+            if let Some(count) = left_out {
+                self.send(Event::LeftOut { count });
             }
-            if all {
-                let _ = self.all.send(event);
+            if told {
+                self.send(event);
             }
         }
     }
 
-    /// Tells everyone of something that happened to a stream; such an event is not made for who cares only about
-    /// connections.
-    pub(crate) fn emit_of_stream(&self, event: impl FnOnce() -> Event) {
-        if self.all.receiver_count() > 0 {
-            self.emit(event);
+    /// Whether anybody cares about streams; their events need not be made for who cares only about connections.
+    pub(crate) fn wants_streams(&self) -> bool {
+        self.all.receiver_count() > 0
+    }
+
+    fn send(&self, event: Event) {
+        tracing::debug!(event = ?Short(&event));
+        // Sending fails only where the last subscriber has just left.
+        if !event.is_of_stream() && self.connections.receiver_count() > 0 {
+            let _ = self.connections.send(event.clone());
         }
+        let _ = self.all.send(event);
+    }
+
+    /// Whether `event` is to be told of, and how many before it were not, where it is time to say so.
+    fn count(&self, event: &Event) -> (bool, Option<u64>) {
+        let source = match event {
+            Event::IncomingFailed { remote, .. } => Source::Host(Host::of(remote)),
+            Event::StreamFailed { peer, .. } => Source::Peer(*peer),
+            _ => return (true, None),
+        };
+        let now = self.env.now();
+        let mut failures = self.failures.lock();
+        let told = failures.limiter.allows(source, now);
+        failures.left_out += u64::from(!told);
+        let due = failures.summed_up.is_none_or(|last| now.saturating_duration_since(last) >= SUMMARY);
+        if failures.left_out == 0 || !due {
+            return (told, None);
+        }
+        failures.summed_up = Some(now);
+        (told, Some(std::mem::take(&mut failures.left_out)))
     }
 
     pub(crate) fn subscribe(&self) -> EventStream {
@@ -61,4 +125,96 @@ fn stream_of(receiver: broadcast::Receiver<Event>) -> EventStream {
         }
     })
     .boxed()
+}
+
+/// What it shows in at most [`MAX_LINE`] bytes, and a sign where that was not all. The rest is not even written.
+struct Short<T>(T);
+
+impl<T: fmt::Debug> fmt::Debug for Short<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line { out: f, left: MAX_LINE, full: false };
+        let written = write!(line, "{:?}", self.0);
+        if line.full { f.write_str(" … (cut)") } else { written }
+    }
+}
+
+struct Line<'a, 'b> {
+    out: &'a mut fmt::Formatter<'b>,
+    left: usize,
+    full: bool,
+}
+
+impl fmt::Write for Line<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let fits = &text[..text.floor_char_boundary(self.left)];
+        self.left -= fits.len();
+        self.out.write_str(fits)?;
+        self.full = fits.len() < text.len();
+        if self.full { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use stackwire_core::{Error, Keypair};
+
+    use super::*;
+    use crate::TokioRuntime;
+
+    fn failure(host: u8) -> Event {
+        let remote = format!("/ip4/192.0.2.{host}/tcp/1").parse().unwrap();
+        Event::IncomingFailed { remote, error: Error::misbehaved("a flood") }
+    }
+
+    fn told(stream: &mut EventStream) -> (usize, u64) {
+        let (mut told, mut left_out) = (0, 0);
+        // Not by the runtime's leave: it would have others go first after so many.
+        while let Some(Some(event)) = tokio::task::unconstrained(stream.next()).now_or_never() {
+            match event {
+                Event::LeftOut { count } => left_out += count,
+                _ => told += 1,
+            }
+        }
+        (told, left_out)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_of_one_source_are_told_so_often_and_counted() {
+        let events = Events::new(Env::new(TokioRuntime));
+        let mut all = events.subscribe();
+        let mut connections = events.subscribe_to_connections();
+        (0..500).for_each(|_| events.emit(|| failure(1)));
+        events.emit(|| failure(2));
+        events.emit(|| Event::LocalChanged);
+        let (first, left_out) = told(&mut all);
+        assert_eq!(first, BURST as usize + 2, "others are told of as ever");
+        tokio::time::sleep(SUMMARY).await;
+        events.emit(|| failure(2));
+        let (later, rest) = told(&mut all);
+        assert_eq!((later, left_out + rest), (1, 500 - u64::from(BURST)));
+        assert_eq!(told(&mut connections), (first + later, left_out + rest));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_of_streams_count_for_their_peer() {
+        let events = Events::new(Env::new(TokioRuntime));
+        let mut all = events.subscribe();
+        for seed in [1, 2] {
+            let peer = Keypair::ed25519_from_seed([seed; 32]).peer_id();
+            for n in 0..100 {
+                let connection = stackwire_core::ConnectionId(n);
+                let error = Error::misbehaved("a flood");
+                events.emit(|| Event::StreamFailed { connection, peer, protocol: None, error });
+            }
+        }
+        assert_eq!(told(&mut all).0, 2 * BURST as usize);
+    }
+
+    #[test]
+    fn a_line_is_short_and_says_so() {
+        assert_eq!(format!("{:?}", Short("abc")), "\"abc\"");
+        let long = format!("{:?}", Short("é".repeat(MAX_LINE)));
+        assert!(long.len() < MAX_LINE + 20 && long.ends_with("(cut)"), "{long}");
+    }
 }

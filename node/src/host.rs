@@ -46,6 +46,10 @@ impl HostApi for NodeHost {
         self.0.connections()
     }
 
+    fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.0.state.lock().connections.get(&id).map(|connection| connection.info.clone())
+    }
+
     fn events(&self) -> EventStream {
         self.0.events.subscribe()
     }
@@ -55,7 +59,18 @@ impl HostApi for NodeHost {
     }
 
     fn emit(&self, event: Event) {
-        self.0.events.emit(|| event);
+        let of = match &event {
+            Event::StreamOpened { connection, .. } | Event::StreamFailed { connection, .. } => Some(*connection),
+            _ => None,
+        };
+        match of {
+            // Like every other event of a connection: none after its end.
+            Some(id) => {
+                let connection = self.0.state.lock().connections.get(&id).cloned();
+                connection.iter().for_each(|connection| connection.emit(&self.0, || event.clone()));
+            }
+            None => self.0.events.emit(|| event),
+        }
     }
 
     fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {

@@ -11,7 +11,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "the node is what implements `Env`")]
 
+mod admission;
+mod arriving;
 mod builder;
+mod capacity;
 mod configure;
 mod connection;
 mod dial;

@@ -12,10 +12,16 @@ use stackwire_core::{
     Transport, address, address::FixedPath, peek,
 };
 use stackwire_upgrade::Start;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::{connection, renew, setup::Setup, shared::Shared, traffic};
+use crate::{
+    admission::Host,
+    arriving::{Arriving, Place},
+    connection, renew,
+    setup::Setup,
+    shared::Shared,
+    traffic,
+};
 
 /// An address we listen on.
 pub(crate) struct Entry {
@@ -32,6 +38,8 @@ pub(crate) struct Entry {
     host: Option<Weak<Entry>>,
     /// Who shares its port.
     guests: Mutex<Vec<Arc<Entry>>>,
+    /// Places for those that come here; guests use their host's.
+    arriving: Arc<Arriving>,
     stop: CancellationToken,
     stopped: CancellationToken,
 }
@@ -137,6 +145,7 @@ pub(crate) async fn bind(
             reachable: Mutex::new(reachable),
             host: host.as_ref().map(Arc::downgrade),
             guests: Mutex::default(),
+            arriving: Arc::default(),
             stop: CancellationToken::new(),
             stopped: CancellationToken::new(),
             transport: transport.clone(),
@@ -201,11 +210,8 @@ async fn run(shared: &Arc<Shared>, entry: &Arc<Entry>, mut listener: Box<dyn Lis
             }
         };
         let setup = shared.setup();
-        // Where too many are arriving, this one waits here and the next ones in the transport's own queue.
-        let Some(Ok(permit)) = entry.stop.run_until_cancelled(setup.arriving.clone().acquire_owned()).await else {
-            return;
-        };
-        take_in(shared, setup, entry, incoming, permit);
+        let place = entry.arriving.admit(&incoming.remote, &setup.stack.settings.limits);
+        take_in(shared, setup, entry, incoming, place);
     };
     let error = error.at(Layer::Transport, entry.transport.name());
     let gone = |other: &Arc<Entry>| {
@@ -234,35 +240,41 @@ fn moved(shared: &Shared, entry: &Arc<Entry>, addresses: Vec<Multiaddr>) {
     announce(shared, &new);
 }
 
-fn take_in(
-    shared: &Arc<Shared>,
-    setup: Arc<Setup>,
-    entry: &Arc<Entry>,
-    incoming: Incoming,
-    permit: OwnedSemaphorePermit,
-) {
+fn take_in(shared: &Arc<Shared>, setup: Arc<Setup>, entry: &Arc<Entry>, incoming: Incoming, place: Place) {
     let (shared, entry) = (shared.clone(), entry.clone());
     let env = shared.env.clone();
     env.run(async move {
         let remote = incoming.remote.clone();
-        if let Err(error) = climb(&shared, &setup, &entry, incoming).await {
+        if let Err(error) = place.run(climb(&shared, &setup, &entry, incoming, &place)).await {
             shared.events.emit(|| Event::IncomingFailed { remote, error });
         }
-        drop(permit);
     });
 }
 
-async fn climb(shared: &Arc<Shared>, setup: &Arc<Setup>, entry: &Arc<Entry>, incoming: Incoming) -> Result<()> {
+async fn climb(
+    shared: &Arc<Shared>,
+    setup: &Arc<Setup>,
+    entry: &Arc<Entry>,
+    incoming: Incoming,
+    place: &Place,
+) -> Result<()> {
     let Incoming { remote, local, open } = incoming;
-    // Checked before the handshake, which costs more than the connection is worth when there is no room for it.
-    connection::room_for(shared, &shared.state.lock(), None)?;
+    // A handshake costs more than a connection is worth for which there is no room; for some it is done all the same, so
+    // that they can be told.
+    let host = Some(Host::of(&remote));
+    let room = connection::room_for(shared, &shared.state.lock(), host, None).map(drop);
+    let _refusing = match room {
+        Ok(()) => None,
+        Err(error) => Some(shared.farewells.try_acquire().map_err(|_| error)?),
+    };
     let begin = shared.env.now();
     let limit = setup.stack.settings.timeouts.handshake;
     let mut arrived = Arrived { entry: entry.clone(), remote, local };
     let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
     let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.entry.transport.name()))?;
     let took = shared.env.now().saturating_duration_since(begin);
-    let (stage, meter) = traffic::count(stage);
+    let (stage, meter) = traffic::watch(stage, setup.stack.settings.timeouts.write_stall, &shared.env);
+    place.watch(&meter);
     let fixed = arrived.entry.asked.fixed().clone();
     let start = Start {
         stage,

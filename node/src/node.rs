@@ -9,7 +9,9 @@ use stackwire_core::{
     address,
 };
 
-use crate::{Builder, Changes, Traffic, configure, dial, host::NodeHost, listen, shared::Shared, streams};
+use crate::{
+    Builder, Changes, Traffic, capacity::Population, configure, dial, host::NodeHost, listen, shared::Shared, streams,
+};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -197,6 +199,7 @@ impl Shared {
         self.quiet.cancel();
         let mut state = self.state.lock();
         let connections = std::mem::take(&mut state.connections);
+        state.population = Population::default();
         state.by_peer.clear();
         state.dials.clear();
         drop(state);

@@ -19,8 +19,6 @@ pub(crate) struct Setup {
     pub(crate) protocol_ids: Arc<[ProtocolId]>,
     /// Who serves each of `protocol_ids`; the last is served by the node itself.
     pub(crate) serving: Vec<Arc<dyn Protocol>>,
-    /// Permits for arriving connections whose handshakes are not done.
-    pub(crate) arriving: Arc<Semaphore>,
     /// Permits for dials.
     pub(crate) dialing: Arc<Semaphore>,
 }
@@ -61,7 +59,6 @@ impl Setup {
             upgrader,
             protocol_ids: protocol_ids.into(),
             serving,
-            arriving: Arc::new(Semaphore::new(limits.max_pending_incoming)),
             dialing: Arc::new(Semaphore::new(limits.max_pending_dials)),
             stack,
         })

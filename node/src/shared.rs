@@ -14,10 +14,18 @@ use futures::{
 };
 use parking_lot::{Mutex, RwLock};
 use stackwire_core::{Candidate, ConnectionId, Env, Error, Keypair, Multiaddr, PeerId, RemoteInfo, Result, address};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{connection::Connection, events::Events, listen::Entry, resolve::Lookup, setup::Setup, tasks::PluginTasks};
+use crate::{
+    capacity::Population,
+    connection::{Connection, MAX_FAREWELLS},
+    events::Events,
+    listen::Entry,
+    resolve::Lookup,
+    setup::Setup,
+    tasks::PluginTasks,
+};
 
 /// The dial of a peer that is under way, shared by everyone who wants it.
 pub(crate) type PendingDial = WeakShared<BoxFuture<'static, Result<Arc<Connection>>>>;
@@ -38,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) plugins: PluginTasks,
     /// Where discoveries put their candidates, once there is one.
     pub(crate) candidates: Mutex<Option<mpsc::Sender<Candidate>>>,
+    /// Permits to tell peers why their connections are refused or closed for others.
+    pub(crate) farewells: Arc<Semaphore>,
     pub(crate) closing: AtomicBool,
     /// Stops what listens, discovers and acts on its own; connections live on.
     pub(crate) quiet: CancellationToken,
@@ -50,6 +60,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) connections: HashMap<ConnectionId, Arc<Connection>>,
+    /// Those of them that count, which those that make room do not.
+    pub(crate) population: Population,
     /// Each peer's connections, oldest first.
     pub(crate) by_peer: HashMap<PeerId, Vec<ConnectionId>>,
     /// What connected peers told about themselves.
@@ -59,17 +71,19 @@ pub(crate) struct State {
 
 impl Shared {
     pub(crate) fn new(setup: Setup, identity: Keypair, env: Env, lookup: Arc<dyn Lookup>) -> Arc<Self> {
+        let events = Events::new(env.clone());
         Arc::new(Self {
             identity,
             env,
             setup: RwLock::new(Arc::new(setup)),
             lookup,
-            events: Events::new(),
+            events,
             state: Mutex::default(),
             listeners: Mutex::default(),
             configuring: tokio::sync::Mutex::default(),
             plugins: PluginTasks::default(),
             candidates: Mutex::default(),
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             closing: AtomicBool::new(false),
             quiet: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -73,7 +73,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     let protocol = offers[negotiated.index].clone();
     let (id, peer) = (connection.info.id, connection.info.peer);
     let chosen = Chosen::Negotiated { by: negotiator.name(), offered: ids.into() };
-    shared.events.emit_of_stream(|| Event::StreamOpened {
+    connection.emit(shared, || Event::StreamOpened {
         connection: id,
         peer,
         protocol: protocol.clone(),
@@ -158,7 +158,7 @@ async fn run(
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
     let chosen = Chosen::Negotiated { by, offered: setup.protocol_ids.clone() };
-    shared.events.emit_of_stream(|| Event::StreamOpened {
+    connection.emit(shared, || Event::StreamOpened {
         connection: connection_id,
         peer,
         protocol: id.clone(),
@@ -190,6 +190,6 @@ fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>
         Some(id) => error.at(Layer::Protocol, id.to_string()),
         None => error,
     };
-    let (connection, peer) = (connection.info.id, connection.info.peer);
-    shared.events.emit_of_stream(|| Event::StreamFailed { connection, peer, protocol, error });
+    let (id, peer) = (connection.info.id, connection.info.peer);
+    connection.emit(shared, || Event::StreamFailed { connection: id, peer, protocol, error });
 }

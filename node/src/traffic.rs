@@ -1,10 +1,10 @@
-//! What a connection has moved.
+//! What a connection has moved, and whether anything moves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
-use stackwire_core::Stage;
-use stackwire_wrap::{Meter, metered};
+use stackwire_core::{Env, Stage};
+use stackwire_wrap::{Meter, metered_and_write_timed};
 
 /// Bytes that a connection has moved, handshakes and framing of security and muxer included, those of the transport
 /// not.
@@ -16,13 +16,15 @@ pub struct Traffic {
     pub sent: u64,
 }
 
-/// `stage` with its bytes counted. A transport that brings its own streams counts nothing.
-pub(crate) fn count(stage: Stage) -> (Stage, Arc<Meter>) {
+/// `stage` with its bytes counted, and ended when its peer takes nothing of what is written for `limit`. A transport that
+/// brings its own streams counts nothing, and keeps its own time.
+pub(crate) fn watch(stage: Stage, limit: Duration, env: &Env) -> (Stage, Arc<Meter>) {
     let meter = Arc::<Meter>::default();
+    let watched = |pipe| metered_and_write_timed(pipe, meter.clone(), limit, env);
     let stage = match stage {
-        Stage::Raw(pipe) => Stage::Raw(metered(pipe, meter.clone())),
+        Stage::Raw(pipe) => Stage::Raw(watched(pipe)),
         Stage::Secured(mut secured) => {
-            secured.pipe = metered(secured.pipe, meter.clone());
+            secured.pipe = watched(secured.pipe);
             Stage::Secured(secured)
         }
         Stage::Multiplexed(top) => Stage::Multiplexed(top),

@@ -49,7 +49,9 @@ impl CloseCode {
             Self::RATE_LIMITED => "the peer refused the connection: we asked too much in a short time (rate limited)",
             Self::PROTOCOL_VIOLATION => "the peer closed the connection: it says that we broke a protocol",
             Self::SUPPLANTED => "the peer closed the connection: there is a better one",
-            Self::GARBAGE_COLLECTED => "the peer closed the connection: it was not in use, and another needed its place",
+            Self::GARBAGE_COLLECTED => {
+                "the peer closed the connection: it was not in use, and another needed its place"
+            }
             Self::SHUTDOWN => "the peer closed the connection: it is shutting down",
             Self::GATED => "the peer refused the connection: it wants none with us (gated)",
             _ => "the peer closed the connection",

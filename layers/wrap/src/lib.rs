@@ -6,6 +6,7 @@
 //! | [`limited`] | fails after so many bytes | pipes |
 //! | [`StreamLimits`] | so many streams at once | sessions, muxers |
 //! | [`timed`] | fails when nothing moves | pipes |
+//! | [`metered_and_write_timed`] | counts bytes, and fails when the other side takes none | pipes |
 //! | [`faulty`] | what networks do: delay, rate, fragments, stalls, damage, loss | pipes and their datagrams |
 //! | [`watch_polls`] | a histogram of how long polls of drivers and streams take | muxers |
 //! | [`faulty_datagrams`] | delay, disorder, loss, copies | datagrams |
@@ -37,6 +38,7 @@ mod polls;
 mod streams;
 mod timed;
 mod watched;
+mod write_timed;
 
 pub use faulty::{Faults, Stall, faulty, faulty_datagrams};
 pub use limited::limited;
@@ -47,6 +49,7 @@ pub use polls::PollTimes;
 pub use streams::{RESOURCE_LIMIT, StreamLimits};
 pub use timed::timed;
 pub use watched::watch_polls;
+pub use write_timed::metered_and_write_timed;
 
 use std::io::IoSlice;
 

@@ -39,12 +39,12 @@ pub fn metered(pipe: BoxPipe, meter: Arc<Meter>) -> BoxPipe {
     Box::new(Metered { inner: pipe, meter })
 }
 
-struct Metered {
-    inner: BoxPipe,
-    meter: Arc<Meter>,
+pub(crate) struct Metered<P> {
+    pub(crate) inner: P,
+    pub(crate) meter: Arc<Meter>,
 }
 
-impl Metered {
+impl<P> Metered<P> {
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(n)) = &result {
             self.meter.written.fetch_add(*n as u64, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Metered {
     }
 }
 
-impl AsyncRead for Metered {
+impl<P: Pipe> AsyncRead for Metered<P> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = out.filled().len();
@@ -63,7 +63,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncBufRead for Metered {
+impl<P: Pipe> AsyncBufRead for Metered<P> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         Pin::new(&mut self.get_mut().inner).poll_fill_buf(cx)
     }
@@ -75,7 +75,7 @@ impl AsyncBufRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl<P: Pipe> AsyncWrite for Metered<P> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.inner).poll_write(cx, data);
@@ -97,7 +97,7 @@ impl AsyncWrite for Metered {
     pass_on!(shutdown);
 }
 
-impl Pipe for Metered {
+impl<P: Pipe> Pipe for Metered<P> {
     pass_on!(pipe);
 }
 

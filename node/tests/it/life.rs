@@ -1,7 +1,9 @@
 //! A node's and a connection's life: limits, idleness, shutdown, what is told of it.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
-use stackwire_node::{Event, Host, Kind, Protocol, ProtocolId, Result, Stream};
+use stackwire_node::{CloseCode, Event, Host, Kind, Protocol, ProtocolId, Result, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -136,7 +138,7 @@ async fn idle_connections_are_closed_and_busy_ones_kept() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_refused() {
+async fn connections_beyond_the_limit_are_refused_and_told_so() {
     let server = node("[node.limits]\nmax_connections = 2", "").await;
     let mut events = server.events();
     let mut clients = Vec::new();
@@ -146,7 +148,17 @@ async fn connections_beyond_the_limit_are_refused() {
         clients.push(client);
     }
     let third = node("", "").await;
-    assert!(in_time("the third", third.connect(&address(&server))).await.is_err());
+    let mut thirds = third.events();
+    // The dialer is done with its handshake before the listener can say anything.
+    in_time("the third", third.connect(&address(&server))).await.unwrap();
+    let refused = event(&mut thirds, |event| match event {
+        Event::Disconnected { error, .. } => Some(error.expect("the peer says why")),
+        _ => None,
+    })
+    .await;
+    assert_eq!(refused.kind(), &Kind::Reset { code: CloseCode::RESOURCE_LIMIT_EXCEEDED.0 });
+    assert!(refused.to_string().contains("the peer refused the connection: it has too many"), "{refused}");
+    assert!(third.connections().is_empty());
     let told = event(&mut events, |event| match event {
         Event::IncomingFailed { error, .. } => Some(error),
         _ => None,
@@ -154,6 +166,65 @@ async fn connections_beyond_the_limit_are_refused() {
     .await;
     assert!(matches!(told.kind(), Kind::LimitExceeded { limit: "max_connections", max: 2 }), "{told:?}");
     assert!(clients.iter().all(|client| client.connections().len() == 1), "the others are untouched");
+}
+
+#[tokio::test]
+async fn a_new_idle_time_reaches_live_connections() {
+    let server = node_with("", vec![]).await;
+    let client = node_with("", vec![]).await;
+    let mut events = client.events();
+    client.connect(&address(&server)).await.unwrap();
+    accepted(&server).await;
+    let port = stackwire_node::address::split_peer(&address(&server)).0.to_string();
+    let quick = config("[node.timeouts]\nidle_secs = 0.05", "").replace("/ip4/127.0.0.1/tcp/0", &port);
+    server.configure(&format!("protocol = []\n{quick}"), &catalogue()).await.unwrap();
+    assert_eq!(event(&mut events, disconnected).await, "the peer closed it");
+
+    // And back: who connects now is closed by nobody.
+    let patient = quick.replace("idle_secs = 0.05", "idle_secs = 0");
+    client.connect(&address(&server)).await.unwrap();
+    server.configure(&format!("protocol = []\n{patient}"), &catalogue()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(client.connections().len() <= 1);
+}
+
+/// Whoever looks at events alone never meets a stream of a connection that it has not heard of, or has heard the end of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_connection_is_told_of_before_its_streams_and_its_end_after_them() {
+    let server = node("", "").await;
+    let mut events = server.events();
+    let target = address(&server);
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    let client = node("", "").await;
+                    client.connect(&target).await.unwrap();
+                    let peer = stackwire_node::address::split_peer(&target).1.unwrap();
+                    let _ = client.open_stream(peer, &["/ipfs/ping/1.0.0".into()]).await;
+                }
+            })
+        })
+        .collect();
+    let (mut live, mut ended) = (HashSet::new(), 0);
+    while ended < 80 {
+        match in_time("an event", events.next()).await.unwrap() {
+            Event::Connected { connection } => assert!(live.insert(connection.id)),
+            Event::Disconnected { connection, .. } => {
+                assert!(live.remove(&connection));
+                ended += 1;
+            }
+            Event::StreamOpened { connection, .. } | Event::StreamFailed { connection, .. } => {
+                assert!(live.contains(&connection), "a stream of {connection}, which is not there");
+            }
+            Event::Missed { .. } => panic!("this test reads as fast as it can"),
+            _ => {}
+        }
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
 }
 
 #[tokio::test]

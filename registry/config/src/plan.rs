@@ -147,20 +147,23 @@ impl fmt::Display for Plan {
         writeln!(f, "  agent       {agent}")?;
         writeln!(
             f,
-            "  limits      {} connections ({} per peer), {} streams each, {} arriving, {} dials",
+            "  limits      {} connections ({} per peer, {} per host), {} streams each, {} arriving ({} per host), {} dials",
             limits.max_connections,
             limits.max_connections_per_peer,
+            limits.max_connections_per_host,
             limits.max_streams_per_connection,
             limits.max_pending_incoming,
+            limits.max_pending_incoming_per_host,
             limits.max_pending_dials
         )?;
         write!(
             f,
-            "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, shutdown {:?}, next address after {:?}, ",
+            "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, stalled write {:?}, shutdown {:?}, next address after {:?}, ",
             timeouts.dial,
             timeouts.handshake,
             timeouts.negotiation,
             timeouts.drain,
+            timeouts.write_stall,
             timeouts.shutdown,
             timeouts.dial_attempt_delay
         )?;

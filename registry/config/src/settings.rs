@@ -43,14 +43,22 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Live connections, both directions together.
+    /// Live connections, both directions together. An eighth of them is kept for connections that the node dials. Who
+    /// comes to a full node takes the place of the oldest connection of the host that has the most, of those that no stream
+    /// uses; where there is none, it is refused.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: usize,
-    /// Arriving connections whose handshakes are not done.
+    /// Arriving connections whose handshakes are not done, at each listener. A newcomer beyond that takes the place of
+    /// the oldest one of the host that has the most.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_pending_incoming: usize,
+    /// How many of those may come from one host: an IPv4 address, or a /56 of IPv6. Hosts of this machine and of private
+    /// networks may have eight times as many, for they often stand for many others.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_pending_incoming_per_host: usize,
     /// Dials that are under way.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -59,6 +67,12 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_peer: usize,
+    /// Live connections that one host has made with us: an IPv4 address, or a /56 of IPv6. Hosts of this machine and of
+    /// private networks may have eight times as many; transports without IP addresses are not counted. A newcomer beyond
+    /// takes the place of the oldest one that no stream uses; where there is none, it is refused.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_host: usize,
     /// Open streams on one connection, both directions together.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -69,9 +83,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1024,
-            max_pending_incoming: 64,
+            max_pending_incoming: 256,
+            max_pending_incoming_per_host: 64,
             max_pending_dials: 64,
             max_connections_per_peer: 8,
+            max_connections_per_host: 64,
             max_streams_per_connection: 1024,
         }
     }
@@ -97,6 +113,11 @@ pub struct Timeouts {
     #[serde(rename = "idle_secs", with = "optional_seconds")]
     #[schemars(with = "f64", range(min = 0, max = 1e6))]
     pub idle: Option<Duration>,
+    /// How long a peer may take nothing of what is written to it, before its connection is closed. Bytes from it do not
+    /// count: a peer that talks and never listens holds memory for as long as it is let.
+    #[serde(rename = "write_stall_secs", with = "seconds")]
+    #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
+    pub write_stall: Duration,
     /// How long a connection that was replaced by a better one may wait for its streams to end, before they are cut off.
     #[serde(rename = "drain_secs", with = "seconds")]
     #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
@@ -118,6 +139,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(15),
             negotiation: Duration::from_secs(10),
             idle: None,
+            write_stall: Duration::from_secs(30),
             drain: Duration::from_secs(300),
             shutdown: Duration::from_secs(5),
             dial_attempt_delay: Duration::from_millis(250),

@@ -70,8 +70,10 @@ fn every_setting_is_read() {
         [node.limits]
         max_connections = 1
         max_pending_incoming = 2
+        max_pending_incoming_per_host = 6
         max_pending_dials = 3
         max_connections_per_peer = 4
+        max_connections_per_host = 7
         max_streams_per_connection = 5
         [node.timeouts]
         dial_secs = 1
@@ -79,6 +81,7 @@ fn every_setting_is_read() {
         negotiation_secs = 3
         idle_secs = 4
         drain_secs = 5
+        write_stall_secs = 6
         shutdown_secs = 0.001
         dial_attempt_delay_ms = 0
         {LEAST}"#
@@ -91,8 +94,10 @@ fn every_setting_is_read() {
         limits: Limits {
             max_connections: 1,
             max_pending_incoming: 2,
+            max_pending_incoming_per_host: 6,
             max_pending_dials: 3,
             max_connections_per_peer: 4,
+            max_connections_per_host: 7,
             max_streams_per_connection: 5,
         },
         timeouts: Timeouts {
@@ -101,6 +106,7 @@ fn every_setting_is_read() {
             negotiation: Duration::from_secs(3),
             idle: Some(Duration::from_secs(4)),
             drain: Duration::from_secs(5),
+            write_stall: Duration::from_secs(6),
             shutdown: Duration::from_millis(1),
             dial_attempt_delay: Duration::ZERO,
         },
@@ -122,8 +128,8 @@ fn a_plan_is_listed_for_people_and_machines() {
     assert_eq!(
         plan.to_string(),
         "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
-         limits      1024 connections (8 per peer), 1024 streams each, 64 arriving, 64 dials\n  \
-         timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, shutdown 5s, next address after 250ms, idle connections \
+         limits      1024 connections (8 per peer, 64 per host), 1024 streams each, 256 arriving (64 per host), 64 dials\n  \
+         timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, stalled write 30s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
          transport\n  1. tcp          fake TCP\nsecurity\n  1. noise        fake Noise\nmuxer\n  1. yamux        fake yamux\n\
          routing\n  1. direct       fake direct  (by default)\n\

@@ -140,8 +140,8 @@ fn an_unknown_key_deep_inside() {
     );
     assert_eq!(
         problem(&format!("[node.limits]\nmax_conections = 1\n{TCP}")),
-        "line 2, column 1: unknown key `max_conections`; available: max_connections, max_connections_per_peer, \
-         max_pending_dials, max_pending_incoming, max_streams_per_connection; did you mean `max_connections`?"
+        "line 2, column 1: unknown key `max_conections`; available: max_connections, max_connections_per_host, \
+         max_connections_per_peer, max_pending_dials, max_pending_incoming, max_pending_incoming_per_host, max_streams_per_connection; did you mean `max_connections`?"
     );
     assert!(
         problem(&format!("[node]\ntimeouts.dail_secs = 1\n{TCP}"))

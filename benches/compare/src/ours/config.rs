@@ -37,7 +37,9 @@ const LIFTED: &str = "
 [node.limits]
 max_connections = 1000000
 max_connections_per_peer = 1000000
+max_connections_per_host = 1000000
 max_pending_incoming = 4096
+max_pending_incoming_per_host = 4096
 max_pending_dials = 4096
 max_streams_per_connection = 65536
 ";

@@ -1,0 +1,172 @@
+//! Peers that never read what is sent to them lose their connection, whatever the muxer, however much they say.
+
+#![allow(clippy::disallowed_methods, reason = "the tests run on the simulation's own runtime")]
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{FutureExt, StreamExt};
+use stackwire_bundle as _;
+use stackwire_core::{BoxPipe, Event, Host, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream};
+use stackwire_plugin::Catalogue;
+use stackwire_sim::SimNode;
+use stackwire_wrap::over_transport;
+use tokio::{
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Instant, sleep},
+};
+
+/// What the node under test gives a peer that takes nothing.
+const LIMIT: Duration = Duration::from_secs(30);
+/// What a deaf peer hears before it is: enough for a handshake and the streams.
+const HEARS: usize = 64 * 1024;
+const STREAMS: usize = 20;
+
+/// Writes as much as anybody reads.
+struct Spring;
+
+#[async_trait]
+impl Protocol for Spring {
+    fn ids(&self) -> Vec<ProtocolId> {
+        vec!["/spring".into()]
+    }
+
+    async fn serve(&self, mut stream: Stream, _: &Host) -> Result<()> {
+        loop {
+            stream.write_all(&[7; 4096]).await?;
+            stream.flush().await?;
+        }
+    }
+}
+
+/// A pipe that can be written to, and read until so many bytes have come; then its reader waits for ever.
+struct Deaf {
+    inner: BoxPipe,
+    hears: usize,
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.hears == 0 {
+            return Poll::Pending;
+        }
+        let before = out.filled().len();
+        let result = Pin::new(&mut this.inner).poll_read(cx, out);
+        this.hears = this.hears.saturating_sub(out.filled().len() - before);
+        result
+    }
+}
+
+impl AsyncBufRead for Deaf {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.hears == 0 { Poll::Pending } else { Pin::new(&mut this.inner).poll_fill_buf(cx) }
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        let this = self.get_mut();
+        this.hears = this.hears.saturating_sub(n);
+        Pin::new(&mut this.inner).consume(n);
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+impl Pipe for Deaf {
+    fn reset(&mut self, code: u32) {
+        self.inner.reset(code);
+    }
+}
+
+fn config(muxer: &str, security: &str) -> String {
+    format!(
+        "protocol = []\n[node]\nlisten = [\"/memory/0\"]\n[[transport]]\nuse = \"memory\"\n\
+         [[security]]\nuse = \"{security}\"\n[[muxer]]\nuse = \"{muxer}\"\n"
+    )
+}
+
+/// Returns how long the connection lasted from its first stream on, and what ended it.
+async fn last_of_a_deaf_peer(muxer: &str, security: &str) -> (Duration, Option<Kind>) {
+    let text = config(muxer, security);
+    let server = SimNode::start(1, 1, &text, vec![Arc::new(Spring)]).await.expect("it starts");
+    let deaf = |stack: &mut stackwire_config::Stack| {
+        for transport in &mut stack.transports {
+            *transport = over_transport(transport.clone(), |inner, _| Box::new(Deaf { inner, hears: HEARS }));
+        }
+    };
+    let client = SimNode::start_changed(1, 2, &text, Vec::new(), deaf).await.expect("it starts");
+    let mut events = server.node.events();
+    client.node.connect(&server.addresses()[0]).await.expect("they connect");
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let mut stream = client.node.open_stream(server.peer_id(), &["/spring".into()]).await.expect("it opens");
+        stream.flush().await.expect("the request goes out");
+        streams.push(stream);
+    }
+    let begin = Instant::now();
+    // It talks all the time; only then it is not merely a peer that has gone.
+    let talking = tokio::spawn(async move {
+        loop {
+            for stream in &mut streams {
+                let _ = stream.write_all(b".").now_or_never();
+                let _ = stream.flush().now_or_never();
+            }
+            sleep(Duration::from_secs(5)).await;
+        }
+    });
+    let ended = async {
+        loop {
+            if let Event::Disconnected { error, .. } = events.next().await.expect("the node runs") {
+                return error.map(|error| error.kind().clone());
+            }
+        }
+    };
+    let error = tokio::time::timeout(LIMIT * 10, ended).await.expect("it is not kept for ever");
+    talking.abort();
+    (begin.elapsed(), error)
+}
+
+#[test]
+fn peers_that_never_read_are_let_go_in_time() {
+    for muxer in Catalogue::linked().expect("no two plug-ins clash").layer(Layer::Muxer) {
+        for security in ["noise", "ecies"] {
+            let name = muxer.summary.name;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            let (lasted, error) = runtime.expect("a runtime starts").block_on(last_of_a_deaf_peer(name, security));
+            println!("{name} over {security}: {lasted:?}, {error:?}");
+            assert!(lasted <= LIMIT + Duration::from_secs(1), "{name} over {security} kept it for {lasted:?}");
+            assert!(matches!(error, Some(Kind::Timeout { .. })), "{name} over {security}: {error:?}");
+        }
+    }
+}
