@@ -23,8 +23,9 @@
 //! ```
 //!
 //! The TLS itself is rustls over aws-lc-rs, whose provider is built here and never taken from or put into the process
-//! default. Ephemeral keys and TLS randoms are drawn by aws-lc-rs from the system, not from `Env`: a simulation repeats
-//! what happens, not the bytes on the wire. Time (for the validity of certificates) comes from `Env`.
+//! default. Ephemeral keys and TLS randoms are drawn from the system, not from `Env`: a simulation repeats what happens, not
+//! the bytes on the wire. aws-lc's own generator, which takes 40 ms to seed, is not touched by the first handshakes of a
+//! process, and later seeded by a thread beside them ([`unseeded`]). Time (for the validity of certificates) comes from `Env`.
 //!
 //! Whoever sets the environment variable `SSLKEYLOGFILE` gets the keys of every session written to that file, in the
 //! format that Wireshark reads; nobody else's are.
@@ -32,10 +33,12 @@
 //! Sources: libp2p specs `tls/tls.md`; RFC 8446.
 
 mod errors;
+mod key;
 pub mod making;
 mod proof;
 mod proofs;
 mod provider;
+mod seeding;
 mod settings;
 mod verifier;
 mod wire;
@@ -44,9 +47,11 @@ mod wire;
 mod tests;
 
 pub use errors::explain;
+pub use key::Key;
 pub use making::Certificates;
 pub use proof::{Proof, verify};
 pub use proofs::Proofs;
 pub use provider::{has_fast_aes, provider};
+pub use seeding::unseeded;
 pub use settings::{Clock, Settings};
 pub use verifier::Verifier;

@@ -2,30 +2,40 @@
 
 use std::sync::Arc;
 
-use rcgen::{
-    CertificateParams, CustomExtension, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData,
-    date_time_ymd,
-};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair, PublicKeyData, SigningKey, date_time_ymd};
 use rustls::{
+    Error as TlsError,
     crypto::CryptoProvider,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     sign::CertifiedKey,
 };
 use stackwire_core::{Error, Keypair, Kind, PeerId, Result};
 
-use crate::wire::{EXTENSION_OID, SignedKey, encode_signed_key, signed_message};
+use crate::{
+    key::Key,
+    wire::{EXTENSION_OID, SignedKey, encode_signed_key, signed_message},
+};
 
 /// Makes a self-signed certificate of a new P-256 key that `identity` vouches for. Fails with `Internal` where the
 /// system has no randomness.
 pub fn make(identity: &Keypair, provider: &CryptoProvider) -> Result<CertifiedKey> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| failed(e.into()))?;
-    certify(params(vec![extension(identity, &key)]), &key, provider)
+    let key = Key::draw().map_err(|e| failed(TlsError::from(e).into()))?;
+    sign(params(vec![extension(identity, &key)]), &key, key.to_pkcs8().to_vec(), provider)
 }
 
 /// Signs a certificate and makes it ready for rustls.
 pub fn certify(params: CertificateParams, key: &KeyPair, provider: &CryptoProvider) -> Result<CertifiedKey> {
+    sign(params, key, key.serialize_der(), provider)
+}
+
+fn sign(
+    params: CertificateParams,
+    key: &impl SigningKey,
+    pkcs8: Vec<u8>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey> {
     let certificate = params.self_signed(key).map_err(|e| failed(e.into()))?;
-    let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
     let signer = provider.key_provider.load_private_key(secret).map_err(|e| failed(e.into()))?;
     Ok(CertifiedKey::new(vec![certificate.into()], signer))
 }
@@ -43,7 +53,7 @@ pub fn params(extensions: Vec<CustomExtension>) -> CertificateParams {
 
 /// The extension by which `identity` vouches for `key`. Not critical, as go-libp2p writes it: whoever speaks this
 /// protocol looks for it anyway.
-pub fn extension(identity: &Keypair, key: &KeyPair) -> CustomExtension {
+pub fn extension(identity: &Keypair, key: &impl PublicKeyData) -> CustomExtension {
     let public_key = identity.public().encode();
     let signature = identity.sign(&signed_message(&key.subject_public_key_info()));
     let content = encode_signed_key(SignedKey { public_key: &public_key, signature: &signature });

@@ -13,6 +13,8 @@ use rustls::{
     pki_types::{AlgorithmIdentifier, alg_id},
 };
 
+use crate::seeding::unseeded;
+
 /// The signatures we take in the handshake and under certificates: what all libp2p stacks verify.
 pub(crate) const SCHEMES: &[SignatureScheme] = &[
     SignatureScheme::ECDSA_NISTP256_SHA256,
@@ -45,12 +47,12 @@ pub fn provider() -> CryptoProvider {
     let gcm = [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384];
     let chacha = [TLS13_CHACHA20_POLY1305_SHA256];
     let cipher_suites = if has_fast_aes() { [&gcm[..], &chacha].concat() } else { [&chacha[..], &gcm].concat() };
-    CryptoProvider {
+    unseeded(CryptoProvider {
         cipher_suites,
         // The first is the one a key share is sent for: every stack has X25519, so no round trip is lost.
         kx_groups: vec![X25519, X25519MLKEM768, SECP256R1, SECP384R1],
         ..default_provider()
-    }
+    })
 }
 
 /// Whether the CPU has instructions for AES-GCM.

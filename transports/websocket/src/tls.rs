@@ -9,6 +9,7 @@ use rustls::{
     time_provider::TimeProvider,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject};
+use stackwire_certificate::{Key, unseeded};
 use stackwire_core::{Env, Error, Kind, Layer, Result};
 
 use crate::{NAME, TlsConfig, address::Endpoint};
@@ -18,7 +19,7 @@ const ALPN: &[u8] = b"http/1.1";
 
 /// The settings of a dialer. Reads the file of additional authorities, if one is named.
 pub(crate) fn client(config: &TlsConfig, env: &Env) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(unseeded(aws_lc_rs::default_provider()));
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(Clock(env.clone())))
         .with_safe_default_protocol_versions()
         .map_err(internal)?;
@@ -48,7 +49,7 @@ pub(crate) fn server(config: &TlsConfig, ip: IpAddr, env: &Env) -> Result<Arc<Se
         }
         _ => self_signed(ip)?,
     };
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(unseeded(aws_lc_rs::default_provider()));
     let mut server = ServerConfig::builder_with_details(provider, Arc::new(Clock(env.clone())))
         .with_safe_default_protocol_versions()
         .map_err(internal)?
@@ -101,9 +102,10 @@ pub(crate) fn handshake_error(e: io::Error) -> Error {
 /// A fresh certificate that no authority has signed. It does not expire, since nobody can trust it anyway.
 fn self_signed(ip: IpAddr) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let names = vec!["localhost".to_string(), ip.to_string()];
-    let made = rcgen::generate_simple_self_signed(names).map_err(internal)?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    Ok((vec![made.cert.der().clone()], key.into()))
+    let key = Key::draw().map_err(|e| internal(rustls::Error::from(e)))?;
+    let made = rcgen::CertificateParams::new(names).and_then(|params| params.self_signed(&key)).map_err(internal)?;
+    let key = PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec());
+    Ok((vec![made.der().clone()], key.into()))
 }
 
 fn certificates(path: &Path, option: &'static str) -> Result<Vec<CertificateDer<'static>>> {
