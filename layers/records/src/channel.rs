@@ -68,6 +68,8 @@ impl<C: Codec> Channel<C> {
         } else if self.writer.is_empty() && self.writer.has_to_speak(&self.codec) {
             // What can't be sealed is the writer's to tell; reading goes on.
             self.unsent |= self.writer.speak(&mut self.codec).is_ok();
+        } else if self.writer.is_empty() && self.writer.is_awaited(&self.codec) {
+            self.unsent |= self.writer.appear(&mut self.codec).is_ok();
         }
         self.send(cx);
     }

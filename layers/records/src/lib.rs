@@ -9,6 +9,7 @@
 //! Buffers are shared by all channels and held only while there is something in them, see
 //! [`stackwire_core::buffer`].
 
+mod changes;
 mod channel;
 mod reader;
 #[cfg(test)]
@@ -17,8 +18,12 @@ mod writer;
 
 use std::ops::Range;
 
+pub use changes::KeyChanges;
 pub use channel::Channel;
-use stackwire_core::Result;
+use stackwire_core::{Error, Result};
+
+/// How many records without content may follow each other: each is work, and none is progress. More than any stack sends.
+pub const MAX_EMPTY: u32 = 32;
 
 /// Records of one protocol, in both directions, in their order.
 ///
@@ -41,8 +46,8 @@ pub trait Codec: Send + Unpin + 'static {
     /// The plug-in that errors name.
     fn name(&self) -> &'static str;
 
-    /// Makes a record of content where it lies, between room for the header and room for the trailer. There is some.
-    /// Fails where the key has been used up.
+    /// Makes a record of content where it lies, between room for the header and room for the trailer. There is some, unless
+    /// the codec [is awaited](Codec::is_awaited). Fails where the key has been used up.
     fn seal(&mut self, record: &mut [u8]) -> Result<()>;
 
     /// Makes a record of `content` that lies elsewhere; `record` is as long as it is to be, and holds anything.
@@ -73,8 +78,19 @@ pub trait Codec: Send + Unpin + 'static {
         Ok(Opened::Content(0..range.len()))
     }
 
+    /// What it means that more than [`MAX_EMPTY`] records without content have followed each other.
+    fn too_many_empty(&self) -> Error {
+        Error::misbehaved("one record after the other without data")
+    }
+
     /// What it means that the pipe below ends between two records: `Ok` if that is a proper end.
     fn end_of_pipe(&self) -> Result<()>;
+
+    /// Whether the peer waits for our first record, content or not: it proves us. Where nothing else is to be sent, one
+    /// without content goes out at the next flush, or by whoever reads. Asked often.
+    fn is_awaited(&self) -> bool {
+        false
+    }
 
     /// Whether the protocol itself has something to say, which [`Codec::speak`] seals. It is sent with the next bytes,
     /// or by whoever reads if none wait to be sent. Asked often.

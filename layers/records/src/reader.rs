@@ -11,7 +11,7 @@ use bytes::BufMut;
 use stackwire_core::{BoxPipe, Buffer, Error, Result};
 use tokio_util::io::poll_read_buf;
 
-use crate::{Codec, Opened, channel::named};
+use crate::{Codec, MAX_EMPTY, Opened, channel::named};
 
 /// The receiving half. It has a buffer only while that holds bytes that were not taken yet.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(crate) struct Reader {
     plain: Range<usize>,
     /// Where the sealed part of the buffer begins.
     sealed: usize,
+    /// Records without content since the last with some.
+    empty: u32,
     end: Option<End>,
 }
 
@@ -79,7 +81,8 @@ impl Reader {
     }
 
     /// Opens the next record into a buffer of its own, if nothing is opened yet and the record has no more content than
-    /// `most`, and enough to be worth it; reads more where it has to.
+    /// `most`, and enough to be worth it; reads more where it has to. What is taken fills at least half of its memory, so
+    /// that whoever keeps it and counts bytes is not wrong by more than that.
     pub fn poll_take<C: Codec>(
         &mut self,
         codec: &mut C,
@@ -94,20 +97,25 @@ impl Reader {
                 continue;
             };
             let length = record.len().saturating_sub(C::HEADER + C::TRAILER);
-            if length > most || length < Buffer::memory_for(length) / 2 {
+            if length > most || length < Buffer::memory_for(record.len() - C::HEADER) / 2 {
                 break;
             }
             let mut buffer = Buffer::holding(record.len() - C::HEADER);
             let opened = codec.open_copy(&mut self.buffer[record.clone()], &mut buffer);
             self.sealed = record.end;
-            match opened {
+            match opened.and_then(|opened| self.counted(codec, opened)) {
+                Ok(Opened::Content(content)) if content.len() < buffer.capacity() / 2 => {
+                    // Much of the record was padding: the memory is worth more than what lies in it.
+                    let place = record.start..record.start + content.len();
+                    self.buffer[place.clone()].copy_from_slice(&buffer[content]);
+                    self.plain = place;
+                    self.consume(0);
+                }
                 Ok(Opened::Content(content)) => {
                     buffer.truncate(content.end);
                     buffer.drain(..content.start);
                     self.consume(0);
-                    if !buffer.is_empty() {
-                        return Poll::Ready(Ok(Some(buffer)));
-                    }
+                    return Poll::Ready(Ok(Some(buffer)));
                 }
                 Ok(Opened::End) => self.finish(End::Clean),
                 Err(error) => self.finish(End::Failed(io::ErrorKind::InvalidData, named(error, codec))),
@@ -140,11 +148,21 @@ impl Reader {
     fn open_next<C: Codec>(&mut self, codec: &mut C) -> Result<Option<Opened>> {
         let Some(record) = self.next_record(codec)? else { return Ok(None) };
         let opened = codec.open(&mut self.buffer[record.clone()])?;
+        let opened = self.counted(codec, opened)?;
         if let Opened::Content(content) = &opened {
             self.plain = record.start + content.start..record.start + content.end;
         }
         self.sealed = record.end;
         Ok(Some(opened))
+    }
+
+    /// Fails where it is one more record without content than may be.
+    fn counted<C: Codec>(&mut self, codec: &C, opened: Opened) -> Result<Opened> {
+        self.empty = match &opened {
+            Opened::Content(content) if content.is_empty() => self.empty + 1,
+            _ => 0,
+        };
+        if self.empty > MAX_EMPTY { Err(codec.too_many_empty()) } else { Ok(opened) }
     }
 
     /// Where the next sealed record lies, if the buffer holds all of it.

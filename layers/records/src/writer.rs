@@ -102,6 +102,7 @@ impl Writer {
             ready!(self.poll_drain(codec, below, cx))?;
             self.speak(codec)?;
         }
+        self.appear(codec)?;
         self.poll_send(codec, below, cx)
     }
 
@@ -135,6 +136,21 @@ impl Writer {
         if self.has_to_speak(codec) && self.filled <= Buffer::LARGE - RESERVE {
             self.seal(codec)?;
             self.add(codec, C::speak)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer waits for a record, and none is on its way.
+    pub fn is_awaited<C: Codec>(&self, codec: &C) -> bool {
+        self.end.is_none() && self.open.is_none() && codec.is_awaited()
+    }
+
+    /// Puts a record without content behind what was taken, if the peer waits for one and there is no other.
+    pub fn appear<C: Codec>(&mut self, codec: &mut C) -> io::Result<()> {
+        if self.is_awaited(codec) {
+            let record = self.grow(C::HEADER + C::TRAILER);
+            let sealed = codec.seal(&mut self.buffer[record]);
+            self.check_sealed(sealed, codec)?;
         }
         Ok(())
     }

@@ -9,7 +9,9 @@ use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
 
 use crate::Ecies;
 
-/// The most bytes under one key that a config may ask for.
+/// The fewest bytes under one key that a config may ask for: whoever changes keys more often is cut off by its peers.
+const MIN_REKEY_BYTES: u64 = 64 << 10;
+/// The most.
 const MAX_REKEY_BYTES: u64 = 64 << 30;
 
 /// Options of `ecies`.
@@ -18,9 +20,9 @@ const MAX_REKEY_BYTES: u64 = 64 << 30;
 pub struct EciesConfig {
     /// The cipher this side wants. AES-256-GCM is used where both sides want it, ChaCha20-Poly1305 otherwise.
     pub cipher: Cipher,
-    /// After how many bytes that we send the key changes, from 1 to 64 GiB. The default, 1 GiB, is far below what
-    /// either cipher bears.
-    #[schemars(range(min = 1, max = 68_719_476_736_u64))]
+    /// After how many bytes that we send the key changes, from 64 KiB, as a change costs the peer work, to 64 GiB. The
+    /// default, 1 GiB, is far below what either cipher bears.
+    #[schemars(range(min = 65_536, max = 68_719_476_736_u64))]
     pub rekey_bytes: u64,
 }
 
@@ -63,8 +65,9 @@ impl Plugin for EciesConfig {
     });
 
     fn build(self) -> Result<Built> {
-        if !(1..=MAX_REKEY_BYTES).contains(&self.rekey_bytes) {
-            let why = format!("rekey_bytes = {} is not between 1 and {MAX_REKEY_BYTES}", self.rekey_bytes);
+        if !(MIN_REKEY_BYTES..=MAX_REKEY_BYTES).contains(&self.rekey_bytes) {
+            let why =
+                format!("rekey_bytes = {} is not between {MIN_REKEY_BYTES} and {MAX_REKEY_BYTES}", self.rekey_bytes);
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Security, Ecies::NAME));
         }
         Ok(Built::Security(Arc::new(Ecies::new(self.cipher, self.rekey_bytes))))
@@ -77,10 +80,10 @@ mod tests {
 
     #[test]
     fn limits_without_sense_are_refused() {
-        for rekey_bytes in [0, MAX_REKEY_BYTES + 1] {
+        for rekey_bytes in [0, MIN_REKEY_BYTES - 1, MAX_REKEY_BYTES + 1] {
             let error = EciesConfig { rekey_bytes, ..EciesConfig::default() }.build().err().unwrap();
             assert_eq!(error.kind(), &Kind::ConfigInvalid);
         }
-        assert!(EciesConfig { rekey_bytes: 1, ..EciesConfig::default() }.build().is_ok());
+        assert!(EciesConfig { rekey_bytes: MIN_REKEY_BYTES, ..EciesConfig::default() }.build().is_ok());
     }
 }

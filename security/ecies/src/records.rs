@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use stackwire_core::{Error, Kind, Result};
-use stackwire_records::{Codec, Opened};
+use stackwire_records::{Codec, KeyChanges, Opened};
 
 use crate::{
     Ecies,
@@ -41,13 +41,16 @@ enum Content {
 pub(crate) struct Records {
     opener: Opener,
     sealer: Sealer,
+    /// The peer's.
+    changes: KeyChanges,
 }
 
 impl Records {
     /// Before the first record: what the peer sends begins under `receiving`, what we send under `sending`, whose key
     /// changes once it has carried `rekey_bytes` of content.
     pub fn new(suite: Suite, receiving: Secret, sending: Secret, rekey_bytes: u64) -> Self {
-        Self { opener: Opener(Direction::new(suite, receiving)), sealer: Sealer::new(suite, sending, rekey_bytes) }
+        let (opener, sealer) = (Opener(Direction::new(suite, receiving)), Sealer::new(suite, sending, rekey_bytes));
+        Self { opener, sealer, changes: KeyChanges::default() }
     }
 }
 
@@ -81,6 +84,10 @@ impl Codec for Records {
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
         let (content, length) = self.opener.open(record)?;
+        self.changes.carried(length);
+        if content == Content::LastUnderKey {
+            self.changes.spend()?;
+        }
         Ok(match content {
             Content::Data | Content::LastUnderKey => Opened::Content(Range { start: HEADER, end: HEADER + length }),
             Content::End => Opened::End,

@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use rustls::{AlertDescription, Error as TlsError, kernel::KernelConnection};
 use stackwire_core::{Error, Kind, Result, Role};
-use stackwire_records::{Codec, Opened};
+use stackwire_records::{Codec, KeyChanges, Opened};
 
 use crate::{
     NAME, errors,
@@ -27,8 +27,6 @@ const DATA: u8 = 23;
 const LENGTH: usize = 5;
 /// The most content a record may have.
 const MOST: usize = 1 << 14;
-/// How many records without data may follow each other: more than any stack sends, and what rustls takes.
-const MAX_IDLE: u32 = 32;
 
 /// The next keys of either direction.
 pub(crate) trait Rekey: Send {
@@ -60,8 +58,8 @@ pub(crate) struct Records {
     unconfirmed: bool,
     /// Our end is sealed; nothing may follow it.
     ended: bool,
-    /// Records without data since the last with some.
-    idle: u32,
+    /// The peer's.
+    changes: KeyChanges,
     /// What the peer is told of a failure.
     farewell: Cell<Option<AlertDescription>>,
 }
@@ -78,7 +76,7 @@ impl Records {
             asked: false,
             unconfirmed: role == Role::Dialer,
             ended: false,
-            idle: 0,
+            changes: KeyChanges::default(),
             farewell: Cell::new(None),
         })
     }
@@ -133,12 +131,8 @@ impl Records {
         }
         if kind == DATA && !content.is_empty() {
             self.unconfirmed = false;
-            self.idle = 0;
+            self.changes.carried(end);
             return Ok(Opened::Content(0..end));
-        }
-        self.idle += 1;
-        if self.idle > MAX_IDLE {
-            return Err(self.misbehaved(AlertDescription::UnexpectedMessage, "one record after the other without data"));
         }
         match kind {
             DATA => Ok(NOTHING),
@@ -165,6 +159,7 @@ impl Records {
         let update = self.messages.read(content, self.role);
         let update = update.map_err(|alert| self.misbehaved(alert, "a handshake message out of place"))?;
         if let Some(update) = update {
+            self.changes.spend().map_err(|error| self.refuse(AlertDescription::UnexpectedMessage, error))?;
             self.receiving = Keys::new(self.rekey.receiving().map_err(|e| errors::of_session(&e))?)?;
             self.asked |= update.requested;
         }
@@ -238,6 +233,10 @@ impl Codec for Records {
         let (header, sealed) = record.split_at_mut(LENGTH);
         let Some(length) = self.receiving.open_copy(header, sealed, content) else { return Err(self.altered()) };
         self.read(&content[..length])
+    }
+
+    fn too_many_empty(&self) -> Error {
+        self.misbehaved(AlertDescription::UnexpectedMessage, "one record after the other without data")
     }
 
     fn end_of_pipe(&self) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod muxer;
 pub mod negotiator;
 pub mod pipes;
 pub mod protector;
+pub mod records;
 pub mod security;
 pub mod transport;
 

@@ -6,6 +6,9 @@ use crate::wire::{Frame, Header, MAX_CONTROL, apply_mask, misbehaved};
 
 /// How much is read from below at once: our own largest frame with its header.
 pub(crate) const READ_BYTES: usize = 64 * 1024 + 16;
+/// How many data frames without payload may follow each other: each is work, and none is progress. Control frames are not
+/// counted: they keep a connection alive on which nothing happens.
+const MAX_EMPTY: u32 = 32;
 
 /// What the buffered bytes turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) struct Reader {
     fragmented: bool,
     /// Payload of the current message, as announced so far.
     message: u64,
+    /// Data frames without payload since the last with some.
+    empty: u32,
 }
 
 impl Reader {
@@ -53,6 +58,7 @@ impl Reader {
             mask: None,
             fragmented: false,
             message: 0,
+            empty: 0,
         }
     }
 
@@ -123,6 +129,10 @@ impl Reader {
         if self.message > self.max_message {
             return Err(misbehaved("a message longer than `max_message_bytes`"));
         }
+        self.empty = if header.payload == 0 { self.empty + 1 } else { 0 };
+        if self.empty > MAX_EMPTY {
+            return Err(misbehaved("one frame after the other without data"));
+        }
         self.start += header.size;
         self.fragmented = !header.last;
         self.mask = header.mask;
@@ -177,6 +187,20 @@ mod tests {
                     None => return Ok((payload, pings, false)),
                 },
             }
+        }
+    }
+
+    #[test]
+    fn frames_without_data_are_skipped_but_not_for_ever() {
+        let [data, pong] = [&[0x82, 0x01, b'x'][..], &[0x8a, 0x00]];
+        for empty in [&[0x82, 0x00][..], &[0x02, 0x00, 0x80, 0x00]] {
+            let frames = empty.len() / 2;
+            let some = empty.repeat(MAX_EMPTY as usize / frames);
+            let bytes = [&some[..], data, &some, data, &some].concat();
+            assert_eq!(read(Role::Dialer, 100, &bytes, 7).unwrap().0, b"xx");
+            // What keeps an idle connection alive does not count, and does not begin the count anew.
+            let flood = [&bytes[..], &pong.repeat(1000), empty].concat();
+            assert!(read(Role::Dialer, 100, &flood, 7).is_err());
         }
     }
 

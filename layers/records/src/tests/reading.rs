@@ -280,3 +280,31 @@ fn what_ends_while_it_is_taken_has_ended_for_reading() {
     assert_eq!(done(take(&mut channel, 20_000)), None);
     assert_eq!(done(fill(&mut channel)), b"");
 }
+
+#[test]
+fn records_without_content_are_skipped_but_not_for_ever() {
+    let few = crate::MAX_EMPTY as usize;
+    let mut peer = Toy::default();
+    let mut bytes = Vec::new();
+    for _ in 0..3 {
+        bytes.extend(peer.records(&vec![&b""[..]; few]));
+        bytes.extend(peer.record(DATA, b"x"));
+    }
+    bytes.extend(peer.records(&vec![&b""[..]; few]));
+    assert_eq!(read_all(&[&bytes[..], &peer.record(END, &[])].concat(), false).0, b"xxx");
+
+    // Those by which the protocol speaks for itself count, too, and so does what is taken.
+    let mut peer = Toy::default();
+    let flood = (0..=few).flat_map(|_| peer.record(QUESTION, b"")).collect::<Vec<_>>();
+    for takes in [false, true] {
+        let (mut channel, below, _) = channel();
+        below.arrive(&flood);
+        if takes {
+            assert_eq!(done(take(&mut channel, 20_000)), None);
+        }
+        for _ in 0..2 {
+            let error = failed(fill(&mut channel));
+            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("toy")));
+        }
+    }
+}

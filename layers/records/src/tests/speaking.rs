@@ -73,17 +73,22 @@ fn who_asks_and_does_not_listen_takes_no_memory() {
     let (mut channel, below, _) = channel();
     let mut peer = Toy::default();
     below.make_room(0);
-    below.arrive(&questions(&mut peer, 100_000));
-    assert!(fill(&mut channel).is_pending());
+    // With something between them, so that they are no flood of nothing.
+    let mut asked = |channel: &mut Channel<Toy>| {
+        below.arrive(&[questions(&mut peer, 1), peer.record(DATA, b"x")].concat());
+        assert_eq!(done(read(channel, 100)), b"x");
+        assert!(fill(channel).is_pending());
+    };
+    for _ in 0..10_000 {
+        asked(&mut channel);
+    }
     assert!(channel.memory().1 < 100);
     // Nor where something is to be sent, nor where somebody tries to send it.
     while write(&mut channel, &[1; 999]).is_ready() {
-        below.arrive(&questions(&mut peer, 1));
-        assert!(fill(&mut channel).is_pending());
+        asked(&mut channel);
     }
     for _ in 0..1000 {
-        below.arrive(&questions(&mut peer, 1));
-        assert!(fill(&mut channel).is_pending());
+        asked(&mut channel);
         assert!(flush(&mut channel).is_pending());
         assert!(channel.memory().1 <= Buffer::LARGE);
     }
@@ -246,4 +251,42 @@ fn an_alert_is_what_both_directions_end_with() {
     below.arrive(&Toy::default().record(ALERT, &[]));
     assert_eq!(failed(fill(&mut channel)).kind(), &Kind::Refused);
     assert_eq!(failed(write(&mut channel, b"more")).kind(), &Kind::Refused);
+}
+
+/// A record without content goes out where the peer waits for any, and only if there is no other.
+#[test]
+fn who_is_awaited_appears() {
+    let awaited = || {
+        let (channel, below, knobs) = channel();
+        knobs.awaited.store(true, Ordering::Relaxed);
+        (channel, below)
+    };
+    let nothing = [(DATA, Vec::new())];
+    let (mut channel, below) = awaited();
+    assert!(fill(&mut channel).is_pending());
+    assert_eq!(toy::opened(&below.written()), nothing);
+    assert!(below.is_flushed() && channel.memory() == (0, 0));
+    assert!(fill(&mut channel).is_pending());
+    done(flush(&mut channel));
+    assert_eq!(toy::opened(&below.written()), nothing, "once");
+
+    let (mut channel, below) = awaited();
+    done(flush(&mut channel));
+    assert_eq!(toy::opened(&below.written()), nothing);
+
+    let (mut channel, below) = awaited();
+    done(write(&mut channel, b"content"));
+    assert!(fill(&mut channel).is_pending());
+    assert!(below.written().is_empty(), "what is to be sent is flushed by who wrote it");
+    done(flush(&mut channel));
+    assert_eq!(toy::opened(&below.written()), [(DATA, b"content".to_vec())]);
+
+    // A pipe that takes nothing yet.
+    let (mut channel, below) = awaited();
+    below.state().room = 3;
+    assert!(fill(&mut channel).is_pending());
+    below.state().room = 1000;
+    done(write(&mut channel, b"content"));
+    done(flush(&mut channel));
+    assert_eq!(toy::opened(&below.written()), [(DATA, Vec::new()), (DATA, b"content".to_vec())]);
 }

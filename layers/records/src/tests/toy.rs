@@ -42,6 +42,8 @@ pub struct Knobs {
     pub seals: AtomicUsize,
     /// Whether it has a question.
     pub asks: AtomicBool,
+    /// Whether its peer waits for a record of any kind.
+    pub awaited: AtomicBool,
     /// Whether the pipe may end without a sealed end.
     pub any_end: AtomicBool,
     /// Answers it got.
@@ -51,7 +53,8 @@ pub struct Knobs {
 impl Default for Knobs {
     fn default() -> Self {
         let (seals, any_end) = (AtomicUsize::new(usize::MAX), AtomicBool::new(false));
-        Self { seals, asks: AtomicBool::default(), any_end, answers: AtomicUsize::default() }
+        let (asks, awaited) = (AtomicBool::default(), AtomicBool::default());
+        Self { seals, asks, awaited, any_end, answers: AtomicUsize::default() }
     }
 }
 
@@ -84,6 +87,7 @@ impl Toy {
         let sum = checksum(self.sent, &record[..=end]);
         record[end + 1..].copy_from_slice(&sum.to_be_bytes());
         self.sent += 1;
+        self.knobs.awaited.store(false, Relaxed);
         Ok(())
     }
 }
@@ -99,7 +103,8 @@ impl Codec for Toy {
     }
 
     fn seal(&mut self, record: &mut [u8]) -> Result<()> {
-        assert!((HEADER + 1 + TRAILER..=HEADER + MAX_CONTENT + TRAILER).contains(&record.len()));
+        let least = usize::from(!self.is_awaited());
+        assert!((HEADER + least + TRAILER..=HEADER + MAX_CONTENT + TRAILER).contains(&record.len()));
         self.finish(record, DATA)
     }
 
@@ -146,6 +151,10 @@ impl Codec for Toy {
             true => Ok(()),
             false => Err(Error::closed("reading without a sealed end")),
         }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.knobs.awaited.load(Relaxed)
     }
 
     fn has_to_speak(&self) -> bool {

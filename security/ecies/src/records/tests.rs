@@ -2,7 +2,7 @@ use std::io;
 
 use futures::executor::block_on;
 use proptest::prelude::*;
-use stackwire_core::Buffered;
+use stackwire_core::{BoxPipe, Buffered};
 use stackwire_records::Channel;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -132,6 +132,26 @@ fn the_channel_seals_the_same() {
 }
 
 const SUITE: Suite = Suite::ChaCha20Poly1305;
+
+stackwire_conformance::record_laws!(subject);
+
+fn subject() -> stackwire_conformance::records::Subject {
+    use stackwire_conformance::records::{Say, Subject};
+    let mut sealer = Sealer::new(SUITE, secret(5), u64::MAX);
+    let seal = move |say: Say<'_>| match say {
+        Say::Data(content) => Some(sealed(&mut sealer, content, None)),
+        Say::KeyChange(content) => {
+            let record = sealed(&mut sealer, content, Some(1));
+            sealer.direction.advance();
+            Some(record)
+        }
+        // Records of data have some; there is no padding; each side changes its own key when it likes.
+        Say::Nothing | Say::Padded(_) | Say::KeyChangeForBoth(_) => None,
+    };
+    let receive =
+        |below| -> BoxPipe { Box::new(Channel::new(below, Records::new(SUITE, secret(5), secret(6), u64::MAX))) };
+    Subject { name: Ecies::NAME, receive: Box::new(receive), seal: Box::new(seal) }
+}
 
 /// The records of `messages`, each in one, with a key that changes all the time; without an end.
 fn records(messages: &[&[u8]]) -> (Vec<u8>, Sealer) {

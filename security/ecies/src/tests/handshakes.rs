@@ -334,8 +334,9 @@ async fn the_key_changes_under_a_running_channel() {
     sides[1].ecies = Ecies::new(Cipher::Aes256Gcm, 1000);
     let (at_dialer, at_listener) = both(&sides[0], &sides[1]).await;
     let (mut a, mut b) = (at_dialer.unwrap().pipe, at_listener.unwrap().pipe);
-    for round in 0..300u32 {
-        let message = round.to_be_bytes().repeat(1 + round as usize % 50);
+    for round in 0..100u32 {
+        // So much that it pays for a change.
+        let message = round.to_be_bytes().repeat(8 * 1024 + round as usize % 50);
         let mut read = vec![0; message.len()];
         a.write_all(&message).await.unwrap();
         a.flush().await.unwrap();

@@ -4,6 +4,9 @@ use rustls::{
     ConnectionTrafficSecrets,
     crypto::cipher::{AeadKey, Iv},
 };
+use stackwire_core::BoxPipe;
+use stackwire_records::Channel;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
@@ -27,11 +30,11 @@ fn numbered(number: u8) -> Secrets {
 
 impl Rekey for Numbered {
     fn sending(&mut self) -> std::result::Result<Secrets, TlsError> {
-        self.sending += 1;
+        self.sending = self.sending.wrapping_add(1);
         Ok(numbered(self.sending))
     }
     fn receiving(&mut self) -> std::result::Result<Secrets, TlsError> {
-        self.receiving += 1;
+        self.receiving = self.receiving.wrapping_add(1);
         Ok(numbered(self.receiving))
     }
 }
@@ -288,19 +291,53 @@ fn a_key_is_used_for_so_many_records_only() {
     assert!(matches!(error.kind(), Kind::LimitExceeded { limit: "records", .. }), "{error}");
 }
 
+stackwire_conformance::record_laws!(subject);
+
+fn subject() -> stackwire_conformance::records::Subject {
+    use stackwire_conformance::records::{Say, Subject};
+    let (mut ours, theirs) = pair();
+    let seal = move |say: Say<'_>| {
+        let update = |ours: &mut Records, requested| {
+            let record = ours.sealed(&[24, 0, 0, 1, requested, HANDSHAKE]);
+            ours.sending = Keys::new(ours.rekey.sending().unwrap()).unwrap();
+            record
+        };
+        Some(match say {
+            Say::Data(content) => ours.sealed(&[content, &[DATA]].concat()),
+            Say::Nothing => ours.sealed(&[DATA]),
+            Say::Padded(content) => ours.sealed(&[content, &[DATA], &vec![0; MOST - content.len()]].concat()),
+            Say::KeyChange(_) => update(&mut ours, 0),
+            Say::KeyChangeForBoth(_) => update(&mut ours, 1),
+        })
+    };
+    let receive = |below| -> BoxPipe { Box::new(Channel::new(below, theirs)) };
+    Subject { name: NAME, receive: Box::new(receive), seal: Box::new(seal) }
+}
+
+/// The peer is told, too, and records that carry something else count as well.
 #[test]
-fn records_without_data_are_taken_but_not_for_ever() {
-    let (mut ours, mut theirs) = pair();
-    for _ in 0..3 {
-        for _ in 0..MAX_IDLE {
-            theirs.opened(&mut ours.sealed(&[DATA])).unwrap();
-        }
-        theirs.opened(&mut ours.sealed(&[1, DATA])).unwrap();
+fn a_flood_is_answered_with_an_alert() {
+    for inner in [&[DATA][..], &[1, 90, ALERT], &[4, 0, 0, 0, HANDSHAKE]] {
+        let (theirs, mut ours) = pair();
+        let record = std::iter::repeat_with(|| ours.sealed(inner));
+        let flood: Vec<u8> = record.take(stackwire_records::MAX_EMPTY as usize + 1).flatten().collect();
+        let (below, mut raw) = stackwire_conformance::pipes::pair();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let heard = runtime.block_on(async {
+            raw.write_all(&flood).await.unwrap();
+            raw.flush().await.unwrap();
+            let mut channel = Channel::new(below, theirs);
+            let error = Error::io("reading", channel.read_u8().await.unwrap_err());
+            assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+            drop(channel);
+            let mut heard = Vec::new();
+            raw.read_to_end(&mut heard).await.unwrap();
+            heard
+        });
+        let error = records(Role::Listener).opened(&mut heard.clone()).unwrap_err();
+        assert_eq!(error.kind(), &Kind::Reset { code: 0 }, "{error}");
+        assert!(error.to_string().contains("UnexpectedMessage"), "{error}");
     }
-    for _ in 0..MAX_IDLE {
-        theirs.opened(&mut ours.sealed(&[1, 90, ALERT])).unwrap();
-    }
-    assert_eq!(theirs.opened(&mut ours.sealed(&[DATA])).unwrap_err().kind(), &Kind::PeerMisbehaved);
 }
 
 proptest! {
