@@ -68,6 +68,6 @@ pub use protocol::{Protocol, ProtocolId};
 pub use rate_limiter::RateLimiter;
 pub use router::{Route, Router, Target};
 pub use security::{Security, SecurityContext};
-pub use stage::{Role, SecuredPipe, Stage};
+pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};

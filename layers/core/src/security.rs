@@ -28,7 +28,9 @@ pub trait Security: Send + Sync + 'static {
         None
     }
 
-    /// Proves both identities over `pipe`.
+    /// Proves both identities over `pipe`: those of a listener, and of a dialer where the protocol does so in its handshake.
+    /// Elsewhere [`SecuredPipe::proof`] says what proves the dialer, and the dialer's side sends that as soon as it is read
+    /// from or flushed, with what else there is to send if there is something.
     ///
     /// Fails with `PeerMismatch` where `context.expected` is not who answered, `AuthenticationFailed` where a proof
     /// does not hold, `PeerMisbehaved` for anything malformed. Dropping the future closes the pipe. Memory used by

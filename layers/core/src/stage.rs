@@ -1,8 +1,19 @@
 //! The rungs of a connection.
 
-use serde::Serialize;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, ready},
+};
 
-use crate::{BoxPipe, Multiplexed, ProtocolId, PublicKey};
+use serde::Serialize;
+use tokio::io::AsyncBufRead;
+
+use crate::{BoxPipe, Error, Multiplexed, ProtocolId, PublicKey, Result};
 
 /// Which side of a connection we are. It decides who proposes in negotiation, who is the TLS client and the Noise
 /// initiator, and the parity of stream ids.
@@ -35,14 +46,66 @@ pub enum Stage {
     Multiplexed(Multiplexed),
 }
 
-/// A channel with a proven peer: what a security handshake returns.
+/// A channel with a peer that is proven, or will be by its first frame: what a security handshake returns.
 pub struct SecuredPipe {
     /// The channel; everything on it is authenticated, and encrypted unless the security protocol says otherwise.
     pub pipe: BoxPipe,
-    /// The peer's identity key, proven by the handshake.
+    /// The peer's identity key.
     pub peer: PublicKey,
+    /// Whether the peer has shown that it holds the key of `peer`.
+    pub proof: Proof,
     /// The muxer both sides agreed on inside the handshake, if they did.
     pub muxer: Option<ProtocolId>,
     /// Round trips this side waited for.
     pub round_trips: u8,
+}
+
+impl SecuredPipe {
+    /// Waits until the peer is proven, and takes nothing from the pipe. Nobody may be told of the peer before.
+    ///
+    /// Fails with `Closed` where the pipe ends before, and as reading fails. There is no time limit: that is the
+    /// caller's. Cancel-safe.
+    pub async fn prove(&mut self) -> Result<()> {
+        const WAITING: &str = "waiting for the first frame, which proves the peer's key";
+        let Proof::WithFirstFrame(first) = &self.proof else { return Ok(()) };
+        let pipe = &mut self.pipe;
+        let opened = poll_fn(|cx| {
+            let read = Pin::new(&mut *pipe).poll_fill_buf(cx);
+            if first.is_opened() {
+                return Poll::Ready(Ok(()));
+            }
+            // An end, as content without a frame there can't be.
+            let _end = ready!(read).map_err(|e| Error::io(WAITING, e))?;
+            Poll::Ready(Err(Error::closed(WAITING)))
+        });
+        opened.await?;
+        self.proof = Proof::Complete;
+        Ok(())
+    }
+}
+
+/// Whether a peer has shown that it holds the key it is known by.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The handshake has shown it, as far as the protocol proves anything.
+    Complete,
+    /// The handshake has only named the key, or might be a recorded one. Whoever sent the first frame that opens holds
+    /// the key.
+    WithFirstFrame(FirstFrame),
+}
+
+/// Whether the peer's first frame was opened, with content in it or without. Told by the channel.
+#[derive(Clone, Debug, Default)]
+pub struct FirstFrame(Arc<AtomicBool>);
+
+impl FirstFrame {
+    /// It was opened.
+    pub fn opened(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was.
+    pub fn is_opened(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }

@@ -17,8 +17,8 @@ use std::{
 
 use stackwire_core::{
     BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
-    Negotiated, Negotiator, Path, PeerId, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe, Security,
-    SecurityContext, Session, Stage, Wait, address::FixedPath,
+    Negotiated, Negotiator, Path, PeerId, Proof, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe,
+    Security, SecurityContext, Session, Stage, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
@@ -139,7 +139,7 @@ struct Climb<'a> {
 
 impl Climb<'_> {
     async fn run(&mut self, stage: Stage) -> Result<Multiplexed> {
-        let secured = match stage {
+        let mut secured = match stage {
             Stage::Raw(pipe) => {
                 let pipe = self.protect(pipe).await?;
                 self.secure(pipe).await?
@@ -155,8 +155,9 @@ impl Climb<'_> {
                 return Ok(top);
             }
         };
+        let waited = self.prove(&mut secured).await?;
         self.check_peer(&secured.peer)?;
-        self.multiplex(secured).await
+        self.multiplex(secured, waited).await
     }
 
     async fn protect(&mut self, mut pipe: BoxPipe) -> Result<BoxPipe> {
@@ -214,7 +215,19 @@ impl Climb<'_> {
         Ok(secured)
     }
 
-    async fn multiplex(&mut self, secured: SecuredPipe) -> Result<Multiplexed> {
+    /// Waits for what proves the peer, where the handshake has not. Whatever chooses the muxer, nothing that may be
+    /// somebody else's leaves this layer. Returns the round trips that it took.
+    async fn prove(&self, secured: &mut SecuredPipe) -> Result<u8> {
+        let waits = u8::from(!matches!(secured.proof, Proof::Complete));
+        self.in_time("waiting for the proof of the peer's identity", secured.prove()).await.map_err(|error| {
+            let security = self.path.rungs.last().map_or_else(String::new, |rung| rung.plugin.clone());
+            error.at(Layer::Security, security)
+        })?;
+        Ok(waits)
+    }
+
+    /// `waited`: how many round trips it took until the dialer's first bytes were here, which may choose the muxer.
+    async fn multiplex(&mut self, secured: SecuredPipe, waited: u8) -> Result<Multiplexed> {
         let stack = self.stack;
         let offers: Vec<ProtocolId> = stack.muxers.iter().map(|m| m.id()).collect();
         let agreed = secured.muxer.and_then(|id| offers.iter().position(|offer| *offer == id));
@@ -232,7 +245,7 @@ impl Climb<'_> {
         let muxer = &stack.muxers[index];
         let context = MuxerContext::new(self.role, &stack.env).with_budget(self.budget.clone());
         let (session, driver) = muxer.start(pipe, context);
-        self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips);
+        self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips.max(waited));
         Ok(Multiplexed { peer: secured.peer, session, driver, budget: self.budget.clone() })
     }
 

@@ -41,6 +41,10 @@ impl Negotiators {
             (_, [only]) => Ok((only.clone(), pipe)),
             (Role::Dialer, [wanted, ..]) => Ok((wanted.clone(), pipe)),
             (Role::Listener, several) => {
+                // One without bytes of its own, listed first, waits for none: its dialer may send none.
+                if let Some(Some(at_once)) = recognize(several, &[]) {
+                    return Ok((at_once.clone(), pipe));
+                }
                 let (found, pipe) = peek(pipe, |first| recognize(several, first)).await?;
                 match found {
                     Some(negotiator) => Ok((negotiator.clone(), pipe)),

@@ -3,7 +3,9 @@
 use std::{fmt, io};
 
 use async_trait::async_trait;
-use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_core::{
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+};
 use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -85,7 +87,13 @@ impl Ecies {
         let (receiving, sending) = (schedule.traffic(role.other()), schedule.traffic(role));
         let records = Records::new(schedule.suite(), receiving, sending, self.rekey_bytes);
         let channel = Channel::new(exchange.pipe, records);
-        Ok(SecuredPipe { pipe: Box::new(channel), peer: theirs.key, muxer: both.muxer(), round_trips: 1 })
+        Ok(SecuredPipe {
+            pipe: Box::new(channel),
+            peer: theirs.key,
+            proof: Proof::Complete,
+            muxer: both.muxer(),
+            round_trips: 1,
+        })
     }
 }
 

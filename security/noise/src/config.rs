@@ -86,8 +86,8 @@ impl Plugin for NoiseIxConfig {
         notes: &[
             AN_END_BETWEEN_FRAMES,
             PROVES_A_KEY,
-            "the dialer's key is proven by its first frame, not by the handshake: where the address fixes the muxer, a \
-                     listener waits for that frame, so the dialer must speak first",
+            "the dialer's key is proven by its first frame, not by the handshake: a listener waits for that frame, whatever \
+                     chose the muxer, and where nothing else is to be sent our dialers send one without content",
             "handshake messages have a length of two bytes, big-endian, and no payload",
         ],
         ..Capabilities::DEFAULT
@@ -153,8 +153,8 @@ impl Plugin for NoiseIkConfig {
                     PROVES_A_KEY,
                     "can't be negotiated: an address chooses it, /noise-ik/0x<the listener's key>/handshake/<n>; in a listen \
                      address the key is left out",
-                    "without `authentication = \"mutual\"` a recorded first message is answered again, as in Diem; whoever replays \
-                     it can neither read nor send anything",
+                    "without `authentication = \"mutual\"` a recorded first message is answered again, as in Diem; no connection \
+                     comes of it, as a listener waits for the dialer's first frame",
                 ],
                 ..Capabilities::DEFAULT
             });

@@ -3,7 +3,7 @@
 use std::io;
 
 use snow::{Builder, HandshakeState};
-use stackwire_core::{BoxPipe, Env, Error, Kind, Result, Role};
+use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role};
 use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
@@ -134,7 +134,23 @@ impl Exchange {
     }
 
     /// The channel that a finished handshake leads to.
-    pub fn channel(mut self, role: Role) -> Channel<Frames> {
+    pub fn channel(self, role: Role) -> Channel<Frames> {
+        self.channel_of(role, |frames| frames)
+    }
+
+    /// The same where the dialer's first frame is what proves it, and what proves the peer to this side.
+    pub fn unproven_channel(self, role: Role) -> (Channel<Frames>, Proof) {
+        match role {
+            Role::Dialer => (self.channel_of(role, Frames::awaited), Proof::Complete),
+            Role::Listener => {
+                let first = FirstFrame::default();
+                let channel = self.channel_of(role, |frames| frames.telling(first.clone()));
+                (channel, Proof::WithFirstFrame(first))
+            }
+        }
+    }
+
+    fn channel_of(mut self, role: Role, with: impl FnOnce(Frames) -> Frames) -> Channel<Frames> {
         // Noise's `Split`: the first key is the dialer's to send with, the second the listener's.
         let (first, second) = self.state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
@@ -143,7 +159,8 @@ impl Exchange {
             Role::Listener => (second, first),
         };
         let cipher = |key| FrameCipher::new(self.variant.suite, key);
-        Channel::new(self.pipe, Frames::new(cipher(&receiving), cipher(&sending), self.variant.plugin))
+        let frames = Frames::new(cipher(&receiving), cipher(&sending), self.variant.plugin);
+        Channel::new(self.pipe, with(frames))
     }
 }
 

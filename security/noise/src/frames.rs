@@ -1,6 +1,6 @@
 //! The frames of the channel after the handshake: a length of two bytes, and as much ciphertext with its tag.
 
-use stackwire_core::{Error, Kind, Result};
+use stackwire_core::{Error, FirstFrame, Kind, Result};
 use stackwire_records::{Codec, Opened};
 
 use crate::{
@@ -13,12 +13,32 @@ pub(crate) struct Frames {
     receiving: FrameCipher,
     sending: FrameCipher,
     plugin: &'static str,
+    /// Told of the first frame that opens, where that proves the peer.
+    first: Option<FirstFrame>,
+    /// The first frame that we send proves us.
+    awaited: bool,
 }
 
 impl Frames {
     /// Before the first frame. Errors name `plugin`.
     pub fn new(receiving: FrameCipher, sending: FrameCipher, plugin: &'static str) -> Self {
-        Self { receiving, sending, plugin }
+        Self { receiving, sending, plugin, first: None, awaited: false }
+    }
+
+    /// The same for a dialer whose first frame proves it.
+    pub fn awaited(self) -> Self {
+        Self { awaited: true, ..self }
+    }
+
+    /// The same for a listener to whom the first frame proves the dialer: it is told to `first`.
+    pub fn telling(self, first: FirstFrame) -> Self {
+        Self { first: Some(first), ..self }
+    }
+
+    fn opened(&mut self) {
+        if let Some(first) = self.first.take() {
+            first.opened();
+        }
     }
 }
 
@@ -52,11 +72,13 @@ impl Codec for Frames {
     fn seal(&mut self, record: &mut [u8]) -> Result<()> {
         let (text, tag) = parts(record)?;
         tag.copy_from_slice(&self.sending.seal(text).ok_or_else(used_up)?);
+        self.awaited = false;
         Ok(())
     }
 
     fn seal_copy(&mut self, content: &[u8], record: &mut [u8]) -> Result<()> {
         let (text, tag) = parts(record)?;
+        self.awaited = false;
         self.sending.seal_copy(content, text, tag).ok_or_else(used_up)
     }
 
@@ -70,12 +92,18 @@ impl Codec for Frames {
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
         let length = self.receiving.open(&mut record[LENGTH..]).ok_or_else(altered)?;
+        self.opened();
         Ok(Opened::Content(LENGTH..LENGTH + length))
     }
 
     fn open_copy(&mut self, record: &mut [u8], content: &mut [u8]) -> Result<Opened> {
         let length = self.receiving.open_copy(&record[LENGTH..], content).ok_or_else(altered)?;
+        self.opened();
         Ok(Opened::Content(0..length))
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     /// Noise has no message that says so: what ends between frames has ended.
@@ -88,7 +116,7 @@ impl Codec for Frames {
 mod tests {
     use futures::executor::block_on;
     use proptest::prelude::*;
-    use stackwire_core::Buffered;
+    use stackwire_core::{BoxPipe, Buffered};
     use stackwire_records::Channel;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -121,6 +149,26 @@ mod tests {
         let mut data = Vec::new();
         let end = block_on(receiver(bytes).read_to_end(&mut data));
         (data, end)
+    }
+
+    stackwire_conformance::record_laws!(subject);
+
+    fn subject() -> stackwire_conformance::records::Subject {
+        use stackwire_conformance::records::{Say, Subject};
+        let mut frames = Frames::new(cipher(6), cipher(5), "noise");
+        let seal = move |say: Say<'_>| {
+            let content = match say {
+                Say::Data(content) => content,
+                Say::Nothing => b"",
+                // There is no padding, and one key for all.
+                Say::Padded(_) | Say::KeyChange(_) | Say::KeyChangeForBoth(_) => return None,
+            };
+            let mut frame = [&[0; LENGTH], content, &[0; TAG]].concat();
+            frames.seal(&mut frame).unwrap();
+            Some(frame)
+        };
+        let receive = |below| -> BoxPipe { Box::new(Channel::new(below, Frames::new(cipher(5), cipher(6), "noise"))) };
+        Subject { name: "noise", receive: Box::new(receive), seal: Box::new(seal) }
     }
 
     #[test]

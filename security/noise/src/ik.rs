@@ -15,8 +15,8 @@ use std::{
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Keypair, Kind, Layer, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security, SecurityContext,
-    address::Fixed,
+    BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
+    SecurityContext, address::Fixed,
 };
 
 use crate::{
@@ -94,15 +94,18 @@ impl NoiseIk {
             Role::Dialer => self.dial(pipe, context, &key, &trusted).await?,
             Role::Listener => self.accept(pipe, context, &key, &trusted).await?,
         };
-        let mut pipe: BoxPipe = Box::new(exchange.channel(role));
+        // Message 1 may be one that somebody recorded.
+        let (channel, mut proof) = exchange.unproven_channel(role);
+        let mut pipe: BoxPipe = Box::new(channel);
         if context.fixed.handshake().is_some() {
             let theirs = diem_handshake::exchange(&mut pipe, &self.handshake).await?;
             let agreed = self.handshake.agree(&theirs, role, self.none_is_fine)?;
             tracing::debug!(version = agreed.version, protocols = ?agreed.protocols, "handshake");
+            proof = Proof::Complete;
             // The listener's message is behind its part of IK, so only the listener waits for another.
             round_trips += u8::from(role == Role::Listener);
         }
-        Ok(SecuredPipe { pipe, peer, muxer: None, round_trips })
+        Ok(SecuredPipe { pipe, peer, proof, muxer: None, round_trips })
     }
 
     async fn dial(
@@ -226,7 +229,8 @@ impl Security for NoiseIk {
     }
 
     /// Takes less than 200 bytes of whoever cannot prove its key. The dialer waits once, the listener for nothing;
-    /// `/handshake/0` makes it wait once and take up to 64 KiB more.
+    /// `/handshake/0` makes it wait once and take up to 64 KiB more. Without that the dialer is proven to it with the first
+    /// frame, as a recorded message 1 may be sent again by anybody.
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
         self.run(pipe, role, &context).await.map_err(|e| e.at(Layer::Security, Self::NAME))
     }

@@ -5,7 +5,6 @@ use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
-use tokio::io::AsyncBufReadExt;
 
 use crate::{
     config::NoiseIxConfig,
@@ -80,16 +79,9 @@ impl NoiseIx {
                 (peer, 0)
             }
         };
-        let mut pipe: BoxPipe = Box::new(exchange.channel(role));
-        // The dialer may have told somebody else's key. Where a muxer is negotiated its proposal settles that before
-        // anybody hears of the connection; where the address fixes one, nothing else would.
-        if role == Role::Listener && context.fixed.muxer().is_some() {
-            const WAITING: &str = "waiting for the first frame, which proves the dialer's key";
-            if pipe.fill_buf().await.map_err(|e| Error::io(WAITING, e))?.is_empty() {
-                return Err(Error::closed(WAITING));
-            }
-        }
-        Ok(SecuredPipe { pipe, peer, muxer: None, round_trips })
+        // The dialer may have told somebody else's key.
+        let (channel, proof) = exchange.unproven_channel(role);
+        Ok(SecuredPipe { pipe: Box::new(channel), peer, proof, muxer: None, round_trips })
     }
 }
 
@@ -128,8 +120,8 @@ impl Security for NoiseIx {
         Self::ID.into()
     }
 
-    /// Takes less than 100 bytes of whoever cannot prove its key. The dialer waits once, the listener for nothing; where the
-    /// address fixes the muxer, the listener waits for the dialer's first bytes.
+    /// Takes less than 100 bytes of whoever cannot prove its key. The dialer waits once, the listener for nothing: to it the
+    /// dialer is proven with the first frame.
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
         self.run(pipe, role, &context).await.map_err(|e| e.at(Layer::Security, Self::NAME))
     }

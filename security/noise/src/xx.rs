@@ -3,7 +3,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_core::{
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+};
 
 use crate::{
     config::NoiseConfig,
@@ -97,7 +99,13 @@ impl Noise {
             }
         };
         let muxer = agreed_muxer(role, muxers, &theirs.muxers);
-        Ok(SecuredPipe { pipe: Box::new(exchange.channel(role)), peer: theirs.key, muxer, round_trips: 1 })
+        Ok(SecuredPipe {
+            pipe: Box::new(exchange.channel(role)),
+            peer: theirs.key,
+            proof: Proof::Complete,
+            muxer,
+            round_trips: 1,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, join};
 use stackwire_core::{
-    BoxPipe, Env, Keypair, Layer, Protector, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Env, Keypair, Layer, Proof, Protector, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
     reset_code,
 };
 use stackwire_plugin::{Built, Capabilities, Descriptor, Fixture, Plugin};
@@ -78,7 +78,7 @@ impl Security for Channel {
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
         let pipe = self.0.protect(pipe, role, context.env).await?;
         let peer = Keypair::ed25519_from_seed([0; 32]).public().clone();
-        Ok(SecuredPipe { pipe, peer, muxer: None, round_trips: 0 })
+        Ok(SecuredPipe { pipe, peer, proof: Proof::Complete, muxer: None, round_trips: 0 })
     }
 }
 

@@ -16,6 +16,7 @@ mod bytes;
 mod hostile;
 mod proof;
 mod tap;
+mod unproven;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::{env_seeded, in_time, pipes};
 pub use bytes::*;
 pub use hostile::*;
 pub use proof::*;
+pub use unproven::*;
 
 /// The thing under test: a security protocol and what its plug-in declares about it.
 #[derive(Clone)]
@@ -92,6 +94,10 @@ macro_rules! security_laws {
             a_handshake_cut_anywhere_fails
             an_altered_handshake_deceives_nobody
             cancelling_a_handshake_frees_the_pipe
+            what_was_recorded_proves_nobody
+            a_dialer_that_vanishes_is_proven_or_nobody
+            a_dialer_that_says_nothing_is_proven
+            a_proof_takes_no_data
             altered_bytes_are_noticed
             a_cut_channel_never_looks_whole
             garbage_after_the_handshake_is_refused

@@ -5,5 +5,6 @@
 mod choosing;
 mod fixed;
 mod private;
+mod proofs;
 mod rungs;
 mod stacks;

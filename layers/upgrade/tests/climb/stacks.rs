@@ -13,7 +13,7 @@ use stackwire_negotiator_fixed::Fixed;
 use stackwire_negotiator_libra::Libra;
 use stackwire_negotiator_multistream::Multistream;
 use stackwire_plugin::{Built, Plugin};
-use stackwire_security_noise::NoiseConfig;
+use stackwire_security_noise::{NoiseConfig, NoiseIkConfig, NoiseIxConfig};
 use stackwire_security_plaintext::PlaintextConfig;
 use stackwire_security_pnet::{Pnet, PreSharedKey};
 use stackwire_security_tls::TlsConfig;
@@ -24,6 +24,8 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 pub fn security(name: &str) -> Arc<dyn Security> {
     let built = match name {
         "noise" => NoiseConfig::default().build(),
+        "noise-ix" => NoiseIxConfig::default().build(),
+        "noise-ik" => NoiseIkConfig::default().build(),
         "tls" => TlsConfig::default().build(),
         _ => PlaintextConfig { insecure: true }.build(),
     };

@@ -30,7 +30,12 @@ pub(super) struct Lane {
     pub passed: usize,
     /// Bytes that arrived from the sender and were not.
     pub withheld: usize,
+    /// The first that were passed on.
+    pub recorded: Vec<u8>,
 }
+
+/// How much of a direction is recorded: more than a handshake.
+const RECORDED: usize = 64 * 1024;
 
 /// A direction that can be watched and changed while it carries.
 #[derive(Clone, Default)]
@@ -47,6 +52,11 @@ impl Tap {
 
     pub fn withheld(&self) -> usize {
         self.0.lock().withheld
+    }
+
+    /// The first bytes that were passed on.
+    pub fn recorded(&self) -> Vec<u8> {
+        self.0.lock().recorded.clone()
     }
 
     /// Applies the change; how many of `bytes` go on, and whether this is the end.
@@ -72,6 +82,8 @@ impl Tap {
                 (bytes.len(), false)
             }
         };
+        let room = RECORDED - lane.recorded.len();
+        lane.recorded.extend_from_slice(&bytes[..pass.min(room)]);
         lane.passed += pass;
         lane.withheld += bytes.len() - pass;
         (pass, cut)
