@@ -36,7 +36,7 @@ target!(
     examples: vec![
         How::input(Role::Listener, 0, &[&[0, 32], &[9; 32][..]].concat()),
         How::input(Role::Dialer, 0, &[&[0, 96], &[9; 96][..]].concat()),
-        How::input(Role::Listener, 1, &noise::payload()),
-        How::input(Role::Dialer, 1, &noise::payload()),
+        How::input(Role::Listener, 1, &noise::PAYLOAD),
+        How::input(Role::Dialer, 1, &noise::PAYLOAD),
     ]
 );

@@ -4,16 +4,12 @@
 
 use std::{io, sync::LazyLock};
 
-use snow::{
-    Builder, Error,
-    params::DHChoice,
-    resolvers::{CryptoResolver, DefaultResolver},
-};
+use snow::Error;
 use stackwire_core::{
     BoxPipe, PublicKey, Role, Security, SecurityContext,
     address::{Fixed, FixedPath},
 };
-use stackwire_fuzz::{How, US, blames_the_peer, run, target};
+use stackwire_fuzz::{How, US, blames_the_peer, noise, run, target};
 use stackwire_security_noise::{NoiseIk, NoiseIkConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -59,9 +55,8 @@ target!(
 );
 
 fn public() -> [u8; 32] {
-    let mut key = DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("snow has X25519");
-    key.set(&STATIC);
-    key.pubkey().try_into().expect("an X25519 key is 32 bytes")
+    static PUBLIC: LazyLock<[u8; 32]> = LazyLock::new(|| noise::public(&STATIC));
+    *PUBLIC
 }
 
 /// A peer that keeps to Noise. A dialer takes its timestamp and its peer id off the input; the rest is sealed behind the
@@ -69,7 +64,7 @@ fn public() -> [u8; 32] {
 async fn peer(mut pipe: BoxPipe, role: Role, input: &[u8]) -> io::Result<()> {
     let failed = |e: Error| io::Error::other(e);
     let us = US.public().x25519().expect("an Ed25519 identity has one");
-    let builder = Builder::new("Noise_IK_25519_AESGCM_SHA256".parse().map_err(failed)?);
+    let builder = noise::builder("Noise_IK_25519_AESGCM_SHA256").map_err(failed)?;
     let builder = builder.local_private_key(&STATIC).map_err(failed)?;
     let mut buffer = vec![0; 65535];
     let (state, rest) = match role {

@@ -3,18 +3,35 @@
 
 #![no_main]
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
-use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
+use rustls::{Error, crypto::WebPkiSupportedAlgorithms};
+use stackwire_certificate::{explain, provider, verify};
+use stackwire_core::{Kind, Role, Security, SecurityContext, address::FixedPath};
 use stackwire_fuzz::{How, THEM, US, blames_the_peer, run, target, tls};
 use stackwire_security_tls::Tls;
 
 static TLS: LazyLock<Tls> = LazyLock::new(Tls::new);
+static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| provider().signature_verification_algorithms);
+/// In the year 2033.
+const NOW: Duration = Duration::from_secs(2_000_000_000);
+/// Inputs of this variant, or the next, go through a handshake. It is most of the work, so the others do not.
+const HANDSHAKE: u8 = 30;
 
 target!(
     |input| {
         let Some((how, bytes)) = How::split(input) else { return };
         let certificate = if how.variant & 1 == 0 { bytes.to_vec() } else { tls::certificate(bytes) };
+        if how.variant < HANDSHAKE {
+            match verify(&certificate, NOW, &ALGORITHMS) {
+                Ok(proof) => assert_eq!(&proof.identity, THEM.public(), "nobody else has signed"),
+                Err(error) => {
+                    let error = explain(&Error::InvalidCertificate(error));
+                    assert!(!matches!(error.kind(), Kind::Internal | Kind::ConfigInvalid | Kind::Io), "{error:?}");
+                }
+            }
+            return;
+        }
         let env = stackwire_conformance::env();
         let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
         let (ours, theirs) = how.pair();
@@ -24,11 +41,11 @@ target!(
             Err(error) => blames_the_peer(error),
         }
     },
-    examples: [Role::Listener, Role::Dialer]
+    examples: [(Role::Listener, 0), (Role::Listener, HANDSHAKE), (Role::Dialer, HANDSHAKE)]
         .into_iter()
-        .flat_map(|role| {
+        .flat_map(|(role, variant)| {
             let extension = tls::extension();
-            [How::input(role, 0, &tls::certificate(&extension)), How::input(role, 1, &extension)]
+            [How::input(role, variant, &tls::certificate(&extension)), How::input(role, variant + 1, &extension)]
         })
         .collect()
 );

@@ -3,13 +3,15 @@
 use std::io;
 
 use stackwire_core::{BoxPipe, Role};
-use stackwire_security_ecies::raw::{Ephemeral, Schedule, Sealer, Suite, Terms, encode_claims, encode_introduction};
+use stackwire_security_ecies::raw::{
+    Ephemeral, Schedule, Sealer, Suite, Terms, channel as raw_channel, encode_claims, encode_introduction,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Step, THEM};
 
-/// How much a key carries: little, so that it changes often.
-const REKEY_BYTES: u64 = 100;
+/// How much a key carries: little, so that it changes often, and enough to pay for that.
+const REKEY_BYTES: u64 = 32 * 1024;
 /// The number of a record that holds data, and the space before it.
 const DATA: u8 = 0;
 const HEADER: [u8; 2] = [0; 2];
@@ -86,6 +88,15 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// The two ends of a channel without a handshake: ours, in `role`, and the peer's.
+    pub fn pair((ours, theirs): (BoxPipe, BoxPipe), role: Role) -> (BoxPipe, Self) {
+        let suite = Suite::ChaCha20Poly1305;
+        let schedule = Schedule::new(suite, b"a dialer", b"a listener", &[9; 32]);
+        let [receiving, sending] = [role.other(), role].map(|role| schedule.traffic(role));
+        let sealer = Sealer::new(suite, schedule.traffic(role.other()), REKEY_BYTES);
+        (raw_channel(ours, suite, receiving, sending), Self { pipe: theirs, sealer })
+    }
+
     /// Does what `steps` say, seals an end and ends its half.
     pub async fn follow(&mut self, steps: &[Step<'_>]) -> io::Result<()> {
         for step in steps {

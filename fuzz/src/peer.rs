@@ -75,12 +75,20 @@ pub enum Step<'a> {
     Raw(&'a [u8]),
 }
 
+/// How many empty records in a row are no flood.
+const MAX_EMPTY: usize = 32;
+
 /// Reads an input as steps: what to do, a length, and that many bytes.
 pub fn script(mut input: &[u8]) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
+    let mut empty = 0;
     while let [what, length, rest @ ..] = input {
         let (bytes, rest) = rest.split_at(usize::from(*length).min(rest.len()));
         input = rest;
+        empty = if bytes.is_empty() { empty + 1 } else { 0 };
+        if empty > MAX_EMPTY {
+            continue;
+        }
         steps.push(match what {
             // At most what fits one frame of Noise.
             2 => Step::Sealed(bytes.repeat(255)),

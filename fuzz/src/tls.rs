@@ -15,6 +15,7 @@ use rustls::{
     sign::{CertifiedKey, SigningKey, SingleCertAndKey},
 };
 use stackwire_core::{BoxPipe, Role};
+use stackwire_security_tls::raw::Sealer;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -103,6 +104,37 @@ pub async fn follow(stream: &mut TlsStream<BoxPipe>, steps: &[Step<'_>]) -> io::
         }
     }
     stream.shutdown().await
+}
+
+/// What a peer says behind a handshake, sealed by `sealer`; then it ends its half. Where it is `odd`, what it seals is a whole
+/// record, its type and padding included, and its next key follows each message that changes it.
+pub async fn say(mut pipe: BoxPipe, mut sealer: Sealer, steps: &[Step<'_>], odd: bool) -> io::Result<BoxPipe> {
+    const DATA: u8 = 23;
+    const MOST: usize = 1 << 14;
+    for step in steps {
+        match step {
+            Step::Sealed(bytes) if odd => {
+                let inner = &bytes[..bytes.len().min(MOST + 200)];
+                pipe.write_all(&sealer.seal(inner)).await?;
+                if matches!(inner, [24, 0, 0, 1, 0 | 1, 22]) {
+                    sealer.advance();
+                }
+            }
+            Step::Sealed(bytes) if bytes.is_empty() => pipe.write_all(&sealer.seal(&[DATA])).await?,
+            Step::Sealed(bytes) => {
+                for part in bytes.chunks(MOST) {
+                    pipe.write_all(&sealer.seal(&[part, &[DATA]].concat())).await?;
+                }
+            }
+            Step::Raw(bytes) => pipe.write_all(bytes).await?,
+        }
+    }
+    if !odd {
+        // close_notify
+        pipe.write_all(&sealer.seal(&[1, 0, 21])).await?;
+    }
+    pipe.shutdown().await?;
+    Ok(pipe)
 }
 
 fn client() -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {

@@ -48,6 +48,9 @@ stackwire_plugin::register!(EciesConfig);
 /// The parts of the protocol by themselves, for those who test it against peers that break it. No stable API.
 #[doc(hidden)]
 pub mod raw {
+    use stackwire_core::BoxPipe;
+    use stackwire_records::Channel;
+
     pub use crate::{
         ephemeral::Ephemeral,
         introduction::{encode_claims, encode_introduction},
@@ -56,4 +59,9 @@ pub mod raw {
         suite::Suite,
         terms::Terms,
     };
+
+    /// A channel without a handshake, before its first record.
+    pub fn channel(below: BoxPipe, suite: Suite, receiving: Secret, sending: Secret) -> BoxPipe {
+        Box::new(Channel::new(below, crate::records::Records::new(suite, receiving, sending, 1 << 30)))
+    }
 }

@@ -51,6 +51,8 @@ mod ix;
 pub mod network_address;
 mod network_key;
 mod proven;
+#[doc(hidden)]
+pub mod raw;
 mod replay;
 mod static_key;
 mod trust;

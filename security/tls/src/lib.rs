@@ -27,6 +27,8 @@ mod errors;
 mod handshake;
 mod keys;
 mod messages;
+#[doc(hidden)]
+pub mod raw;
 mod records;
 mod side;
 mod tls;
