@@ -8,6 +8,7 @@
 
 mod drive;
 mod pace;
+mod seat;
 mod stint;
 mod turn;
 mod wakes;
@@ -19,3 +20,6 @@ pub use stint::Stint;
 pub use turn::Turn;
 pub use wakes::{Wakes, register};
 pub use wheel::{Driven, Driving, Wheel};
+
+/// The locks of [`seat`]; a model checker puts its own here.
+use parking_lot as sync;
