@@ -167,7 +167,9 @@ pub trait Listener: Send + 'static {
     /// The addresses it is reachable at: ports resolved, wildcard IPs expanded to the machine's own, no `/p2p/…`.
     fn addresses(&self) -> Vec<Multiaddr>;
 
-    /// Waits for the next connection. Cancel-safe. An error is the listener's own end; a failed handshake of one
+    /// Waits for the next connection. Cancel-safe. Where a source can be forged, as that of a datagram, it gives only
+    /// those who have shown that they receive what is sent to them; what a stranger gets before that is at most three times
+    /// what came from there (RFC 9000, section 8.1). An error is the listener's own end; a failed handshake of one
     /// connection is an error of its [`Incoming::open`] and never of the listener.
     async fn accept(&mut self) -> Result<Incoming>;
 

@@ -10,6 +10,10 @@
 //!   left out, since they mean nothing without the interface they belong to. [`Bound::addresses`] lists them now,
 //!   [`Bound::watch`] whenever they change.
 //! * **IPv4 is shown as IPv4**, also where a dual-stack socket sees it in the clothes of IPv6 ([`canonical`]).
+//! * **A link-local address has its interface with it** (`/ip6zone/eth0/ip6/fe80::1/…`, [`Zoned`]).
+//! * **A dial leaves from a listener's socket** only where its answers find the way back ([`leaves_from`]).
+//! * **Who asks for a connection has proven nothing** until it answers what was sent to the address that it named. Until
+//!   then it is an entry of a table that is bounded for each source ([`HalfOpen`]).
 //! * **A machine that is out of files or memory** ends no listener: [`Acceptor`] waits a little and goes on.
 //!
 //! Sockets belong to the tokio runtime within whose context they are made.
@@ -29,10 +33,16 @@ mod acceptor;
 mod bind;
 mod bound;
 mod errors;
+mod half_open;
 mod interfaces;
+mod route;
+mod zone;
 
 pub use acceptor::{Accepted, Acceptor};
 pub use bind::{TcpOptions, UdpOptions, bind_tcp, bind_udp, connect_tcp};
 pub use bound::{Bound, canonical, to_ipv6};
 pub use errors::{dial_error, listen_error};
+pub use half_open::{HalfOpen, Source};
 pub use interfaces::{Interfaces, Machine};
+pub use route::{leaves_from, source_towards};
+pub use zone::{Zoned, beside, tcp_address, udp_address};

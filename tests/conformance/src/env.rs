@@ -36,3 +36,34 @@ pub fn env() -> Env {
 pub fn env_seeded(seed: u64) -> Env {
     Env::new(TestRuntime(Mutex::new(StdRng::seed_from_u64(seed))))
 }
+
+/// As [`env_seeded`], with time that goes so many times as fast as the test's.
+pub fn env_hurried(seed: u64, times: u32) -> Env {
+    let runtime = TestRuntime(Mutex::new(StdRng::seed_from_u64(seed)));
+    let start = runtime.now();
+    Env::new(Hurried { runtime, start, times })
+}
+
+struct Hurried {
+    runtime: TestRuntime,
+    start: Instant,
+    times: u32,
+}
+
+impl Runtime for Hurried {
+    fn now(&self) -> Instant {
+        self.start + (self.runtime.now() - self.start) * self.times
+    }
+    fn unix_time(&self) -> Duration {
+        self.runtime.unix_time()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.runtime.sleep(duration / self.times)
+    }
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.runtime.fill_random(bytes);
+    }
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.runtime.spawn(task);
+    }
+}

@@ -16,7 +16,7 @@ pub mod records;
 pub mod security;
 pub mod transport;
 
-pub use env::{env, env_seeded};
+pub use env::{env, env_hurried, env_seeded};
 
 /// Everything a law test waits for ends within this, or hangs by our definition. Far above any real duration.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

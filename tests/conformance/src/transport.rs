@@ -14,8 +14,10 @@ mod addresses;
 mod bytes;
 mod carried;
 mod ends;
+mod link_local;
 mod listening;
 mod reach;
+mod unproven;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -34,8 +36,10 @@ use crate::{env_seeded, in_time};
 pub use addresses::*;
 pub use bytes::*;
 pub use ends::*;
+pub use link_local::*;
 pub use listening::*;
 pub use reach::*;
+pub use unproven::*;
 
 /// The thing under test: a transport and an address it can listen on.
 #[derive(Clone)]
@@ -158,6 +162,8 @@ macro_rules! transport_laws {
             a_slow_open_holds_up_nobody
             fifty_connections_at_once
             connections_outlive_their_listener
+            a_lone_first_packet_makes_nobody_arrive
+            first_packets_of_others_keep_nobody_out
             a_connection_is_at_the_rung_that_was_declared
             whoever_proves_identities_proves_both
             whoever_proves_identities_refuses_others

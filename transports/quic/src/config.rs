@@ -24,6 +24,10 @@ pub struct QuicConfig {
     /// Default: 8, below the 10 after which rust-libp2p gives a connection up.
     #[schemars(range(min = 0, max = 86400))]
     pub keep_alive_secs: u32,
+    /// Seconds in which a peer that speaks must acknowledge something of what was sent to it, at least 5; 0: never. Silence
+    /// is the matter of `idle_timeout_secs`, which one who speaks and takes nothing in puts off for ever. Default: 30.
+    #[schemars(range(min = 0, max = 86400))]
+    pub ack_timeout_secs: u32,
     /// Streams of the peer that may be open at once, 1 to 65536; each costs some bytes also while it is not. Default:
     /// 256.
     #[schemars(range(min = 1, max = 65536))]
@@ -45,11 +49,13 @@ pub struct QuicConfig {
     pub max_udp_payload: u16,
     /// How fast to send. Default: cubic.
     pub congestion: Congestion,
-    /// Connections that may wait to be accepted by a listener, at least 1; others are refused. Default: 1024.
+    /// Handshakes of a listener that may be under way or wait to be accepted, at least 1. The oldest ends for a new one;
+    /// one source has a sixteenth of them, this machine a quarter. Default: 1024.
     #[schemars(range(min = 1, max = 65535))]
     pub backlog: u16,
-    /// With so many handshakes of a listener under way, further dialers must first show that their address is theirs,
-    /// which costs them a round trip. Default: 256.
+    /// With so many handshakes of a listener under way whose dialers have not shown that their address is theirs, further
+    /// ones must show it first, which costs them a round trip; also with a quarter of them from one source. 0: always.
+    /// Few, because a forged address holds its place for `handshake_timeout_secs`. Default: 32.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub retry_above: u32,
     /// Bytes that the operating system holds for a socket in each direction, as far as it allows so many. Default: 4194304.
@@ -76,6 +82,7 @@ impl Default for QuicConfig {
             handshake_timeout_secs: 10,
             idle_timeout_secs: 30,
             keep_alive_secs: 8,
+            ack_timeout_secs: 30,
             max_streams: 256,
             stream_window: 8 << 20,
             connection_window: 16 << 20,
@@ -83,7 +90,7 @@ impl Default for QuicConfig {
             max_udp_payload: 1452,
             congestion: Congestion::Cubic,
             backlog: 1024,
-            retry_above: 256,
+            retry_above: 32,
             socket_buffer: 4 << 20,
         }
     }
@@ -96,14 +103,15 @@ impl Plugin for QuicConfig {
             "handshake_timeout_secs = 10   # nobody is there, if there is no answer until then\n\
              idle_timeout_secs = 30        # silence after which a connection is given up\n\
              keep_alive_secs = 8           # silence after which we ask for the peer; 0: never\n\
+             ack_timeout_secs = 30         # a peer that speaks but acknowledges nothing is given up; 0: never\n\
              max_streams = 256             # streams of the peer at once\n\
              stream_window = 8388608       # unread bytes of one stream\n\
              connection_window = 16777216  # unread bytes of a connection\n\
              datagram_buffer = 1048576     # bytes of datagrams held; 0: no datagrams\n\
              max_udp_payload = 1452        # the largest packet that is tried\n\
              congestion = \"cubic\"          # or \"bbr\", \"newreno\"\n\
-             backlog = 1024                # connections that wait to be accepted\n\
-             retry_above = 256             # handshakes at once from which on dialers must prove their address\n\
+             backlog = 1024                # handshakes at once; the oldest ends for a new one\n\
+             retry_above = 32              # unproven handshakes from which on dialers must prove their address\n\
              socket_buffer = 4194304       # bytes the system holds for a socket\n",
         )
         .capabilities(Capabilities {
@@ -152,6 +160,7 @@ impl QuicConfig {
             Self { keep_alive_secs: alive, idle_timeout_secs: idle, .. } if alive >= idle => {
                 "`keep_alive_secs` must be less than `idle_timeout_secs`, or it comes too late; 0 turns it off"
             }
+            Self { ack_timeout_secs: 1..=4, .. } => "`ack_timeout_secs` must be at least 5, or 0 to turn it off",
             Self { max_streams, .. } if !(1..=Self::MAX_STREAMS).contains(&max_streams) => {
                 "`max_streams` must be between 1 and 65536"
             }

@@ -60,6 +60,8 @@ impl Demultiplexer {
     /// Takes a datagram from the wire. One that belongs to no stream is dropped: other protocols may have a use for it.
     pub fn deliver(&self, datagram: Bytes) {
         let Some((id, payload)) = wire::decode(datagram) else { return };
+        // What came keeps a whole batch of packets.
+        let payload = Bytes::copy_from_slice(&payload);
         let mut state = self.0.lock();
         match state.inboxes.get(&id) {
             Some(inbox) => inbox.push(payload),

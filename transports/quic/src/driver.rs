@@ -9,9 +9,9 @@ use std::{
 };
 
 use quinn::{Connection, ConnectionError, SendStream, TransportErrorCode, VarInt};
-use stackwire_core::{Driver, Env, Result};
+use stackwire_core::{Driver, Env, Error, Kind, Result};
 
-use crate::session::Shared;
+use crate::{errors::named, session::Shared, watch};
 
 /// How long a close waits for the peer to acknowledge what streams had accepted.
 const LINGER: Duration = Duration::from_secs(10);
@@ -46,6 +46,10 @@ async fn run(shared: &Shared, env: &Env) -> Result<()> {
     tokio::select! {
         biased;
         why = shared.connection.closed() => ended(shared, &why),
+        limit = watch::deaf(&shared.connection, shared.ack_timeout, env) => {
+            shared.connection.close(VarInt::from_u32(0), b"no acknowledgements");
+            Err(named(Error::new(Kind::Timeout { limit }, "waiting for an acknowledgement")))
+        }
         code = asked_to_close(shared) => {
             close(&shared.connection, code, env).await;
             Ok(())

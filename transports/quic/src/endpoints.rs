@@ -5,7 +5,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{Arc, Weak},
 };
@@ -14,6 +14,7 @@ use futures::future::{Either, select};
 use parking_lot::Mutex;
 use quinn::{ClientConfig, ConnectError, Connecting, Endpoint, EndpointConfig, ServerConfig};
 use stackwire_core::{Env, Task};
+use stackwire_socket::{beside, leaves_from};
 
 use crate::{
     QuicConfig,
@@ -72,10 +73,10 @@ impl Endpoints {
             }
             again.state = State::Listening;
             again.endpoint.set_server_config(Some(server));
-            return Ok(Lease { endpoints: self.clone(), endpoint: again.endpoint.clone(), local: again.local });
+            return Ok(Lease::new(self, again));
         }
         let new = self.bind(address, endpoint, Some(server), env, State::Listening)?;
-        let lease = Lease { endpoints: self.clone(), endpoint: new.endpoint.clone(), local: new.local };
+        let lease = Lease::new(self, &new);
         bound.push(new);
         Ok(lease)
     }
@@ -93,9 +94,9 @@ impl Endpoints {
         let mut bound = self.bound.lock();
         let mut failed = 0;
         loop {
-            let listens = |bound: &Bound| matches!(bound.state, State::Listening) && bound.reaches(remote);
+            let listens = |bound: &Bound| matches!(bound.state, State::Listening) && bound.reaches(remote, source);
             let listener = bound.iter().position(listens);
-            let index = match listener.or_else(|| bound.iter().position(|bound| bound.reaches(remote))) {
+            let index = match listener.or_else(|| bound.iter().position(|bound| bound.reaches(remote, source))) {
                 Some(index) => index,
                 None => {
                     bound.push(self.bind(wildcard(remote), endpoint()?, None, env, State::Dialing)?);
@@ -109,7 +110,7 @@ impl Endpoints {
             match from.endpoint.connect_with(config.clone(), remote, NAME_OF_NOBODY) {
                 Ok(connecting) => {
                     let ip = if from.local.ip().is_unspecified() { source } else { from.local.ip() };
-                    return Ok((connecting, SocketAddr::new(ip, from.local.port())));
+                    return Ok((connecting, beside(SocketAddr::new(ip, from.local.port()), remote)));
                 }
                 // Its socket failed, or the runtime that it was for is gone. The next one may have, too; a new one has not.
                 Err(ConnectError::EndpointStopping) if failed < bound.len() => {
@@ -129,7 +130,7 @@ impl Endpoints {
         env: &Env,
         state: State,
     ) -> io::Result<Bound> {
-        let socket = Arc::new(Socket::new(self.sockets.bind(address, self.buffer)?, self.payload)?);
+        let socket = Arc::new(Socket::new(self.sockets.bind(address, self.buffer)?, self.payload, env.clone())?);
         let runtime = Arc::new(EnvRuntime(env.clone()));
         let endpoint = Endpoint::new_with_abstract_socket(config, server, socket.clone(), runtime)?;
         let local = endpoint.local_addr()?;
@@ -163,9 +164,9 @@ impl Bound {
         self.local == local && matches!(self.state, State::Listening)
     }
 
-    /// Whether dials to `remote` should leave from here: it is of the same family, and `remote` could answer. A listener
-    /// does not dial itself.
-    fn reaches(&self, remote: SocketAddr) -> bool {
+    /// Whether dials to `remote` should leave from here, where the routes have them leave from `source`: it is of the same
+    /// family, and answers find the way back. A listener does not dial itself.
+    fn reaches(&self, remote: SocketAddr, source: IpAddr) -> bool {
         let (here, there) = (self.local.ip(), remote.ip());
         match self.state {
             State::Fading(_) => false,
@@ -173,7 +174,7 @@ impl Bound {
             State::Listening => {
                 here.is_ipv4() == there.is_ipv4()
                     && self.local != remote
-                    && (here.is_unspecified() || here.is_loopback() == there.is_loopback())
+                    && leaves_from(self.local, remote, Some(source))
             }
         }
     }
@@ -200,7 +201,15 @@ async fn fade(endpoints: Weak<Endpoints>, endpoint: Endpoint, local: SocketAddr)
 pub(crate) struct Lease {
     endpoints: Arc<Endpoints>,
     pub(crate) endpoint: Endpoint,
+    pub(crate) socket: Arc<Socket>,
     pub(crate) local: SocketAddr,
+}
+
+impl Lease {
+    fn new(endpoints: &Arc<Endpoints>, bound: &Bound) -> Self {
+        let (endpoint, socket) = (bound.endpoint.clone(), bound.socket.clone());
+        Self { endpoints: endpoints.clone(), endpoint, socket, local: bound.local }
+    }
 }
 
 impl Drop for Lease {

@@ -116,7 +116,8 @@ fn no_common_protocol(role: Role) -> Error {
     Error::new(Kind::NoCommonProtocol { offered, supported }, "agreeing on what to speak over QUIC (ALPN)")
 }
 
-fn alert(code: TransportErrorCode) -> Option<AlertDescription> {
+/// The TLS alert that `code` stands for, if it does.
+pub(crate) fn alert(code: TransportErrorCode) -> Option<AlertDescription> {
     let code = u64::from(code);
     // The lowest eight bits are the alert.
     (FIRST_ALERT..=LAST_ALERT).contains(&code).then(|| AlertDescription::from(code as u8))

@@ -47,6 +47,11 @@
 //! most, then sends CONNECTION_CLOSE with the code. What the peer's own stack hands on afterwards is its affair; this
 //! one still lets what has arrived be read.
 //!
+//! **Strangers.** A listener hands over only peers that have shown that they get our packets: their handshake is done, or a
+//! Retry was answered. From `retry_above` handshakes of unproven addresses on, dialers get a Retry first. Handshakes are
+//! bounded for each source; the oldest ends for a new one. What goes to an unproven address is at most three times what
+//! came from there.
+//!
 //! **Sockets.** Each address listened on has one UDP socket. Dials leave from the socket of a listener where there is one
 //! of the right family, else from one socket for all dials, so that NATs and peers see one address of us. A connection
 //! lives on when its listener is dropped, and holds the socket; listening on the address again takes that socket up.
@@ -62,15 +67,19 @@ mod datagrams;
 mod driver;
 mod endpoints;
 mod errors;
+mod handshakes;
 mod keys;
 mod listener;
 mod openers;
 mod party;
+mod progress;
 mod runtime;
 mod session;
 mod socket;
 mod stream;
 mod transport;
+mod unproven;
+mod watch;
 #[doc(hidden)]
 pub mod wire;
 
@@ -79,6 +88,8 @@ pub use config::{Congestion, QuicConfig};
 pub use datagrams::{Demultiplexer, Inbox};
 pub use socket::{MachineSockets, Sockets};
 pub use transport::Quic;
+#[doc(hidden)]
+pub use unproven::Unproven;
 
 /// The plug-in's name in configs and errors.
 const NAME: &str = "quic";

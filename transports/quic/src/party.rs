@@ -18,6 +18,7 @@ use stackwire_core::{Env, Error, Keypair, Kind, PeerId, Result};
 use crate::{
     Congestion, QuicConfig,
     keys::ResetKey,
+    progress::Counting,
     runtime::{Ids, WallClock},
 };
 
@@ -112,6 +113,11 @@ impl Party {
         Duration::from_secs(self.config.handshake_timeout_secs.into())
     }
 
+    /// How long a peer may acknowledge nothing of what was sent.
+    pub(crate) fn ack_timeout(&self) -> Option<Duration> {
+        Some(self.config.ack_timeout_secs).filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into()))
+    }
+
     /// How long a peer may be silent.
     pub(crate) fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.config.idle_timeout_secs.into())
@@ -136,7 +142,7 @@ fn transport_config(config: &QuicConfig, payload: u16) -> TransportConfig {
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(payload);
     transport.mtu_discovery_config(Some(discovery));
-    transport.congestion_controller_factory(congestion(config.congestion, payload));
+    transport.congestion_controller_factory(Arc::new(Counting(congestion(config.congestion, payload))));
     transport
 }
 

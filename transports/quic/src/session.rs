@@ -40,6 +40,7 @@ pub(crate) fn start(
         carries_datagrams: party.config.datagram_buffer > 0 && connection.max_datagram_size().is_some(),
         connection,
         idle: party.idle_timeout(),
+        ack_timeout: party.ack_timeout(),
         closing: OnceLock::new(),
         close_asked: AtomicWaker::new(),
         accepter: AtomicWaker::new(),
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) carries_datagrams: bool,
     /// Our limit on silence, for an error message.
     pub(crate) idle: Duration,
+    /// Our limit on a peer that acknowledges nothing.
+    pub(crate) ack_timeout: Option<Duration>,
     /// The code to close with, once that was asked for.
     pub(crate) closing: OnceLock<u32>,
     /// Wakes the driver when it was.

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     io::IoSliceMut,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -17,7 +17,10 @@ use quinn::{
     AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller,
     udp::{RecvMeta, Transmit},
 };
-use stackwire_socket::{UdpOptions, bind_udp};
+use stackwire_core::Env;
+use stackwire_socket::{UdpOptions, bind_udp, source_towards};
+
+use crate::unproven::Unproven;
 
 /// The most bytes that the system takes in one call, which it splits into packets: what an IPv4 packet can hold. More
 /// is refused as a whole, which quinn takes for a loss.
@@ -47,9 +50,7 @@ impl Sockets for MachineSockets {
 
     /// Asks the operating system's routes; sends nothing.
     fn source(&self, remote: SocketAddr) -> io::Result<IpAddr> {
-        let socket = UdpSocket::bind(wildcard(remote))?;
-        socket.connect(remote)?;
-        Ok(socket.local_addr()?.ip())
+        source_towards(remote)
     }
 }
 
@@ -71,14 +72,16 @@ pub(crate) struct Socket {
     segments: usize,
     /// The system took no more at the last send, so that pollers must ask it before the next.
     full: AtomicBool,
+    pub(crate) unproven: Arc<Unproven>,
 }
 
 impl Socket {
     /// A socket for packets of up to `payload` bytes.
-    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, payload: u16) -> io::Result<Self> {
+    pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>, payload: u16, env: Env) -> io::Result<Self> {
         let local = inner.local_addr()?;
         let segments = (BATCH / usize::from(payload)).max(1);
-        Ok(Self { local, segments, inner: RwLock::new(Some(inner)), full: AtomicBool::new(false) })
+        let (inner, full) = (RwLock::new(Some(inner)), AtomicBool::new(false));
+        Ok(Self { local, segments, inner, full, unproven: Arc::new(Unproven::new(env)) })
     }
 
     /// Frees the address.
@@ -105,7 +108,18 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let sent = self.with(|inner| inner.try_send(transmit));
+        let size = transmit.segment_size.unwrap_or(transmit.contents.len());
+        let allowed = self.unproven.allowed(transmit.destination, transmit.contents, size);
+        // What may not go counts as lost.
+        let sent = match allowed {
+            0 => Ok(()),
+            _ if allowed == transmit.contents.len() => self.with(|inner| inner.try_send(transmit)),
+            _ => {
+                let (contents, segment_size) =
+                    (&transmit.contents[..allowed], Some(size).filter(|size| *size < allowed));
+                self.with(|inner| inner.try_send(&Transmit { contents, segment_size, ..*transmit }))
+            }
+        };
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.full.store(true, Ordering::Release);
         }
@@ -119,7 +133,16 @@ impl AsyncUdpSocket for Socket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         match &*self.inner.read() {
-            Some(inner) => inner.poll_recv(cx, buffers, meta),
+            Some(inner) => {
+                let received = inner.poll_recv(cx, buffers, meta);
+                if let Poll::Ready(Ok(count)) = received {
+                    for (buffer, meta) in buffers.iter().zip(meta).take(count) {
+                        let datagrams = buffer[..meta.len].chunks(meta.stride.max(1));
+                        datagrams.for_each(|datagram| self.unproven.received(meta.addr, datagram));
+                    }
+                }
+                received
+            }
             // Nothing arrives any more; whoever waits for it is about to end.
             None => Poll::Pending,
         }

@@ -7,9 +7,9 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt};
-use stackwire_core::{Datagrams, Error, Pipe, Priority, reset_error, total_len};
+use stackwire_core::{Buffer, Datagrams, Error, Pipe, Priority, reset_error, total_len};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
     session::Shared,
 };
 
-/// How many received pieces are taken from quinn at a time. A piece is what was in one packet.
-const PIECES: usize = 16;
+/// Fewer received bytes than this are kept in memory of their own while somebody parses them.
+const LITTLE: usize = 2 * 1024;
 /// The most bytes of a vectored write that are gathered into one piece.
 const MAX_GATHERED: usize = 64 * 1024;
 
@@ -28,9 +28,9 @@ pub(crate) struct QuicPipe {
     send: SendStream,
     recv: RecvStream,
     shared: Arc<Shared>,
-    /// Pieces that were received and not yet read, from `next` on.
-    pieces: [Bytes; PIECES],
-    next: usize,
+    /// Bytes that were received and not yet read, from `read` on. A copy: what quinn has keeps whole batches of packets.
+    received: Buffer,
+    read: usize,
     reading: Half,
     writing: Half,
     /// Who waits, for our own reset and `close_read`: quinn wakes nobody then.
@@ -53,8 +53,8 @@ impl QuicPipe {
             send,
             recv,
             shared,
-            pieces: [const { Bytes::new() }; PIECES],
-            next: PIECES,
+            received: Buffer::default(),
+            read: 0,
             reading: Half::Open,
             writing: Half::Open,
             reader: None,
@@ -67,29 +67,35 @@ impl QuicPipe {
         self.send.id().into()
     }
 
-    /// Whether there are bytes to lend; passes over pieces that are used up.
-    fn has_piece(&mut self) -> bool {
-        while self.pieces.get(self.next).is_some_and(Bytes::is_empty) {
-            self.next += 1;
-        }
-        self.next < PIECES
+    fn has_received(&self) -> bool {
+        self.read < self.received.len()
     }
 
-    fn drop_pieces(&mut self) {
-        self.pieces.fill(Bytes::new());
-        self.next = PIECES;
+    fn drop_received(&mut self) {
+        (self.received, self.read) = (Buffer::default(), 0);
     }
 
     /// Ready when there are bytes to lend or the reading half is no longer open.
-    fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.has_piece() && matches!(self.reading, Half::Open) {
-            let Poll::Ready(read) = pin!(self.recv.read_chunks(&mut self.pieces)).poll(cx) else {
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.has_received() && matches!(self.reading, Half::Open) {
+            let mut buffer = Buffer::holding(Buffer::CHUNK);
+            let mut out = ReadBuf::new(&mut buffer[..]);
+            let Poll::Ready(read) = self.recv.poll_read_buf(cx, &mut out) else {
                 note(&mut self.reader, cx);
                 return Poll::Pending;
             };
+            let len = out.filled().len();
             match read {
-                Ok(Some(_)) => self.next = 0,
-                Ok(None) => self.reading = Half::Over,
+                Ok(()) if len == 0 => self.reading = Half::Over,
+                Ok(()) => {
+                    buffer.truncate(len);
+                    if len < LITTLE {
+                        let mut little = Buffer::with_capacity(len);
+                        little.extend_from_slice(&buffer);
+                        buffer = little;
+                    }
+                    (self.received, self.read) = (buffer, 0);
+                }
                 Err(error) => self.fail_reading(&error),
             }
         }
@@ -125,18 +131,18 @@ fn note(waiting: &mut Option<Waker>, cx: &Context<'_>) {
 impl AsyncBufRead for QuicPipe {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll_pieces(cx));
-        Poll::Ready(match (this.pieces.get(this.next), &this.reading) {
-            (Some(piece), _) => Ok(piece),
-            (None, Half::Failed(error)) => Err(error.clone().into()),
-            (None, _) => Ok(&[]),
+        ready!(this.poll_received(cx));
+        Poll::Ready(match (&this.received[this.read..], &this.reading) {
+            ([], Half::Failed(error)) => Err(error.clone().into()),
+            (bytes, _) => Ok(bytes),
         })
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        if let Some(piece) = this.pieces.get_mut(this.next) {
-            piece.advance(n.min(piece.len()));
+        this.read += n.min(this.received.len() - this.read);
+        if !this.has_received() {
+            this.drop_received();
         }
     }
 }
@@ -147,7 +153,7 @@ impl AsyncRead for QuicPipe {
         if out.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        if !this.has_piece() && matches!(this.reading, Half::Open) {
+        if !this.has_received() && matches!(this.reading, Half::Open) {
             // Straight from packets into the reader's own buffer, however many there are.
             let before = out.filled().len();
             return match this.recv.poll_read_buf(cx, out) {
@@ -253,7 +259,7 @@ impl Pipe for QuicPipe {
         // Either may be over already.
         let _over = self.send.reset(VarInt::from_u32(code));
         let _over = self.recv.stop(VarInt::from_u32(code));
-        self.drop_pieces();
+        self.drop_received();
         if let Some(flow) = &self.flow {
             flow.end(&error);
         }
@@ -267,7 +273,7 @@ impl Pipe for QuicPipe {
             let _over = self.recv.stop(VarInt::from_u32(0));
             self.reading = Half::Over;
         }
-        self.drop_pieces();
+        self.drop_received();
         self.reader.take().into_iter().for_each(Waker::wake);
     }
 

@@ -1,24 +1,21 @@
 //! Dialing and listening.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU32},
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use quinn::crypto::HandshakeTokenKey;
 use stackwire_core::{
     AddressPart, Dial, Dialed, Error, Kind, Listen, Listener, Multiaddr, Result, Role, Stage, Transport, address,
 };
-use stackwire_socket::{Bound, dial_error, listen_error};
+use stackwire_socket::{Bound, Zoned, dial_error, listen_error};
 
 use crate::{
     NAME, QuicConfig,
     endpoints::Endpoints,
     errors::{self, named},
+    handshakes::{Handshakes, Shared},
     keys::TokenKey,
-    listener::{QuicListener, Shared, to_multiaddr},
+    listener::{QuicListener, to_multiaddr},
     party::Party,
     session,
     socket::{MachineSockets, Sockets},
@@ -64,7 +61,7 @@ impl Transport for Quic {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        socket_of(address).is_some_and(can_be_dialed)
+        socket_of(address).is_some_and(|to| can_be_dialed(to.socket))
     }
 
     fn can_listen(&self, address: &Multiaddr) -> bool {
@@ -74,8 +71,9 @@ impl Transport for Quic {
     /// One round trip, the handshake; ends after `handshake_timeout_secs` at the latest. Dropping the future gives the
     /// connection up.
     async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
-        let remote =
-            socket_of(dial.address).filter(|to| can_be_dialed(*to)).ok_or_else(|| not_ours(dial.address, "dialed"))?;
+        let remote = socket_of(dial.address).filter(|to| can_be_dialed(to.socket));
+        let remote = remote.ok_or_else(|| not_ours(dial.address, "dialed"))?;
+        let remote = remote.resolve().map_err(|error| named(dial_error(dial.address, error)))?;
         let settings = self.party.settings(dial.identity, dial.peer, dial.env).map_err(named)?;
         let config = self.party.client(&settings, remote).map_err(named)?;
         let endpoint = || self.party.endpoint(dial.env).map_err(io::Error::from);
@@ -99,6 +97,7 @@ impl Transport for Quic {
 
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
         let wanted = socket_of(listen.address).ok_or_else(|| not_ours(listen.address, "listened on"))?;
+        let wanted = wanted.resolve().map_err(|error| named(listen_error(listen.address, error)))?;
         let token_key: Arc<dyn HandshakeTokenKey> = Arc::new(TokenKey::new(listen.env));
         let settings = self.party.settings(listen.identity, None, listen.env).map_err(named)?;
         // Every handshake gets a config of its own once its dialer is known.
@@ -115,16 +114,15 @@ impl Transport for Quic {
             token_key,
             env: listen.env.clone(),
             budgets: listen.budgets,
-            opening: AtomicU32::new(0),
         };
-        Ok(Box::new(QuicListener { lease, bound, shared: Arc::new(shared), watched: false }))
+        Ok(Box::new(QuicListener { handshakes: Handshakes::new(shared), lease, bound, watched: false }))
     }
 }
 
-/// The socket of an address that is exactly `/ip4|ip6/<address>/udp/<port>/quic-v1`.
-fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
-    match address::split_socket(address) {
-        Some((socket, address::Transport::Udp, rest)) if rest == [AddressPart::QuicV1] => Some(socket),
+/// The socket of an address that is exactly `[/ip6zone/<interface>]/ip4|ip6/<address>/udp/<port>/quic-v1`.
+fn socket_of(address: &Multiaddr) -> Option<Zoned> {
+    match Zoned::split(address) {
+        Some((zoned, address::Transport::Udp, rest)) if rest == [AddressPart::QuicV1] => Some(zoned),
         _ => None,
     }
 }
@@ -162,7 +160,7 @@ mod tests {
         fn a_socket_is_its_address_and_nothing_longer(ip: IpAddr, port: u16) {
             let socket = SocketAddr::new(ip, port);
             let address = to_multiaddr(socket);
-            prop_assert_eq!(socket_of(&address), Some(socket));
+            prop_assert_eq!(socket_of(&address).map(|zoned| zoned.socket), Some(socket));
             prop_assert_eq!(socket_of(&address::udp(socket)), None);
             for more in ["/webtransport", "/p2p-circuit", "/quic-v1", "/tcp/1"] {
                 let longer = format!("{address}{more}").parse().unwrap();

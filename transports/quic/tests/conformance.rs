@@ -15,6 +15,8 @@ use stackwire_transport_quic::QuicConfig;
 
 transport_laws!(Subject::of_plugin::<QuicConfig>);
 
+transport_laws! { @tests (Subject::of_plugin::<QuicConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
+
 mod sessions {
     use super::*;
 

@@ -106,6 +106,27 @@ async fn a_peer_that_falls_silent_is_given_up() {
     assert_eq!(read.kind(), &silent);
 }
 
+/// A peer that goes on speaking while nothing reaches it, or that acknowledges nothing for the sake of it.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_speaks_and_takes_nothing_in_is_given_up() {
+    let host = Host::default();
+    let theirs = QuicConfig { idle_timeout_secs: 3600, keep_alive_secs: 5, ack_timeout_secs: 0, ..DEFAULT() };
+    let ours = QuicConfig { idle_timeout_secs: 3600, ..DEFAULT() };
+    let (dialer, listener) = connect_on(&host, theirs, ours).await;
+    let (dialer, listener) = (run(dialer), run(listener));
+    let (_quiet, mut writing) = stream(&dialer, &listener).await;
+    // All is acknowledged, and nobody minds the quiet.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(!listener.driver.is_finished());
+    host.0.mute("127.0.0.1:4001".parse().unwrap());
+    writing.write_all(&[1; 1000]).await.unwrap();
+    let before = tokio::time::Instant::now();
+    let error = in_time("the end", listener.end()).await.unwrap_err();
+    assert_eq!(error.kind(), &Kind::Timeout { limit: Duration::from_secs(30) }, "{error}");
+    let took = before.elapsed();
+    assert!((Duration::from_secs(30)..Duration::from_secs(60)).contains(&took), "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn packets_within_a_machine_are_large() {
     for (max_udp_payload, sizes) in [(1452, 6000..6528), (32_000, 16_000..32_000)] {

@@ -91,6 +91,25 @@ async fn dials_leave_from_the_socket_of_a_listener() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dial_leaves_from_a_listener_only_by_the_interface_that_the_route_takes() {
+    let host = Host::default();
+    host.0.leaves_by("192.0.2.7".parse().unwrap());
+    let (here, there) = (quic(&host), quic(&host));
+    let listen_at = async |quic: &Quic, at: &str| {
+        let address = at.parse().unwrap();
+        quic.listen(Listen::new(&address, &them(), &env())).await.unwrap()
+    };
+    let mut theirs = listen_at(&there, "/ip4/192.0.2.1/udp/2/quic-v1").await;
+    let _elsewhere = listen_at(&here, "/ip4/10.0.0.7/udp/1/quic-v1").await;
+    let (_dialed, _opened, remote) = connect(&here, &mut theirs).await;
+    assert!(!remote.to_string().starts_with("/ip4/10.0.0.7"), "{remote} would not be answered");
+    let _on_the_way = listen_at(&here, "/ip4/192.0.2.7/udp/3/quic-v1").await;
+    let (dialed, _opened, remote) = connect(&here, &mut theirs).await;
+    assert_eq!(remote.to_string(), "/ip4/192.0.2.7/udp/3/quic-v1");
+    assert_eq!(dialed.local, Some(remote));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_socket_whose_listener_is_gone_refuses_until_it_is_listened_on_again() {
     let host = Host::default();
     let (here, there) = (quic(&host), quic(&host));
@@ -145,18 +164,35 @@ async fn when_many_shake_hands_dialers_must_prove_their_address() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_stalls_is_given_up() {
     let host = Host::default();
-    let (here, there) = (quic(&host), quic(&host));
+    let (here, there) = (quic(&host), with(&host, QuicConfig { retry_above: 0, ..QuicConfig::default() }));
     let mut listener = listen(&there, 1).await.unwrap();
     let address = at(1);
     let dialing = dial(&here, &address);
-    let accepting = async {
-        let incoming = listener.accept().await.unwrap();
+    let accepting = async { listener.accept().await.unwrap().open.await };
+    // The Retry and its answer take three milliseconds.
+    let stalling = async {
+        tokio::time::sleep(Duration::from_micros(2500)).await;
         host.0.lose_every(1);
-        incoming.open.await
     };
-    let (dialed, opened) = in_time("giving up", join(dialing, accepting)).await;
+    let ((dialed, opened), ()) = in_time("giving up", join(join(dialing, accepting), stalling)).await;
     assert_eq!(dialed.err().unwrap().kind(), &Kind::Unreachable);
     assert_eq!(opened.err().unwrap().kind(), &Kind::Timeout { limit: Duration::from_secs(10) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_hears_of_a_dialer_that_never_answers() {
+    let host = Host::default();
+    let (here, there) = (quic(&host), quic(&host));
+    let mut listener = listen(&there, 1).await.unwrap();
+    host.0.mute("127.0.0.1:1".parse().unwrap());
+    let address = at(1);
+    let dialing = dial(&here, &address);
+    let accepting = async {
+        tokio::time::timeout(Duration::from_secs(60), listener.accept()).await.map(|incoming| incoming.map(|_| ()))
+    };
+    let (dialed, accepted) = join(dialing, accepting).await;
+    assert_eq!(dialed.err().unwrap().kind(), &Kind::Unreachable);
+    assert!(accepted.is_err(), "{accepted:?}");
 }
 
 #[test]
@@ -166,6 +202,7 @@ fn options_out_of_range_are_named() {
         ("handshake_timeout_secs = 0", "handshake_timeout_secs"),
         ("idle_timeout_secs = 0", "idle_timeout_secs"),
         ("keep_alive_secs = 30", "keep_alive_secs"),
+        ("ack_timeout_secs = 4", "ack_timeout_secs"),
         ("max_streams = 0", "max_streams"),
         ("max_streams = 70000", "max_streams"),
         ("stream_window = 100", "stream_window"),

@@ -23,6 +23,9 @@ use crate::{
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long a connection that was given up waits for the peer to close its side too.
 const FADING: Duration = Duration::from_secs(10);
+/// A dialer's first packet after the answer shows the listener that it was received. Where nothing else is said, it is
+/// repeated so often, so far apart: it may be lost.
+const GREETINGS: (u8, Duration) = (3, Duration::from_secs(1));
 
 /// A moment, and what the timestamps of packets say at it.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,8 @@ pub struct Connection {
     delay: u32,
     ack_due: bool,
     reset_due: bool,
+    /// How often a dialer still says that it is there, to a peer that has not shown that it knows.
+    greetings: u8,
     /// Send one packet to a peer without room, to hear whether it still has none; and: that packet is under way.
     probe: bool,
     probing: bool,
@@ -105,6 +110,11 @@ impl Connection {
         this
     }
 
+    /// The packet that asked for this connection was answered already.
+    pub(crate) fn was_answered(&mut self) {
+        self.ack_due = false;
+    }
+
     fn new(config: UtpConfig, ids: (u16, u16), seq: u16, ack: u16, now: Instant) -> Self {
         let max_payload = config.max_payload();
         Self {
@@ -120,6 +130,7 @@ impl Connection {
             delay: 0,
             ack_due: false,
             reset_due: false,
+            greetings: 0,
             probe: false,
             probing: false,
             timeout_at: None,
@@ -169,9 +180,12 @@ impl Connection {
         let Some(progress) = self.sender.acknowledge(header.ack, packet.selective_ack, bare, now.at) else { return };
         if matches!(self.phase, Phase::Dialing) {
             self.phase = Phase::Open;
-            // The peer may wait for a sign that we are where we say.
+            // The peer waits for a sign that we are where we say.
             self.ack_due = true;
+            self.greetings = GREETINGS.0;
             wake(&mut self.reader);
+        } else if progress.any || !bare {
+            self.greetings = 0;
         }
         self.proven |= progress.current;
         self.heard = now.at;
@@ -216,14 +230,16 @@ impl Connection {
         }
     }
 
-    /// Believes a reset only from one who knows our numbers or has got a packet of ours.
+    /// Believes a reset only from one who knows both our numbers and its own: one number can be met by trying. A dial
+    /// knows no number of the peer's yet.
     fn receive_reset(&mut self, header: &Header) {
         let expected = self.receiver.ack().wrapping_add(1);
-        let known = !matches!(self.phase, Phase::Dialing) && header.seq.wrapping_sub(expected) < 1024;
-        if known || self.sender.has_sent(header.ack) {
-            let error = match self.phase {
-                Phase::Dialing => Error::new(Kind::Refused, "nobody accepts connections there"),
-                _ => Error::new(Kind::Reset { code: 0 }, "the peer reset the connection"),
+        let dialing = matches!(self.phase, Phase::Dialing);
+        let theirs = dialing || header.seq.wrapping_sub(expected) < 1024;
+        if theirs && self.sender.is_current(header.ack) {
+            let error = match dialing {
+                true => Error::new(Kind::Refused, "nobody accepts connections there"),
+                false => Error::new(Kind::Reset { code: 0 }, "the peer reset the connection"),
             };
             self.fail(error);
         }
@@ -333,7 +349,9 @@ impl Connection {
     /// When we say that we live, if we say nothing else before.
     fn speaks_at(&self) -> Option<Instant> {
         let open = matches!(self.phase, Phase::Open) && self.over_at.is_none();
-        open.then(|| self.spoke + self.config.keepalive())
+        let keepalive = self.config.keepalive();
+        let silence = if self.greetings > 0 { keepalive.min(GREETINGS.1) } else { keepalive };
+        open.then(|| self.spoke + silence)
     }
 
     /// Time has passed.
@@ -345,7 +363,10 @@ impl Connection {
             self.timeout_at = None;
             self.timed_out(now);
         }
-        self.ack_due |= self.speaks_at().is_some_and(|at| at <= now);
+        if self.speaks_at().is_some_and(|at| at <= now) {
+            self.ack_due = true;
+            self.greetings = self.greetings.saturating_sub(1);
+        }
         if matches!(self.phase, Phase::Open) && self.fades_at().is_some_and(|at| at <= now) {
             self.reset_because(Error::closed("the pipe was dropped"));
         }

@@ -19,7 +19,8 @@ use tokio::{io::ReadBuf, net::UdpSocket};
 
 use crate::{
     UtpConfig,
-    connection::{Connection, Now},
+    asked::{Askers, Key, Proof},
+    connection::Now,
     link::Link,
     port::{Port, Ports},
     transport::NAME,
@@ -33,9 +34,6 @@ const ROUNDS: usize = 32;
 /// Failures to receive, in a row, after which a socket is of no more use.
 const MAX_FAILURES: u32 = 100;
 
-/// Where a packet comes from, and which connection it says it is for.
-type Key = (SocketAddr, u16);
-
 pub(crate) struct Driver {
     config: UtpConfig,
     env: Env,
@@ -47,6 +45,7 @@ pub(crate) struct Driver {
     only: Option<SocketAddr>,
     start: Instant,
     links: HashMap<Key, Arc<Link>>,
+    askers: Askers,
     alarms: BinaryHeap<Reverse<(Instant, Key)>>,
     sleep: Option<(Instant, BoxFuture<'static, ()>)>,
     dialed: Vec<Arc<Link>>,
@@ -77,6 +76,7 @@ impl Driver {
             socket: Some(socket),
             only,
             links: HashMap::new(),
+            askers: Askers::new(config),
             alarms: BinaryHeap::new(),
             sleep: None,
             dialed: Vec::new(),
@@ -188,7 +188,7 @@ impl Driver {
                 link.connection.lock().receive(&packet, now);
                 self.touch(link);
             }
-            (_, None) => self.refuse(cx, remote, header),
+            (_, None) => self.answered(cx, remote, &packet, now),
         }
     }
 
@@ -198,16 +198,33 @@ impl Driver {
             return self.refuse(cx, remote, syn);
         }
         // Whoever is not answered asks again.
-        if self.links.len() >= self.config.max_connections as usize || !self.port.has_room(self.config.backlog.into()) {
+        if !self.has_room() {
             return;
         }
-        let seq = u16::from_be_bytes(self.env.random());
-        let connection = Connection::accept(self.config, syn, seq, now);
-        let id = connection.ids().0;
-        let link = Link::new(self.port.clone(), remote, connection);
-        self.links.insert((remote, id), link.clone());
-        self.port.arrived(link.clone());
-        self.touch(link);
+        let answer = self.askers.ask(remote, syn, u16::from_be_bytes(self.env.random()), now);
+        let _sent_or_not = self.send(cx, remote, &answer.packet(&[]));
+    }
+
+    fn has_room(&self) -> bool {
+        self.links.len() < self.config.max_connections as usize && self.port.has_room(self.config.backlog.into())
+    }
+
+    /// A packet of a connection that is none yet.
+    fn answered(&mut self, cx: &mut Context<'_>, remote: SocketAddr, packet: &Packet<'_>, now: Now) {
+        if !self.port.listens() {
+            self.askers.clear();
+        }
+        let (key, room) = ((remote, packet.header.connection), self.has_room());
+        match self.askers.prove(key, packet, now, || room) {
+            Proof::Unknown => self.refuse(cx, remote, &packet.header),
+            Proof::Nothing => {}
+            Proof::Received(connection) => {
+                let link = Link::new(self.port.clone(), remote, *connection);
+                self.links.insert(key, link.clone());
+                self.port.arrived(link.clone());
+                self.touch(link);
+            }
+        }
     }
 
     /// A reset names the connection by our number or by the peer's.
@@ -222,6 +239,8 @@ impl Driver {
                 }
                 drop(connection);
                 self.touch(link);
+            } else {
+                self.askers.reset((remote, id), &packet.header);
             }
         }
     }

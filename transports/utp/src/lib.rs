@@ -9,6 +9,11 @@
 //!   address of us. Without a listener each dial has a socket of its own.
 //! * One task of the node drives each socket. What an application wrote before it dropped a pipe is delivered by that
 //!   task, so a program that ends at once may cut it off; a shutdown waits until the peer has everything.
+//! * A listener hands over only peers that have shown that they get our packets. Until then a SYN is answered with one
+//!   packet of its own length, and is an entry of a table that is bounded for each source.
+//! * A reset is believed only with both numbers right, that of its own and that of ours. So one who can't see our packets
+//!   ends no connection. Some implementations reset connections that they do not know with a random number; there the
+//!   connection ends by `timeout_secs`.
 //! * A UDP port can't be shared with QUIC.
 //!
 //! ```
@@ -37,6 +42,7 @@
 //! # }
 //! ```
 
+mod asked;
 mod config;
 #[doc(hidden)]
 pub mod connection;

@@ -5,13 +5,13 @@ use std::{fmt, future::poll_fn, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use stackwire_core::{Env, Incoming, Listener, Multiaddr, Result, Stage};
+use stackwire_socket::{beside, source_towards};
 
 use crate::{
     link::{Link, Stream},
     pipe::UtpPipe,
     port::Port,
     transport::address_of,
-    udp,
 };
 
 pub(crate) struct UtpListener {
@@ -66,6 +66,6 @@ impl fmt::Debug for UtpListener {
 /// one that our answers leave from, or the peer would not know them.
 pub(crate) fn local_of(port: &Port, remote: SocketAddr) -> SocketAddr {
     let bound = port.bound.local();
-    let ip = if port.bound.is_wildcard() { udp::towards(remote) } else { None };
-    SocketAddr::new(ip.unwrap_or(bound.ip()), bound.port())
+    let ip = if port.bound.is_wildcard() { source_towards(remote).ok() } else { None };
+    beside(SocketAddr::new(ip.unwrap_or(bound.ip()), bound.port()), remote)
 }

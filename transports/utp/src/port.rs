@@ -3,14 +3,14 @@
 use std::{
     collections::VecDeque,
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use parking_lot::Mutex;
 use stackwire_core::{Error, Result};
-use stackwire_socket::{Bound, to_ipv6};
+use stackwire_socket::{Bound, leaves_from, source_towards, to_ipv6};
 
 use crate::link::Link;
 
@@ -38,11 +38,12 @@ impl Port {
         Arc::new(Self { bound, inbox: Mutex::default() })
     }
 
-    /// Whether packets can go from here to `remote` and its answers find the way back.
-    fn reaches(&self, remote: SocketAddr) -> bool {
+    /// Whether packets can go from here to `remote` and its answers find the way back. The routes have them leave from
+    /// `source`.
+    fn reaches(&self, remote: SocketAddr, source: Option<IpAddr>) -> bool {
         let local = self.bound.local();
         let family = if remote.is_ipv4() { self.bound.takes_ipv4() } else { local.is_ipv6() };
-        family && (self.bound.is_wildcard() || local.ip().is_loopback() == remote.ip().is_loopback())
+        family && leaves_from(local, remote, source)
     }
 
     /// `remote`, as the socket wants it.
@@ -173,8 +174,9 @@ impl Ports {
     /// The socket that a dial to `remote` leaves from: that of a listener whose address `remote` could answer to, the
     /// oldest first. `link` makes the connection, which the driver is given before it can end.
     pub(crate) fn dial(&self, remote: SocketAddr, link: impl FnOnce(Arc<Port>) -> Arc<Link>) -> Option<Arc<Link>> {
+        let source = source_towards(remote).ok();
         let ports = self.0.lock();
-        let port = ports.iter().find(|port| port.reaches(remote) && port.listens())?;
+        let port = ports.iter().find(|port| port.reaches(remote, source) && port.listens())?;
         let link = link(port.clone());
         port.dial(link.clone());
         Some(link)
@@ -210,20 +212,23 @@ mod tests {
 
     #[test]
     fn a_dial_leaves_from_where_it_can_be_answered() {
-        let reaches = |local: &str, dual_stack, remote: &str| {
-            Port::new(Bound::new(local.parse().unwrap(), dual_stack)).reaches(remote.parse().unwrap())
+        let reaches = |local: &str, dual_stack, remote: &str, source: &str| {
+            let port = Port::new(Bound::new(local.parse().unwrap(), dual_stack));
+            port.reaches(remote.parse().unwrap(), Some(source.parse().unwrap()))
         };
-        for (local, dual_stack, remote, expected) in [
-            ("127.0.0.1:1", false, "127.0.0.1:80", true),
-            ("127.0.0.1:1", false, "192.0.2.1:80", false),
-            ("192.0.2.7:1", false, "127.0.0.1:80", false),
-            ("0.0.0.0:1", false, "192.0.2.1:80", true),
-            ("0.0.0.0:1", false, "[2001:db8::1]:80", false),
-            ("[::]:1", false, "[2001:db8::1]:80", true),
-            ("[::]:1", false, "192.0.2.1:80", false),
-            ("[::]:1", true, "192.0.2.1:80", true),
+        for (local, dual_stack, remote, source, expected) in [
+            ("127.0.0.1:1", false, "127.0.0.1:80", "127.0.0.1", true),
+            ("127.0.0.1:1", false, "192.0.2.1:80", "192.0.2.7", false),
+            ("192.0.2.7:1", false, "127.0.0.1:80", "127.0.0.1", false),
+            ("192.0.2.7:1", false, "198.51.100.1:80", "192.0.2.7", true),
+            ("192.0.2.7:1", false, "198.51.100.1:80", "10.0.0.7", false),
+            ("0.0.0.0:1", false, "192.0.2.1:80", "192.0.2.7", true),
+            ("0.0.0.0:1", false, "[2001:db8::1]:80", "2001:db8::7", false),
+            ("[::]:1", false, "[2001:db8::1]:80", "2001:db8::7", true),
+            ("[::]:1", false, "192.0.2.1:80", "192.0.2.7", false),
+            ("[::]:1", true, "192.0.2.1:80", "192.0.2.7", true),
         ] {
-            assert_eq!(reaches(local, dual_stack, remote), expected, "{local} to {remote}");
+            assert_eq!(reaches(local, dual_stack, remote, source), expected, "{local} to {remote}");
         }
     }
 }

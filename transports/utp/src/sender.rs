@@ -195,9 +195,10 @@ impl Sender {
         self.first.wrapping_add(self.sent as u16)
     }
 
-    /// Whether a peer that speaks of packet `seq` can have got it from us, or a number near.
-    pub(crate) fn has_sent(&self, seq: u16) -> bool {
-        self.next_seq().wrapping_sub(seq) as usize <= MAX_UNDER_WAY + 1
+    /// Whether `ack` can be the last packet up to which the peer has all, or the number that our last packet without
+    /// payload had.
+    pub(crate) fn is_current(&self, ack: u16) -> bool {
+        usize::from(ack.wrapping_sub(self.first.wrapping_sub(1))) <= self.sent + 1
     }
 
     /// Whether it is only the peer's window that keeps packets from being sent.
@@ -479,6 +480,7 @@ mod tests {
         assert_eq!(acknowledge(&mut sender, 40_000, &[]), None);
         acknowledge(&mut sender, 9, &[0xff; 252]).unwrap();
         assert_eq!(sender.packets[2].state, State::Waiting);
-        assert!(sender.has_sent(11) && sender.has_sent(12) && !sender.has_sent(13) && !sender.has_sent(20_000));
+        assert!([9, 10, 11, 12].into_iter().all(|ack| sender.is_current(ack)));
+        assert!(![8, 13, 20_000, 50_000].into_iter().any(|ack| sender.is_current(ack)));
     }
 }

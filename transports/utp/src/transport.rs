@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use stackwire_core::{
     AddressPart, Dial, Dialed, Env, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport, address,
 };
-use stackwire_socket::{Bound, canonical, dial_error, listen_error};
+use stackwire_socket::{Bound, Zoned, canonical, dial_error, listen_error, udp_address};
 use tokio::net::UdpSocket;
 
 use crate::{
@@ -76,7 +76,7 @@ impl Transport for Utp {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        socket_of(address).is_some_and(can_be_dialed)
+        socket_of(address).is_some_and(|to| can_be_dialed(to.socket))
     }
 
     fn can_listen(&self, address: &Multiaddr) -> bool {
@@ -87,9 +87,9 @@ impl Transport for Utp {
     /// and tells a peer that has it already.
     async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
         let address = dial.address;
-        let remote =
-            socket_of(address).filter(|remote| can_be_dialed(*remote)).ok_or_else(|| not_ours(address, "dialed"))?;
-        let remote = canonical(remote);
+        let remote = socket_of(address).filter(|remote| can_be_dialed(remote.socket));
+        let remote = remote.ok_or_else(|| not_ours(address, "dialed"))?.resolve();
+        let remote = canonical(remote.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?);
         let asked = self.ask(remote, dial.env).await;
         let link = asked.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
         let stream = Stream::new(link, dial.env.clone());
@@ -101,23 +101,23 @@ impl Transport for Utp {
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
         let address = listen.address;
         let wanted = socket_of(address).ok_or_else(|| not_ours(address, "listened on"))?;
-        let port = self.bind(canonical(wanted), listen.env);
+        let port = wanted.resolve().and_then(|wanted| self.bind(canonical(wanted), listen.env));
         let port = port.map_err(|e| listen_error(address, e).at(Layer::Transport, NAME))?;
         Ok(Box::new(UtpListener { env: listen.env.clone(), port }))
     }
 }
 
-/// The socket of an address that is exactly `/ip4|ip6/<address>/udp/<port>/utp`.
-fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
-    match address::split_socket(address) {
-        Some((socket, address::Transport::Udp, rest)) if rest == [AddressPart::Utp] => Some(socket),
+/// The socket of an address that is exactly `[/ip6zone/<interface>]/ip4|ip6/<address>/udp/<port>/utp`.
+fn socket_of(address: &Multiaddr) -> Option<Zoned> {
+    match Zoned::split(address) {
+        Some((zoned, address::Transport::Udp, rest)) if rest == [AddressPart::Utp] => Some(zoned),
         _ => None,
     }
 }
 
 /// `/ip4|ip6/<address>/udp/<port>/utp`.
 pub(crate) fn address_of(socket: SocketAddr) -> Multiaddr {
-    address::udp(socket).with(AddressPart::Utp)
+    udp_address(socket).with(AddressPart::Utp)
 }
 
 /// Port 0 and the wildcards are for listeners only.
@@ -155,7 +155,7 @@ mod tests {
         fn a_socket_is_its_address_and_nothing_longer(ip: IpAddr, port: u16) {
             let socket = SocketAddr::new(ip, port);
             let address = address_of(socket);
-            prop_assert_eq!(socket_of(&address), Some(socket));
+            prop_assert_eq!(socket_of(&address).map(|zoned| zoned.socket), Some(socket));
             prop_assert_eq!(socket_of(&address::udp(socket)), None);
             for more in ["/ws", "/p2p-circuit", "/utp"] {
                 let longer = format!("{address}{more}").parse().unwrap();

@@ -25,25 +25,8 @@ pub(crate) async fn connect(config: &UtpConfig, remote: SocketAddr) -> io::Resul
     Ok(socket)
 }
 
-/// The address from which this machine's packets go to `remote`, by asking its routes. Nothing is sent.
-pub(crate) fn towards(remote: SocketAddr) -> Option<IpAddr> {
-    let socket = bind_udp(any(remote), UdpOptions::default()).ok()?;
-    socket.connect(remote).ok()?;
-    socket.local_addr().ok().map(|local| local.ip())
-}
-
 /// Any address of the family of `remote`.
 fn any(remote: SocketAddr) -> SocketAddr {
     let ip: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     SocketAddr::new(ip, 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_reached_from_loopback() {
-        assert_eq!(towards("127.0.0.1:9".parse().unwrap()), Some(Ipv4Addr::LOCALHOST.into()));
-    }
 }

@@ -5,6 +5,8 @@ use stackwire_transport_utp::{Utp, UtpConfig};
 
 transport_laws!(Subject::of_plugin::<UtpConfig>);
 
+transport_laws! { @tests (Subject::of_plugin::<UtpConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
+
 mod with_small_packets_and_buffers {
     use super::*;
 

@@ -296,11 +296,31 @@ const STATE: u8 = 2;
 const RESET: u8 = 3;
 const SYN: u8 = 4;
 
-async fn answer(stranger: &UdpSocket) -> (u8, u16) {
+/// The type, connection and sequence number of the next packet that comes.
+async fn answer_with_seq(stranger: &UdpSocket) -> (u8, u16, u16) {
     let mut buffer = [0; 2000];
     let n = in_time("an answer", stranger.recv(&mut buffer)).await.unwrap();
     assert!(n >= 20);
-    (buffer[0] >> 4, u16::from_be_bytes([buffer[2], buffer[3]]))
+    let u16_at = |at: usize| u16::from_be_bytes([buffer[at], buffer[at + 1]]);
+    (buffer[0] >> 4, u16_at(2), u16_at(16))
+}
+
+async fn answer(stranger: &UdpSocket) -> (u8, u16) {
+    let (kind, connection, _) = answer_with_seq(stranger).await;
+    (kind, connection)
+}
+
+/// Asks for a connection. The number that shows that the answer came.
+async fn ask(stranger: &UdpSocket, connection: u16) -> u16 {
+    stranger.send(&packet(SYN, connection, 1, 0)).await.unwrap();
+    let (kind, answered, seq) = answer_with_seq(stranger).await;
+    assert_eq!((kind, answered), (STATE, connection));
+    seq.wrapping_sub(1)
+}
+
+/// Shows that the answer came.
+async fn prove(stranger: &UdpSocket, connection: u16, ack: u16) {
+    stranger.send(&packet(STATE, connection + 1, 2, ack)).await.unwrap();
 }
 
 async fn stranger(to: &Multiaddr) -> UdpSocket {
@@ -329,22 +349,38 @@ async fn a_full_backlog_answers_nobody_until_there_is_room() {
     let subject = subject(UtpConfig { backlog: 2, ..UtpConfig::default() }, "/ip4/127.0.0.1/udp/0/utp");
     let (mut listener, address) = listen(&subject).await;
     let stranger = stranger(&address).await;
-    for connection in [10, 20, 30] {
-        stranger.send(&packet(SYN, connection, 1, 0)).await.unwrap();
+    for connection in [10, 20] {
+        let ack = ask(&stranger, connection).await;
+        prove(&stranger, connection, ack).await;
     }
-    assert_eq!([answer(&stranger).await, answer(&stranger).await], [(STATE, 10), (STATE, 20)]);
+    stranger.send(&packet(SYN, 30, 1, 0)).await.unwrap();
     // This one is answered in any case, so the third was not.
     stranger.send(&packet(STATE, 99, 1, 1)).await.unwrap();
     assert_eq!(answer(&stranger).await, (RESET, 99));
     let first = in_time("a connection", listener.accept()).await.unwrap();
     assert_eq!(socket_of(&first.remote), stranger.local_addr().unwrap());
-    stranger.send(&packet(SYN, 30, 1, 0)).await.unwrap();
-    assert_eq!(answer(&stranger).await, (STATE, 30));
-    stranger.send(&packet(SYN, 30, 1, 0)).await.unwrap();
-    assert_eq!(answer(&stranger).await, (STATE, 30), "asking again is answered again");
+    let ack = ask(&stranger, 30).await;
+    assert_eq!(ask(&stranger, 30).await, ack, "asking again is answered again");
     drop(listener);
-    let ends = [answer(&stranger).await, answer(&stranger).await];
-    assert_eq!(ends, [(RESET, 20), (RESET, 30)], "what was not accepted is reset");
+    assert_eq!(answer(&stranger).await, (RESET, 20), "what was not accepted is reset");
+    prove(&stranger, 30, ack).await;
+    assert_eq!(answer(&stranger).await, (RESET, 31), "who proves too late is told so");
+}
+
+#[tokio::test]
+async fn nobody_arrives_who_shows_the_wrong_number() {
+    let subject = on_loopback();
+    let (mut listener, address) = listen(&subject).await;
+    let stranger = stranger(&address).await;
+    for connection in (0..3000).step_by(10) {
+        let ack = ask(&stranger, connection).await;
+        for wrong in 1..=4 {
+            prove(&stranger, connection, ack.wrapping_add(wrong * 1000)).await;
+        }
+    }
+    let (mut a, mut b, _) = connect(&on_loopback(), &mut listener, &address).await;
+    ping(&mut a, &mut b).await;
+    assert!(futures::poll!(std::pin::pin!(listener.accept())).is_pending(), "nobody else has arrived");
 }
 
 #[tokio::test]

@@ -75,9 +75,9 @@ pub fn ip(address: IpAddr) -> Multiaddr {
     }
 }
 
-/// The IP address at the front, if there is one.
+/// The IP address at the front, if there is one, perhaps behind the name of its interface (`/ip6zone/…`).
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
+    match address.iter().find(|part| !matches!(part, Protocol::Ip6zone(_)))? {
         Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
         Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
         _ => None,

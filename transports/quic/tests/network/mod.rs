@@ -42,9 +42,23 @@ pub struct Network {
     /// Every so manieth datagram is lost; 0: none.
     lost: AtomicUsize,
     sent: AtomicUsize,
+    /// Whose datagrams are all lost.
+    mute: Mutex<Option<SocketAddr>>,
+    /// Sockets stay on the addresses that they ask for, and packets to others leave by this one.
+    way_out: Mutex<Option<IpAddr>>,
 }
 
 impl Network {
+    /// From now on loses whatever leaves from `address`.
+    pub fn mute(&self, address: SocketAddr) {
+        *self.mute.lock() = Some(address);
+    }
+
+    /// From now on the machine has several interfaces, and packets that leave it have this address.
+    pub fn leaves_by(&self, way_out: IpAddr) {
+        *self.way_out.lock() = Some(way_out);
+    }
+
     /// From now on loses every so manieth datagram: 0 none, 1 all.
     pub fn lose_every(&self, lost: usize) {
         self.lost.store(lost, Ordering::Relaxed);
@@ -81,7 +95,9 @@ pub struct Host(pub Arc<Network>);
 impl Sockets for Host {
     fn bind(&self, mut address: SocketAddr, _: usize) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         // One machine is enough.
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
+        if self.0.way_out.lock().is_none() || address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         if address.port() == 0 {
             address.set_port(FIRST_FREE + self.0.next.fetch_add(1, Ordering::Relaxed));
         }
@@ -95,7 +111,7 @@ impl Sockets for Host {
     }
 
     fn source(&self, _: SocketAddr) -> io::Result<IpAddr> {
-        Ok(Ipv4Addr::LOCALHOST.into())
+        Ok(self.0.way_out.lock().unwrap_or(Ipv4Addr::LOCALHOST.into()))
     }
 }
 
@@ -113,6 +129,9 @@ impl AsyncUdpSocket for NetworkSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         if transmit.contents.len() > 65_507 {
             // So says Linux of a batch that does not fit into an IPv4 packet; a lost packet, as quinn passes it over.
+            return Ok(());
+        }
+        if *self.network.mute.lock() == Some(self.local) {
             return Ok(());
         }
         let Some(port) = self.network.ports.lock().get(&transmit.destination).cloned() else { return Ok(()) };

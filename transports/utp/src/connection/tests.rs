@@ -16,7 +16,7 @@ use tokio::io::ReadBuf;
 use super::{Connection, Now, Phase};
 use crate::{
     UtpConfig,
-    wire::{Packet, Type},
+    wire::{Header, Packet, Type},
 };
 
 /// What the network does to packets.
@@ -285,23 +285,52 @@ fn a_dropped_pipe_resets_who_sends_what_nobody_reads() {
 }
 
 #[test]
-fn a_reset_is_believed_only_from_who_knows_the_numbers() {
+fn a_reset_is_believed_only_from_who_knows_both_numbers() {
     let mut test = Test::new(GOOD, UtpConfig::default(), 3);
     test.establish();
     let genuine = test.sides[0].connection.sender.next_seq();
-    let reset = |test: &mut Test, seq: u16| {
+    let current = test.sides[1].connection.sender.next_seq();
+    let reset = |test: &mut Test, seq: u16, ack: u16| {
         let now = test.clock(1);
-        let mut header = test.sides[0].connection.header(Type::Reset, seq, now);
-        header.ack = test.sides[1].connection.sender.next_seq().wrapping_add(1);
+        let header = Header { ack, ..test.sides[0].connection.header(Type::Reset, seq, now) };
         let packet = header.packet(&[]);
         test.sides[1].connection.receive(&Packet::read(&packet).unwrap(), now);
         test.read(1);
     };
-    reset(&mut test, genuine.wrapping_sub(5000));
-    reset(&mut test, genuine.wrapping_add(5000));
-    assert_eq!(test.sides[1].end, None);
-    reset(&mut test, genuine);
+    for wrong in [2, 5000, 20_000, 40_000, 60_000] {
+        reset(&mut test, genuine.wrapping_sub(wrong), current);
+        reset(&mut test, genuine.wrapping_add(wrong.max(5000)), current);
+        reset(&mut test, genuine, current.wrapping_sub(wrong.max(5000)));
+        reset(&mut test, genuine, current.wrapping_add(wrong));
+        assert_eq!(test.sides[1].end, None, "{wrong}");
+    }
+    reset(&mut test, genuine, current.wrapping_sub(1));
     assert_eq!(test.sides[1].end, Some(Kind::Reset { code: 0 }));
+}
+
+#[test]
+fn a_dialer_repeats_that_it_is_there_until_the_peer_shows_that_it_knows() {
+    let mut test = Test::new(GOOD, UtpConfig::default(), 3);
+    test.establish();
+    let spoken = |test: &mut Test, secs: u64| {
+        let (until, mut packets) = (test.now + Duration::from_secs(secs), 0);
+        while let Some(at) = test.sides[0].connection.deadline().filter(|at| *at <= until) {
+            test.now = at;
+            test.sides[0].connection.time_passed(at);
+            let now = test.clock(0);
+            test.sides[0].connection.transmit(now, |_| {
+                packets += 1;
+                Poll::Ready(Ok(()))
+            });
+        }
+        packets
+    };
+    assert_eq!(spoken(&mut test, 20), usize::from(super::GREETINGS.0));
+    let mut heard = Test::new(GOOD, UtpConfig::default(), 3);
+    heard.establish();
+    heard.write(1, b"welcome");
+    heard.run("a word of the listener", |test| test.sides[0].received == b"welcome");
+    assert_eq!(spoken(&mut heard, 20), 0, "the listener knows");
 }
 
 #[test]

@@ -1,0 +1,193 @@
+//! Whoever has asked for a connection and has not shown yet that our answer reached him.
+//!
+//! The source of a datagram can be forged. So a SYN costs an entry in a table and is answered with one packet as long as
+//! itself, as often as it comes. The answer has a random number, and who names that number gets our packets: then the
+//! connection is made. Whoever asked has to say something then anyway, and our dialers do so at once.
+
+use std::{net::SocketAddr, time::Duration};
+
+use stackwire_socket::{HalfOpen, Source};
+
+use crate::{
+    UtpConfig,
+    connection::{Connection, Now},
+    wire::{Header, Packet, Type},
+};
+
+/// Where a packet comes from, and which connection it says it is for.
+pub(crate) type Key = (SocketAddr, u16);
+
+/// Entries of one listener, and of one source.
+const MOST: usize = 4096;
+const PER_SOURCE: usize = 256;
+/// How long an answer is waited for: as long as a dialer goes on asking.
+const LIFE: Duration = Duration::from_secs(30);
+/// Wrong numbers after which the entry goes. One who gets our packets never names one.
+const WRONG: u8 = 4;
+
+/// Those who have asked, by the address and number that their next packet will have.
+#[derive(Debug)]
+pub(crate) struct Askers {
+    config: UtpConfig,
+    table: HalfOpen<Key, Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    syn: Header,
+    /// The number of our first packet.
+    seq: u16,
+    at: Now,
+    wrong: u8,
+}
+
+/// What a packet proves.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// Nobody has asked for this connection.
+    Unknown,
+    /// The sender has asked, and shows nothing by this packet.
+    Nothing,
+    /// The sender gets our packets. This connection is his; it has taken the packet in.
+    Received(Box<Connection>),
+}
+
+impl Askers {
+    pub(crate) fn new(config: UtpConfig) -> Self {
+        Self { config, table: HalfOpen::new(MOST, PER_SOURCE) }
+    }
+
+    /// Takes a SYN, and says what to answer. `seq` is for the number of our first packet, where this is a new question.
+    pub(crate) fn ask(&mut self, remote: SocketAddr, syn: &Header, seq: u16, now: Now) -> Header {
+        let key = (remote, syn.connection.wrapping_add(1));
+        let seq = match self.table.get_mut(&key) {
+            // Asked again, because our answer was lost. The number stays, so that both answers are right.
+            Some(asked) if asked.syn.seq == syn.seq => asked.seq,
+            _ => {
+                self.table.insert(Source::of(remote.ip()), key, Asked { syn: *syn, seq, at: now, wrong: 0 });
+                seq
+            }
+        };
+        Header {
+            kind: Type::State,
+            connection: syn.connection,
+            timestamp: now.micros,
+            delay: now.micros.wrapping_sub(syn.timestamp),
+            window: self.config.receive_buffer,
+            seq,
+            ack: syn.seq,
+        }
+    }
+
+    /// Takes a packet that is no SYN and no reset. `room` says whether a connection may be made.
+    pub(crate) fn prove(&mut self, key: Key, packet: &Packet<'_>, now: Now, room: impl FnOnce() -> bool) -> Proof {
+        self.forget(now);
+        let Some(asked) = self.table.get_mut(&key) else { return Proof::Unknown };
+        if packet.header.ack != asked.seq.wrapping_sub(1) {
+            asked.wrong += 1;
+            if asked.wrong >= WRONG {
+                self.table.remove(&key);
+            }
+            return Proof::Nothing;
+        }
+        // The packet will come again.
+        if !room() {
+            return Proof::Nothing;
+        }
+        let mut connection = Connection::accept(self.config, &asked.syn, asked.seq, asked.at);
+        connection.was_answered();
+        connection.receive(packet, now);
+        self.table.remove(&key);
+        Proof::Received(Box::new(connection))
+    }
+
+    /// Whoever asked gives it up, if he shows that he may.
+    pub(crate) fn reset(&mut self, key: Key, header: &Header) {
+        if self.table.get_mut(&key).is_some_and(|asked| header.ack == asked.seq.wrapping_sub(1)) {
+            self.table.remove(&key);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+    }
+
+    /// Lets go of those who were waited for long enough.
+    fn forget(&mut self, now: Now) {
+        while let Some((key, asked)) = self.table.oldest()
+            && now.at.saturating_duration_since(asked.at.at) > LIFE
+        {
+            self.table.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn syn(connection: u16) -> Header {
+        Header { kind: Type::Syn, connection, timestamp: 5, delay: 0, window: 1 << 20, seq: 1, ack: 0 }
+    }
+
+    fn from(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn at(start: Instant, secs: u64) -> Now {
+        Now { at: start + Duration::from_secs(secs), micros: 0 }
+    }
+
+    fn prove(askers: &mut Askers, key: Key, ack: u16, now: Now, room: bool) -> Proof {
+        let header = Header { kind: Type::State, connection: key.1, seq: 2, ack, ..syn(key.1) };
+        askers.prove(key, &Packet { header, selective_ack: &[], payload: &[] }, now, || room)
+    }
+
+    #[test]
+    fn only_the_number_of_our_answer_makes_a_connection() {
+        let (mut askers, now) = (Askers::new(UtpConfig::default()), at(Instant::now(), 0));
+        let answer = askers.ask(from(1), &syn(10), 700, now);
+        assert_eq!((answer.kind, answer.connection, answer.seq, answer.ack), (Type::State, 10, 700, 1));
+        assert_eq!(askers.ask(from(1), &syn(10), 800, now).seq, 700, "asked again");
+        assert!(matches!(prove(&mut askers, (from(2), 11), 699, now, true), Proof::Unknown));
+        assert!(matches!(prove(&mut askers, (from(1), 11), 698, now, true), Proof::Nothing));
+        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, false), Proof::Nothing), "no room yet");
+        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Received(_)));
+        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Unknown));
+    }
+
+    #[test]
+    fn numbers_can_not_be_tried_out() {
+        let (mut askers, now) = (Askers::new(UtpConfig::default()), at(Instant::now(), 0));
+        askers.ask(from(1), &syn(10), 700, now);
+        for ack in 0..u16::from(WRONG) {
+            assert!(matches!(prove(&mut askers, (from(1), 11), ack, now, true), Proof::Nothing));
+        }
+        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Unknown));
+    }
+
+    #[test]
+    fn who_asked_is_forgotten_after_a_while_or_when_he_gives_up() {
+        let (mut askers, start) = (Askers::new(UtpConfig::default()), Instant::now());
+        askers.ask(from(1), &syn(10), 700, at(start, 0));
+        assert!(matches!(prove(&mut askers, (from(1), 11), 699, at(start, 31), true), Proof::Unknown));
+        askers.ask(from(1), &syn(10), 700, at(start, 31));
+        askers.reset((from(1), 11), &Header { kind: Type::Reset, ack: 1, ..syn(11) });
+        askers.reset((from(1), 11), &Header { kind: Type::Reset, ack: 699, ..syn(11) });
+        assert!(askers.table.is_empty());
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_leaves_others_their_time() {
+        let (mut askers, now) = (Askers::new(UtpConfig::default()), at(Instant::now(), 0));
+        let honest = SocketAddr::from(([198, 51, 100, 1], 9));
+        askers.ask(honest, &syn(10), 700, now);
+        for connection in 0..50_000 {
+            askers.ask(from(connection), &syn(connection), 1, now);
+        }
+        assert_eq!(askers.table.len(), PER_SOURCE + 1);
+        assert!(matches!(prove(&mut askers, (honest, 11), 699, now, true), Proof::Received(_)));
+    }
+}
