@@ -152,7 +152,7 @@ pub async fn an_altered_handshake_deceives_nobody(subject: Subject) {
         let check = async |result: Result<SecuredPipe>, peer: &Side, role: Role| match result {
             Ok(mut channel) => {
                 let _sent_what_proves_us = channel.pipe.flush().await;
-                let _refused = channel.prove().await.ok()?;
+                channel.prove().await.ok()?;
                 let (actual, expected) = (channel.peer.peer_id(), peer.known_as(&subject));
                 assert_eq!(actual, expected, "byte {at} of the {sender:?}'s altered: whom the {role:?} believes in");
                 Some(channel)
