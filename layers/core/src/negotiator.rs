@@ -59,6 +59,9 @@ pub enum Wait {
     Agreed,
     /// Not where there is one offer: the proposal travels with the first bytes written, and the answer is checked on
     /// the first read, where a refusal is an error that wraps `NoCommonProtocol`. With several offers as `Agreed`.
+    ///
+    /// Where the listener answers at all, our end of the pipe never overtakes its answer: `poll_shutdown` flushes, waits
+    /// for the answer, and only then ends our side. It fails where the answer is a refusal or the peer left without one.
     Lazy,
 }
 

@@ -77,7 +77,7 @@ impl Prefaced {
             return Ok(());
         }
         let waker = match &self.writer {
-            Some(writer) => Waker::from(Arc::new(Both(writer.clone(), cx.waker().clone()))),
+            Some(writer) => wake_both(writer, cx.waker()),
             None => cx.waker().clone(),
         };
         let cx = &mut Context::from_waker(&waker);
@@ -101,7 +101,11 @@ impl Prefaced {
     }
 }
 
-/// Wakes the writer beside the reader that polled in its place.
+/// A waker for two tasks that wait for one thing: a pipe wakes only who polled a side of it last.
+pub fn wake_both(one: &Waker, other: &Waker) -> Waker {
+    Waker::from(Arc::new(Both(one.clone(), other.clone())))
+}
+
 struct Both(Waker, Waker);
 
 impl Wake for Both {

@@ -1,14 +1,17 @@
 //! The dialer's side when it has one offer: the proposal travels with the first bytes, the answer is checked later.
+//!
+//! Our end of the pipe never overtakes the answer. Some peers (js-libp2p) take an end of the stream within the
+//! negotiation for the end of it all: they reset the stream, or never answer.
 
 use std::{
     io::{self, IoSlice},
     num::NonZeroU64,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Prefaced, Priority, ProtocolId};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Prefaced, Priority, ProtocolId, wake_both};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
@@ -27,23 +30,47 @@ struct Awaiting {
     header_seen: bool,
     /// A refusal stays: every later read says so.
     failed: Option<Error>,
+    /// Who waits for the answer, by [`Side`].
+    waiting: [Option<Waker>; 2],
+    /// Nobody wants to read what follows the answer.
+    deaf: bool,
+}
+
+/// On whose account the answer is read. A reader and a writer may be two tasks, and both may need it.
+#[derive(Clone, Copy)]
+enum Side {
+    Reader,
+    Writer,
 }
 
 impl Lazy {
     pub(crate) fn new(pipe: BoxPipe, offer: ProtocolId) -> Self {
         let mut proposal = HEADER.to_vec();
         encode(offer.as_str().as_bytes(), &mut proposal);
-        let awaiting = Awaiting { offer, reader: MessageReader::default(), header_seen: false, failed: None };
+        let awaiting = Awaiting {
+            offer,
+            reader: MessageReader::default(),
+            header_seen: false,
+            failed: None,
+            waiting: [None, None],
+            deaf: false,
+        };
         Self { pipe: Prefaced::new(pipe, proposal), awaiting: Some(Box::new(awaiting)) }
     }
 
     /// Waits until the answer is here, and checks it.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_answer(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(awaiting) = &mut self.awaiting else { return Poll::Ready(Ok(())) };
         if let Some(error) = &awaiting.failed {
             return Poll::Ready(Err(error.clone().into()));
         }
-        let result = ready!(awaiting.poll(&mut self.pipe, cx));
+        let waker = awaiting.wait(side, cx.waker());
+        let result = ready!(awaiting.poll(&mut self.pipe, &mut Context::from_waker(&waker)));
+        // The other one waits for something else from now on.
+        awaiting.waiting.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+        if awaiting.deaf {
+            self.pipe.close_read();
+        }
         match result {
             Ok(()) => {
                 self.awaiting = None;
@@ -57,9 +84,47 @@ impl Lazy {
             }
         }
     }
+
+    /// What a writer is told: a peer that refuses may take nothing more, or leave, and its answer says why.
+    fn poll_written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match written {
+            _ if self.awaiting.is_none() => written,
+            Poll::Ready(Ok(_)) => written,
+            Poll::Ready(Err(error)) => match self.poll_answer(Side::Writer, cx) {
+                Poll::Ready(Err(why)) => Poll::Ready(Err(why)),
+                _ => Poll::Ready(Err(error)),
+            },
+            Poll::Pending => {
+                // Does not wait for the answer: the writer is woken by it, and goes on waiting for room.
+                let _ = self.poll_answer(Side::Writer, cx)?;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// For a writer whose pipe nobody reads: the answer must not lie there. Does not wait for it.
+    fn take_unread_answer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.awaiting.as_ref().is_some_and(|awaiting| awaiting.deaf) {
+            let _ = self.poll_answer(Side::Writer, cx)?;
+        }
+        Ok(())
+    }
 }
 
 impl Awaiting {
+    /// Notes who waits on this side. Wakes everybody who does.
+    fn wait(&mut self, side: Side, waker: &Waker) -> Waker {
+        let (own, other) = match (&mut self.waiting, side) {
+            ([reader, writer], Side::Reader) => (reader, writer),
+            ([reader, writer], Side::Writer) => (writer, reader),
+        };
+        *own = Some(waker.clone());
+        match other {
+            Some(other) if !other.will_wake(waker) => wake_both(waker, other),
+            _ => waker.clone(),
+        }
+    }
+
     fn poll(&mut self, pipe: &mut Prefaced, cx: &mut Context<'_>) -> Poll<stackwire_core::Result<()>> {
         if !self.header_seen {
             expect_header(ready!(self.reader.poll(pipe, cx))?)?;
@@ -74,7 +139,7 @@ impl Awaiting {
 impl AsyncRead for Lazy {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_answer(cx))?;
+        ready!(this.poll_answer(Side::Reader, cx))?;
         Pin::new(&mut this.pipe).poll_read(cx, buf)
     }
 }
@@ -82,7 +147,7 @@ impl AsyncRead for Lazy {
 impl AsyncBufRead for Lazy {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        ready!(this.poll_answer(cx))?;
+        ready!(this.poll_answer(Side::Reader, cx))?;
         Pin::new(&mut this.pipe).poll_fill_buf(cx)
     }
     fn consume(self: Pin<&mut Self>, n: usize) {
@@ -92,23 +157,42 @@ impl AsyncBufRead for Lazy {
 
 impl AsyncWrite for Lazy {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write(cx, data)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.pipe).poll_write(cx, data);
+        this.poll_written(written, cx)
     }
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.pipe).poll_write_vectored(cx, slices);
+        this.poll_written(written, cx)
     }
     fn is_write_vectored(&self) -> bool {
         self.pipe.is_write_vectored()
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.pipe).poll_flush(cx);
+        if flushed.is_ready() {
+            this.take_unread_answer(cx)?;
+        }
+        this.poll_written(flushed, cx)
     }
+
+    /// Flushes, waits for the answer, then ends our side. A refusal, or a peer that left without an answer, is an error.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.awaiting.is_some() {
+            // Who refuses may take nothing more: the answer is looked for while the rest still waits for room.
+            let flushed = Pin::new(&mut this.pipe).poll_flush(cx);
+            let answered = this.poll_answer(Side::Writer, cx)?;
+            ready!(flushed)?;
+            ready!(answered);
+        }
+        Pin::new(&mut this.pipe).poll_shutdown(cx)
     }
 }
 
@@ -117,10 +201,14 @@ impl Pipe for Lazy {
         self.pipe.reset(code);
     }
     fn close_read(&mut self) {
-        self.pipe.close_read();
+        match &mut self.awaiting {
+            // The answer is wanted all the same.
+            Some(awaiting) if awaiting.failed.is_none() => awaiting.deaf = true,
+            _ => self.pipe.close_read(),
+        }
     }
     fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
-        ready!(self.poll_answer(cx))?;
+        ready!(self.poll_answer(Side::Reader, cx))?;
         self.pipe.poll_take(most, cx)
     }
     fn set_priority(&mut self, priority: Priority) {

@@ -12,6 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{in_time, pipes};
 
+mod lazy_end;
+
+pub use lazy_end::*;
+
 /// The thing under test.
 pub type NegotiatorUnderTest = Arc<dyn Negotiator>;
 
@@ -45,6 +49,11 @@ macro_rules! negotiator_laws {
             lazy_close_before_the_answer_still_delivers
             lazy_pipe_that_is_only_read_negotiates
             lazy_with_several_offers_agrees
+            a_lazy_end_follows_the_answer
+            a_lazy_end_waits_beside_a_reader
+            a_lazy_end_tells_a_refusal
+            a_lazy_end_does_not_outlive_the_peer
+            a_lazy_pipe_that_nobody_reads_still_ends
             a_reader_does_not_stop_a_writer
             a_peer_that_leaves_is_closed
             garbage_is_an_error
@@ -220,9 +229,15 @@ pub async fn lazy_refusal_is_a_negotiation_failure(n: NegotiatorUnderTest) {
 
 /// Whether a listener says anything about a lazy proposal that it takes.
 async fn answers_lazy_proposals(n: &NegotiatorUnderTest) -> bool {
+    answer_to_a_lazy_proposal(n).await > 0
+}
+
+/// How many bytes a listener says about a lazy proposal that it takes.
+async fn answer_to_a_lazy_proposal(n: &NegotiatorUnderTest) -> usize {
     let (a, b) = pipes::pair();
     let mut dialed = n.select(a, Role::Dialer, &ids(&["/a"]), Wait::Lazy).await.unwrap().pipe;
-    dialed.shutdown().await.unwrap();
+    dialed.flush().await.unwrap();
+    drop(dialed);
     let mut sent = Vec::new();
     let (mut b, mut answer) = (b, Vec::new());
     in_time("a proposal", b.read_to_end(&mut sent)).await.unwrap();
@@ -231,7 +246,7 @@ async fn answers_lazy_proposals(n: &NegotiatorUnderTest) -> bool {
     let taken = in_time("a proposal", n.select(b, Role::Listener, &ids(&["/a"]), Wait::Agreed)).await;
     taken.unwrap().pipe.shutdown().await.unwrap();
     in_time("an answer", a.read_to_end(&mut answer)).await.unwrap();
-    !answer.is_empty()
+    answer.len()
 }
 
 /// Law 52: a close before the answer still delivers.
@@ -410,7 +425,7 @@ async fn dialers_first_bytes(n: &NegotiatorUnderTest) -> Vec<Vec<u8>> {
         {
             let mut dialing = std::pin::pin!(n.select(a, Role::Dialer, &offers, wait));
             if let Poll::Ready(chosen) = futures::poll!(dialing.as_mut()) {
-                chosen.unwrap().pipe.shutdown().await.unwrap();
+                chosen.unwrap().pipe.flush().await.unwrap();
             }
         }
         // The dialer has gone: what is there is all there is.
