@@ -3,7 +3,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -54,6 +54,9 @@ pub(crate) struct Connection {
     over: Mutex<bool>,
     /// Closes it when it is idle, where the configuration says so.
     idle: Mutex<Option<Task>>,
+    /// Fires when its driver is to be dropped, and why.
+    given_up: CancellationToken,
+    why: OnceLock<Error>,
     /// It is being replaced: no new streams of ours.
     draining: AtomicBool,
     /// Times the peer has asked for a better one.
@@ -188,9 +191,16 @@ impl Connection {
         }
     }
 
+    /// Drops its driver, so that it ends with `error` at once: nobody hears a good-bye.
+    pub(crate) fn give_up(&self, error: Error) {
+        // The first reason is the reason.
+        let _ = self.why.set(error);
+        self.given_up.cancel();
+    }
+
     /// Whether new streams may be opened on it.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.is_draining() && self.closing.lock().is_none()
+        !self.is_draining() && self.closing.lock().is_none() && !self.given_up.is_cancelled()
     }
 
     /// Whether it is being replaced.
@@ -230,6 +240,8 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
         closing: Mutex::new(None),
         over: Mutex::new(false),
         idle: Mutex::default(),
+        given_up: CancellationToken::new(),
+        why: OnceLock::new(),
         draining: AtomicBool::new(false),
         renewals: AtomicUsize::new(0),
         renewing: tokio::sync::Mutex::default(),
@@ -262,8 +274,13 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
     let (this, node) = (connection.clone(), shared.clone());
     tasks.push(shared.env.spawn(async move {
         // A driver that panics is a bug; a connection that nobody takes out afterwards would be another.
-        let result = AssertUnwindSafe(driver).catch_unwind().await;
-        let result = result.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the connection's driver panicked")));
+        let driving = AssertUnwindSafe(driver).catch_unwind();
+        let result = match this.given_up.run_until_cancelled(driving).await {
+            Some(result) => {
+                result.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the connection's driver panicked")))
+            }
+            None => Err(this.why.get().cloned().unwrap_or_else(|| Error::closed("giving up a connection"))),
+        };
         end(&node, &this, result);
     }));
     let (this, node) = (connection.clone(), shared.clone());

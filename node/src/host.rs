@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    ConnectionId, ConnectionInfo, Env, Event, EventStream, Host, HostApi, Keypair, LocalInfo, Multiaddr, PeerId,
-    ProtocolId, RemoteInfo, Result, Stream,
+    Chosen, ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Layer, LocalInfo,
+    Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Rung, Stream, Traffic,
 };
 
-use crate::{shared::Shared, streams};
+use crate::{shared::Shared, streams, traffic};
 
 /// The family of protocols we name in identify.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
@@ -48,6 +48,20 @@ impl HostApi for NodeHost {
 
     fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
         self.0.state.lock().connections.get(&id).map(|connection| connection.info.clone())
+    }
+
+    fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
+        let connection = self.0.state.lock().connections.get(&connection).cloned()?;
+        // Streams that a transport brings along are not counted.
+        let brought = |rung: &Rung| rung.layer == Layer::Muxer && matches!(rung.chosen, Chosen::Transport);
+        (!connection.info.path.rungs.iter().any(brought)).then(|| traffic::of(&connection.meter))
+    }
+
+    fn give_up(&self, connection: ConnectionId, error: Error) {
+        let connection = self.0.state.lock().connections.get(&connection).cloned();
+        if let Some(connection) = connection {
+            connection.give_up(error);
+        }
     }
 
     fn events(&self) -> EventStream {

@@ -41,4 +41,3 @@ pub use key_file::{create_key_file, load_key_file, load_or_create_key_file};
 pub use node::Node;
 pub use stackwire_config::{Catalogue, Limits, Settings, Timeouts};
 pub use stackwire_core::*;
-pub use traffic::Traffic;

@@ -6,11 +6,11 @@ use futures::future::join_all;
 use stackwire_config::{Catalogue, Plan, Stack};
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, EventStream, Host, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Stream,
-    address,
+    Traffic, address,
 };
 
 use crate::{
-    Builder, Changes, Traffic, capacity::Population, configure, dial, host::NodeHost, listen, shared::Shared, streams,
+    Builder, Changes, capacity::Population, configure, dial, host::NodeHost, listen, shared::Shared, streams, traffic,
 };
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
@@ -148,7 +148,7 @@ impl Node {
     /// What a live connection has moved so far; `None` once it has ended.
     pub fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
         let state = self.0.shared.state.lock();
-        state.connections.get(&connection).map(|connection| Traffic::of(&connection.meter))
+        state.connections.get(&connection).map(|connection| traffic::of(&connection.meter))
     }
 
     /// What a connected peer told about itself.

@@ -2,19 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
-use stackwire_core::{Env, Stage};
+use stackwire_core::{Env, Stage, Traffic};
 use stackwire_wrap::{Meter, metered_and_write_timed};
-
-/// Bytes that a connection has moved, handshakes and framing of security and muxer included, those of the transport
-/// not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// From the peer.
-    pub received: u64,
-    /// To the peer.
-    pub sent: u64,
-}
 
 /// `stage` with its bytes counted, and ended when its peer takes nothing of what is written for `limit`. A transport that
 /// brings its own streams counts nothing, and keeps its own time.
@@ -32,8 +21,7 @@ pub(crate) fn watch(stage: Stage, limit: Duration, env: &Env) -> (Stage, Arc<Met
     (stage, meter)
 }
 
-impl Traffic {
-    pub(crate) fn of(meter: &Meter) -> Self {
-        Self { received: meter.bytes_read(), sent: meter.bytes_written() }
-    }
+/// What `meter` has counted.
+pub(crate) fn of(meter: &Meter) -> Traffic {
+    Traffic { received: meter.bytes_read(), sent: meter.bytes_written() }
 }

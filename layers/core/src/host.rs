@@ -7,7 +7,8 @@ use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    ConnectionId, ConnectionInfo, Env, Event, EventStream, Keypair, Multiaddr, PeerId, ProtocolId, Result, Stream,
+    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Keypair, Multiaddr, PeerId, ProtocolId, Result,
+    Stream,
 };
 
 /// The node, as its plug-ins see it.
@@ -25,6 +26,11 @@ pub trait HostApi: Send + Sync + 'static {
     fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
         self.connections().into_iter().find(|live| live.id == id)
     }
+    /// What a live connection has moved so far; `None` where nobody counts that: a transport with streams of its own.
+    fn traffic(&self, connection: ConnectionId) -> Option<Traffic>;
+    /// Ends a connection at once because of `error`, without a good-bye: nobody is there to hear it. Harmless where it has
+    /// ended.
+    fn give_up(&self, connection: ConnectionId, error: Error);
     /// Everything that happens from now on.
     fn events(&self) -> EventStream;
     /// The same without what happens to streams, of which there are many: for those who care about connections only.
@@ -61,6 +67,16 @@ impl Deref for Host {
     fn deref(&self) -> &Self::Target {
         &*self.0
     }
+}
+
+/// Bytes that a connection has moved, handshakes and framing of security and muxer included, those of the transport
+/// not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// From the peer.
+    pub received: u64,
+    /// To the peer.
+    pub sent: u64,
 }
 
 /// What a node says about itself.

@@ -48,6 +48,12 @@ impl Stream {
         self.chosen.as_ref()
     }
 
+    /// Puts something between its user and its bytes: a limit, a count.
+    pub fn map_pipe(mut self, map: impl FnOnce(BoxPipe) -> BoxPipe) -> Self {
+        self.pipe = map(self.pipe);
+        self
+    }
+
     /// The protocol id that was agreed: which version, where a protocol has several.
     pub fn protocol(&self) -> &ProtocolId {
         &self.protocol

@@ -13,17 +13,23 @@ use crate::{ID, Ping};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PingConfig {
-    /// Seconds between two pings of a connection, counted from the answer; 0: never ping, only answer.
+    /// Seconds between two pings of a connection, counted from the answer; 0: never ping, only answer. Up to a fifth less
+    /// by chance, so that not all connections are pinged at once.
     #[schemars(range(min = 0, max = 86400))]
     pub interval_secs: u64,
-    /// Seconds to wait for an answer, at least 1.
+    /// What `interval_secs` grows to while a connection moves nothing but pings: ten thousand idle connections should cost
+    /// next to nothing. No effect where it is the shorter.
+    #[schemars(range(min = 0, max = 86400))]
+    pub quiet_interval_secs: u64,
+    /// Seconds to wait for an answer, at least 1. A connection that leaves two pings in a row unanswered, and moves nothing
+    /// else meanwhile, is given up.
     #[schemars(range(min = 1, max = 3600))]
     pub timeout_secs: u64,
 }
 
 impl Default for PingConfig {
     fn default() -> Self {
-        Self { interval_secs: 15, timeout_secs: 20 }
+        Self { interval_secs: 15, quiet_interval_secs: 90, timeout_secs: 20 }
     }
 }
 
@@ -31,8 +37,9 @@ impl Plugin for PingConfig {
     const SUMMARY: Summary = Summary::new(Layer::Protocol, "ping", "measures round trips, notices dead connections")
         .ids(&[ID])
         .example(
-            "interval_secs = 15  # between two pings of a connection; 0: only answer\n\
-                 timeout_secs = 20   # to wait for an answer\n",
+            "interval_secs = 15        # between two pings of a connection; 0: only answer\n\
+                 quiet_interval_secs = 90  # what that grows to while nothing else moves\n\
+                 timeout_secs = 20         # to wait for an answer\n",
         )
         .capabilities(Capabilities {
             notes: &["rust-libp2p keeps one ping stream of a peer: one that an application opens resets ours"],
@@ -45,6 +52,7 @@ impl Plugin for PingConfig {
             return Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Protocol, "ping"));
         }
         let interval = (self.interval_secs > 0).then(|| Duration::from_secs(self.interval_secs));
-        Ok(Built::Protocol(Arc::new(Ping::new(interval, Duration::from_secs(self.timeout_secs)))))
+        let ping = Ping::new(interval, Duration::from_secs(self.timeout_secs));
+        Ok(Built::Protocol(Arc::new(ping.with_quiet_interval(Duration::from_secs(self.quiet_interval_secs)))))
     }
 }

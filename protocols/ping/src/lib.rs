@@ -3,8 +3,9 @@
 //! The dialer of a stream sends 32 random bytes, the peer sends them back, and so on over the same stream. Source:
 //! libp2p specs, `ping/ping.md`.
 //!
-//! A node that lists `ping` answers pings and pings each connection by itself; see [`PingConfig`]. On a stream that
-//! is already open, one round trip is
+//! A node that lists `ping` answers pings and pings each connection by itself; see [`PingConfig`]. It gives up a connection
+//! on which nobody answers and nothing moves. [`Pinger`] pings one connection as often as somebody asks; on a stream that is
+//! already open, one round trip is
 //!
 //! ```
 //! # use stackwire_core::{Env, Result, Stream};
@@ -17,9 +18,10 @@
 
 mod client;
 mod config;
+mod pace;
 mod ping;
 
-pub use client::ping;
+pub use client::{Pinger, ping};
 pub use config::PingConfig;
 pub use ping::Ping;
 

@@ -1,36 +1,51 @@
 //! The protocol: answers pings, and pings every connection.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use stackwire_core::{
-    ConnectionId, ConnectionInfo, Error, Event, Host, Kind, Layer, Pipe, Priority, Protocol, ProtocolId, Result,
-    Stream, Task,
+    ConnectionId, Error, Event, Host, Kind, Layer, PeerId, Pipe, Priority, Protocol, ProtocolId, Result, Stream, Task,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{ID, SIZE, client::ping};
+use crate::{
+    ID, SIZE,
+    client::ends,
+    pace::{Pace, keep_pinging},
+};
 
 /// The most streams a connection may have open to us for pings.
 const MAX_INBOUND: u8 = 2;
 
 /// The protocol `ping`.
 ///
-/// It answers on at most two streams a connection; a third is refused with `LimitExceeded`. By itself it keeps one
-/// stream to each connection, emits [`Event::Pinged`] for each answer and [`Event::StreamFailed`] for each failure,
-/// after which it tries again on a fresh stream. It never ends a connection.
+/// It answers on at most two streams a connection; a third is refused with `LimitExceeded`. By itself it pings each
+/// connection, emits [`Event::Pinged`] for each answer and [`Event::StreamFailed`] for each failure, after which it tries
+/// again. A peer that ends the stream between two pings has not failed. A connection that leaves two pings in a row
+/// unanswered, and moves nothing else meanwhile, is given up, whatever its muxer.
 pub struct Ping {
-    interval: Option<Duration>,
-    timeout: Duration,
+    pace: Option<Pace>,
     inbound: Mutex<HashMap<ConnectionId, u8>>,
 }
 
 impl Ping {
     /// Pings each connection `interval` after the last answer (`None`: never), waiting `timeout` for an answer.
     pub fn new(interval: Option<Duration>, timeout: Duration) -> Self {
-        Self { interval, timeout, inbound: Mutex::default() }
+        let pace = interval.map(|interval| Pace { interval, quiet: interval, timeout });
+        Self { pace, inbound: Mutex::default() }
+    }
+
+    /// Lets the interval grow to `quiet` while a connection moves nothing but pings. No effect where it is the shorter.
+    pub fn with_quiet_interval(mut self, quiet: Duration) -> Self {
+        if let Some(pace) = &mut self.pace {
+            pace.quiet = quiet.max(pace.interval);
+        }
+        self
     }
 
     fn enter(&self, connection: ConnectionId) -> Result<Inbound<'_>> {
@@ -82,31 +97,41 @@ impl Protocol for Ping {
     }
 
     async fn run(&self, host: &Host) {
-        let Some(interval) = self.interval else { return };
+        let Some(pace) = self.pace else { return };
         let mut events = host.connection_events();
         let mut pingers = HashMap::new();
-        reconcile(&mut pingers, host, interval, self.timeout);
+        reconcile(&mut pingers, host, pace);
         while let Some(event) = events.next().await {
             match event {
-                Event::Connected { connection } => start(&mut pingers, host, connection, interval, self.timeout),
+                Event::Connected { connection } => start(&mut pingers, host, connection.id, connection.peer, pace),
                 Event::Disconnected { connection, .. } => drop(pingers.remove(&connection)),
-                Event::Missed { .. } => reconcile(&mut pingers, host, interval, self.timeout),
+                Event::Missed { .. } => reconcile(&mut pingers, host, pace),
                 _ => {}
             }
         }
     }
 }
 
-/// Sends back what comes, as it comes: a peer that cuts its pings differently gets the same bytes.
+/// Sends back what comes, as it comes: a peer that cuts its pings differently gets the same bytes. A peer that leaves
+/// between two pings, by whatever end, has had what it wanted.
 async fn answer(mut stream: Stream) -> Result<()> {
     // A ping that waits behind bulk data measures the bulk data.
     stream.set_priority(Priority::High);
     let mut bytes = [0; SIZE];
+    let mut partly = 0;
     loop {
-        let n = stream.read(&mut bytes).await.map_err(|e| Error::io("waiting for a ping", e))?;
+        let n = match stream.read(&mut bytes).await.map_err(|e| Error::io("waiting for a ping", e)) {
+            Ok(n) => n,
+            Err(error) if partly == 0 && ends(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         if n == 0 {
-            return stream.shutdown().await.map_err(|e| Error::io("closing a ping stream", e));
+            return match stream.shutdown().await.map_err(|e| Error::io("closing a ping stream", e)) {
+                Err(error) if !ends(&error) => Err(error),
+                _ => Ok(()),
+            };
         }
+        partly = (partly + n) % SIZE;
         stream.write_all(&bytes[..n]).await.map_err(|e| Error::io("answering a ping", e))?;
         stream.flush().await.map_err(|e| Error::io("answering a ping", e))?;
     }
@@ -115,56 +140,18 @@ async fn answer(mut stream: Stream) -> Result<()> {
 type Pingers = HashMap<ConnectionId, Task>;
 
 /// Brings the tasks in line with the live connections, where events alone do not tell.
-fn reconcile(pingers: &mut Pingers, host: &Host, interval: Duration, timeout: Duration) {
+fn reconcile(pingers: &mut Pingers, host: &Host, pace: Pace) {
     let live = host.connections();
-    pingers.retain(|id, _| live.iter().any(|connection| connection.id == *id));
+    let ids: HashSet<ConnectionId> = live.iter().map(|connection| connection.id).collect();
+    pingers.retain(|id, _| ids.contains(id));
     for connection in live {
-        start(pingers, host, connection, interval, timeout);
+        start(pingers, host, connection.id, connection.peer, pace);
     }
 }
 
-fn start(pingers: &mut Pingers, host: &Host, connection: Arc<ConnectionInfo>, interval: Duration, timeout: Duration) {
-    let id = connection.id;
-    pingers.entry(id).or_insert_with(|| {
+fn start(pingers: &mut Pingers, host: &Host, connection: ConnectionId, peer: PeerId, pace: Pace) {
+    pingers.entry(connection).or_insert_with(|| {
         let host = host.clone();
-        host.env().clone().spawn(async move { keep_pinging(&host, &connection, interval, timeout).await })
+        host.env().clone().spawn(async move { keep_pinging(&host, connection, peer, pace).await })
     });
-}
-
-/// Ends when the peer does not take pings or the connection is gone.
-async fn keep_pinging(host: &Host, connection: &ConnectionInfo, interval: Duration, timeout: Duration) {
-    loop {
-        let error = ping_until_failure(host, connection, interval, timeout).await;
-        let unsupported = matches!(error.kind(), Kind::NoCommonProtocol { .. });
-        if unsupported || !host.connections().iter().any(|live| live.id == connection.id) {
-            return;
-        }
-        // A stream that ends properly, as all do when a connection is being closed, is no failure.
-        if *error.kind() != Kind::Closed {
-            host.emit(Event::StreamFailed {
-                connection: connection.id,
-                peer: connection.peer,
-                protocol: Some(ProtocolId::new(ID)),
-                error: error.at(Layer::Protocol, "ping"),
-            });
-        }
-        host.env().sleep(interval).await;
-    }
-}
-
-async fn ping_until_failure(host: &Host, connection: &ConnectionInfo, interval: Duration, timeout: Duration) -> Error {
-    let (env, ids) = (host.env(), [ProtocolId::new(ID)]);
-    let opening = host.open_stream_on(connection.id, &ids);
-    let mut stream = match env.timeout(timeout, "opening a ping stream", opening).await {
-        Ok(stream) => stream,
-        Err(error) => return error,
-    };
-    stream.set_priority(Priority::High);
-    loop {
-        match env.timeout(timeout, "waiting for the answer to a ping", ping(&mut stream, env)).await {
-            Ok(round_trip) => host.emit(Event::Pinged { peer: connection.peer, round_trip }),
-            Err(error) => return error,
-        }
-        env.sleep(interval).await;
-    }
 }

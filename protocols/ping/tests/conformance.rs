@@ -7,9 +7,9 @@ use stackwire_conformance::{
     host::{self, FakeHost, connect, disconnect, handler},
     in_time, pipes,
 };
-use stackwire_core::{ConnectionId, Event, Kind, Layer, Protocol, ProtocolId, Stream};
+use stackwire_core::{ConnectionId, Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic};
 use stackwire_plugin::{Built, Catalogue};
-use stackwire_protocol_ping::{ID, Ping, PingConfig, ping};
+use stackwire_protocol_ping::{ID, Ping, PingConfig, Pinger, ping};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn answering() -> Arc<dyn Protocol> {
@@ -108,8 +108,9 @@ async fn pings_each_connection_again_and_again_until_it_ends() {
     let _running = (a.start(), b.start());
     let (connection, _) = connect(&a, &b);
     let time = env_seeded(0);
-    time.sleep(Duration::from_secs(50)).await;
-    assert_eq!((pinged(&a), pinged(&b)), (4, 4), "at 0, 15, 30 and 45 seconds");
+    // A fifth of each interval is left to chance.
+    time.sleep(Duration::from_secs(47)).await;
+    assert_eq!((pinged(&a), pinged(&b)), (4, 4), "at 0, 15, 30 and 45 seconds, or a little before");
     disconnect(&a, connection);
     time.sleep(Duration::from_secs(100)).await;
     assert_eq!((pinged(&a), pinged(&b)), (4, 4));
@@ -124,6 +125,151 @@ async fn pings_connections_that_were_there_before() {
     a.wait_for("a ping", |event| matches!(event, Event::Pinged { .. }).then_some(())).await;
 }
 
+/// js-libp2p ends each ping stream after ten seconds, by a reset.
+fn ending(after: Duration) -> Arc<dyn Protocol> {
+    handler(ID, move |mut stream, host| async move {
+        let answering = async {
+            loop {
+                let mut bytes = [0; 32];
+                stream.read_exact(&mut bytes).await?;
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+            }
+        };
+        let _: Result<()> = host.env().timeout(after, "answering", answering).await;
+        stream.reset(0);
+        Ok(())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_the_peer_ends_between_two_pings_is_taken_anew() {
+    let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![ending(Duration::from_secs(10))]));
+    let _running = a.start();
+    let (connection, _) = connect(&a, &b);
+    env().sleep(Duration::from_secs(47)).await;
+    assert_eq!((pinged(&a), failures(&a)), (4, vec![]));
+
+    // Who pings five times a second, too.
+    let mut pinger = Pinger::new(a.host(), connection);
+    for _ in 0..100 {
+        pinger.ping().await.unwrap();
+        env().sleep(Duration::from_millis(200)).await;
+    }
+    pinger.end(Duration::from_secs(1)).await;
+    assert_eq!((failures(&a), failures(&b)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn whoever_ends_a_ping_stream_by_whatever_end_has_failed_nobody() {
+    let (a, b) = (FakeHost::new(1, vec![]), FakeHost::new(2, vec![answering()]));
+    let (connection, _) = connect(&a, &b);
+    for end in [false, true] {
+        let mut pinger = Pinger::new(a.host(), connection);
+        in_time("a ping", pinger.ping()).await.unwrap();
+        match end {
+            true => pinger.end(Duration::from_secs(60)).await,
+            false => drop(pinger),
+        }
+    }
+    // A third stream is answered only once both have ended.
+    let mut pinger = Pinger::new(a.host(), connection);
+    let again = async {
+        while pinger.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time("a free place", again).await;
+    assert!(failures(&b).iter().all(|kind| matches!(kind, Kind::LimitExceeded { .. })), "{:?}", failures(&b));
+}
+
+fn quiet() -> Arc<dyn Protocol> {
+    let ping = Ping::new(Some(Duration::from_secs(15)), Duration::from_secs(20));
+    Arc::new(ping.with_quiet_interval(Duration::from_secs(90)))
+}
+
+/// Moves `bytes` a second on every connection of `host`, until the result is dropped.
+fn moving(host: &Arc<FakeHost>, bytes: u64) -> Task {
+    let host = host.clone();
+    env().spawn(async move {
+        for second in 0.. {
+            host.set_traffic(Traffic { received: second * bytes, sent: 0 });
+            env().sleep(Duration::from_secs(1)).await;
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_connection_is_pinged_less_and_less_often() {
+    for (bytes, at_least, at_most) in [(0, 12, 17), (1000, 67, 83)] {
+        let (a, b) = (FakeHost::new(1, vec![quiet()]), FakeHost::new(2, vec![answering()]));
+        let _running = (a.start(), moving(&a, bytes));
+        connect(&a, &b);
+        env().sleep(Duration::from_secs(1000)).await;
+        assert!((at_least..=at_most).contains(&pinged(&a)), "{bytes} bytes a second: {}", pinged(&a));
+        assert_eq!(failures(&a), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_made_at_once_are_not_pinged_at_once() {
+    let a = FakeHost::new(1, vec![pinging()]);
+    let _running = a.start();
+    let peers: Vec<_> = (2..52).map(|seed| FakeHost::new(seed, vec![answering()])).collect();
+    for peer in &peers {
+        connect(&a, peer);
+    }
+    // The first is at once; then each second of the last three before the interval ends has its share.
+    env().sleep(Duration::from_millis(11_900)).await;
+    assert_eq!(pinged(&a), 50);
+    let mut before = 50;
+    for second in 12..15 {
+        env().sleep(Duration::from_secs(1)).await;
+        let now = pinged(&a);
+        assert!((5..=30).contains(&(now - before)), "{} in second {second}", now - before);
+        before = now;
+    }
+    env().sleep(Duration::from_millis(200)).await;
+    assert_eq!(pinged(&a), 100);
+}
+
+fn silent() -> Arc<dyn Protocol> {
+    handler(ID, |stream, host| async move {
+        host.env().sleep(Duration::from_secs(3600)).await;
+        drop(stream);
+        Ok(())
+    })
+}
+
+fn disconnected(host: &FakeHost) -> Option<Kind> {
+    host.emitted().iter().find_map(|event| match event {
+        Event::Disconnected { error, .. } => Some(error.as_ref().expect("a reason").kind().clone()),
+        _ => None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_answers_nothing_and_moves_nothing_is_given_up() {
+    let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![silent()]));
+    let _running = (a.start(), moving(&a, 0));
+    connect(&a, &b);
+    env().sleep(Duration::from_secs(39)).await;
+    assert_eq!(disconnected(&a), None);
+    env().sleep(Duration::from_secs(2)).await;
+    assert_eq!(disconnected(&a), Some(Kind::Timeout { limit: Duration::from_secs(40) }));
+    assert_eq!(a.host().connections().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobodys_silence_ends_a_connection_that_moves_bytes() {
+    let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![silent()]));
+    let _running = (a.start(), moving(&a, 1));
+    connect(&a, &b);
+    env().sleep(Duration::from_secs(600)).await;
+    assert_eq!(disconnected(&a), None);
+    assert!(failures(&a).len() >= 15, "each is told: {:?}", failures(&a));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_without_ping_is_left_alone() {
     let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![]));
@@ -135,12 +281,7 @@ async fn a_peer_without_ping_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_fails_after_the_timeout_and_is_tried_again() {
-    let silent = handler(ID, |stream, host| async move {
-        host.env().sleep(Duration::from_secs(3600)).await;
-        drop(stream);
-        Ok(())
-    });
-    let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![silent]));
+    let (a, b) = (FakeHost::new(1, vec![pinging()]), FakeHost::new(2, vec![silent()]));
     let _running = a.start();
     connect(&a, &b);
     env().sleep(Duration::from_secs(60)).await;
@@ -166,6 +307,9 @@ fn wrong_options_are_named() {
     let ping = Catalogue::linked().unwrap().get(Layer::Protocol, "ping").unwrap();
     assert!(ping.build_from(ping.summary.example).is_ok());
     let problem = |options| ping.build_from(options).err().unwrap().message;
-    assert!(problem("timeout_secs = 0").contains("timeout_secs"));
+    for wrong in ["timeout_secs = 0", "timeout_secs = 3601", "interval_secs = 86401", "quiet_interval_secs = 86401"] {
+        let (name, _) = wrong.split_once(' ').unwrap();
+        assert!(problem(wrong).contains(name), "{wrong}");
+    }
     assert!(problem("intervall_secs = 3").contains("unknown key"));
 }

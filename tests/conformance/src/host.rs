@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr,
-    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task,
+    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task, Traffic,
 };
 use tokio::sync::mpsc;
 
@@ -37,6 +37,7 @@ struct State {
     links: Vec<Link>,
     emitted: Vec<Event>,
     subscribers: Vec<mpsc::UnboundedSender<Event>>,
+    traffic: Option<Traffic>,
     remotes: HashMap<PeerId, Arc<RemoteInfo>>,
     addresses: HashMap<PeerId, Vec<Multiaddr>>,
 }
@@ -91,6 +92,11 @@ impl FakeHost {
         self.emit(Event::LocalChanged);
     }
 
+    /// What every connection is said to have moved from now on; before this is called it is not known.
+    pub fn set_traffic(&self, traffic: Traffic) {
+        self.state.lock().traffic = Some(traffic);
+    }
+
     /// Every event so far.
     pub fn emitted(&self) -> Vec<Event> {
         self.state.lock().emitted.clone()
@@ -135,15 +141,15 @@ impl FakeHost {
         self.emit(Event::Connected { connection });
     }
 
-    fn remove_link(&self, connection: ConnectionId) {
+    fn remove_link(&self, connection: ConnectionId, reason: &str, error: Option<Error>) {
         let removed = {
             let mut state = self.state.lock();
             let index = state.links.iter().position(|link| link.info.id == connection);
             index.map(|index| state.links.remove(index))
         };
         if let Some(link) = removed {
-            let (peer, reason) = (link.info.peer, "the test said so".into());
-            self.emit(Event::Disconnected { connection, peer, reason, error: None });
+            let (peer, reason) = (link.info.peer, reason.to_string());
+            self.emit(Event::Disconnected { connection, peer, reason, error });
         }
     }
 
@@ -183,6 +189,16 @@ impl HostApi for FakeHost {
     }
     fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
         self.state.lock().links.iter().map(|link| link.info.clone()).collect()
+    }
+    fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.link(id).map(|link| link.info)
+    }
+    fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
+        self.link(connection)?;
+        self.state.lock().traffic
+    }
+    fn give_up(&self, connection: ConnectionId, error: Error) {
+        self.remove_link(connection, "it was given up", Some(error));
     }
     fn events(&self) -> EventStream {
         self.state.lock().subscribe()
@@ -260,9 +276,9 @@ pub fn connect_at(
 /// Ends `connection` of `host` at both ends. Streams that are open stay with whoever holds them.
 pub fn disconnect(host: &Arc<FakeHost>, connection: ConnectionId) {
     let Some(link) = host.link(connection) else { return };
-    host.remove_link(connection);
+    host.remove_link(connection, "the test said so", None);
     if let Some(peer) = link.peer.upgrade() {
-        peer.remove_link(link.theirs);
+        peer.remove_link(link.theirs, "the test said so", None);
     }
 }
 

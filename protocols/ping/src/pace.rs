@@ -1,0 +1,91 @@
+//! When a connection is pinged, and when its silence is its end.
+
+use std::time::Duration;
+
+use stackwire_core::{ConnectionId, Env, Error, Event, Host, Kind, Layer, PeerId, ProtocolId, Traffic};
+
+use crate::{ID, client::Pinger};
+
+/// Pings in a row that a connection may leave unanswered while it moves nothing else.
+const MAX_UNANSWERED: u32 = 2;
+/// A connection that has moved more than this since the last ping is in use: pings, keep-alives and their framing are less.
+const IN_USE: u64 = 1024;
+/// A connection that has sent more than this while a ping waited is alive, though nothing came back: no machine's own
+/// buffers take so much from a peer that is gone again and again.
+const SENDING: u64 = 64 * 1024;
+
+/// How often, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Between two pings of a connection that is in use.
+    pub(crate) interval: Duration,
+    /// What the interval grows to on one that is not: it doubles with every ping.
+    pub(crate) quiet: Duration,
+    /// For an answer.
+    pub(crate) timeout: Duration,
+}
+
+/// Ends when the connection is gone. A failure or an end costs nothing that grows with the number of connections.
+pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: PeerId, pace: Pace) {
+    let env = host.env();
+    let mut pinger = Pinger::new(host.clone(), connection);
+    let (mut unanswered, mut interval) = (0, pace.interval);
+    let mut last = host.traffic(connection);
+    loop {
+        let before = host.traffic(connection);
+        match env.timeout(pace.timeout, "waiting for the answer to a ping", pinger.ping()).await {
+            Ok(round_trip) => {
+                unanswered = 0;
+                host.emit(Event::Pinged { peer, round_trip });
+            }
+            // A refusal is an answer, too: somebody is there.
+            Err(error) if matches!(error.kind(), Kind::NoCommonProtocol { .. }) => unanswered = 0,
+            Err(error) => {
+                if host.connection(connection).is_none() {
+                    return;
+                }
+                let silent = matches!(error.kind(), Kind::Timeout { .. });
+                // A stream that ends properly, as all do when a connection is being closed, is no failure.
+                if *error.kind() != Kind::Closed {
+                    let (protocol, error) = (Some(ProtocolId::new(ID)), error.at(Layer::Protocol, "ping"));
+                    host.emit(Event::StreamFailed { connection, peer, protocol, error });
+                }
+                if silent && !is_alive(before, host.traffic(connection)) {
+                    unanswered += 1;
+                    if unanswered >= MAX_UNANSWERED {
+                        let limit = pace.timeout * MAX_UNANSWERED;
+                        let gone = Error::new(Kind::Timeout { limit }, "waiting for any sign of the peer");
+                        return host.give_up(connection, gone.at(Layer::Protocol, "ping"));
+                    }
+                    // At once: either the answer was lost with its stream, or nobody is there.
+                    continue;
+                }
+                unanswered = 0;
+            }
+        }
+        let now = host.traffic(connection);
+        interval = match is_in_use(last, now) {
+            true => pace.interval,
+            false => interval.min(pace.quiet),
+        };
+        last = now;
+        env.sleep(jittered(interval, env)).await;
+        interval = interval.saturating_mul(2);
+    }
+}
+
+/// Whether anything moved. What is not counted is not judged: transports without counts notice by themselves.
+fn is_alive(before: Option<Traffic>, after: Option<Traffic>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return true };
+    after.received > before.received || after.sent.saturating_sub(before.sent) > SENDING
+}
+
+fn is_in_use(before: Option<Traffic>, after: Option<Traffic>) -> bool {
+    let total = |traffic: Option<Traffic>| traffic.map_or(0, |t| t.received.saturating_add(t.sent));
+    total(after).saturating_sub(total(before)) > IN_USE
+}
+
+/// Up to a fifth less, so that connections that were made at once are not pinged at once for ever.
+fn jittered(interval: Duration, env: &Env) -> Duration {
+    interval - interval.mul_f64(f64::from(u16::from_be_bytes(env.random())) / f64::from(u16::MAX) / 5.0)
+}
