@@ -142,6 +142,9 @@ pub struct Perf {
     /// Bytes to ask for.
     #[arg(long, value_name = "M", default_value_t = 64 << 20)]
     pub download_bytes: u64,
+    /// How long nothing moves.
+    #[command(flatten)]
+    pub stall: Stall,
 }
 
 /// `echo`
@@ -156,9 +159,20 @@ pub struct Echo {
     /// Keep our side open until everything came back: go-libp2p ends a whole stream at a half-close.
     #[arg(long)]
     pub no_half_close: bool,
+    /// How long nothing moves.
+    #[command(flatten)]
+    pub stall: Stall,
     /// The protocol to open.
     #[arg(long, value_name = "ID", default_value = stackwire_protocol_echo::ID)]
     pub protocol: String,
+}
+
+/// When a transfer is given up.
+#[derive(Args)]
+pub struct Stall {
+    /// Give up after so many seconds in which no byte moves in either direction; 1 to 86400.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub stall_secs: u64,
 }
 
 /// `plugins`

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{Env, Error, Layer, Result, Stream};
+use stackwire_core::{Env, Error, Kind, Layer, Result, Stream};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 /// The content repeats after this many bytes: a prime, so that blocks which were lost, doubled or swapped anywhere
@@ -18,7 +18,8 @@ const PERIOD: usize = 65_521;
 /// long that took.
 ///
 /// With `half_close` it ends its side once all is sent; without, only once all has come back, for peers that end a
-/// whole stream when one side does. Other bytes or more of them are `PeerMisbehaved`, an early end is `Closed`.
+/// whole stream when one side does: however theirs ends then, nothing is missing. Other bytes or more of them are
+/// `PeerMisbehaved`, an early end is `Closed`.
 /// Uses little memory whatever `bytes` is. Has no time limit of its own; dropping the future resets the stream.
 pub async fn echo(mut stream: Stream, bytes: u64, half_close: bool, env: &Env) -> Result<Duration> {
     let start = env.now();
@@ -45,10 +46,12 @@ impl Exchange {
         loop {
             let before = self.received;
             if let Poll::Ready(Err(error)) = self.poll_send(stream, cx) {
-                return Poll::Ready(Err(error));
+                return Poll::Ready(self.judge(error));
             }
-            if self.poll_receive(stream, cx)?.is_ready() && self.closed {
-                return Poll::Ready(Ok(()));
+            match self.poll_receive(stream, cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(self.judge(error)),
+                Poll::Ready(Ok(())) if self.closed => return Poll::Ready(Ok(())),
+                _ => {}
             }
             // Without half-close, the last byte that comes back lets our side end.
             let may_close = !self.closed && self.received == self.bytes && before < self.bytes;
@@ -56,6 +59,13 @@ impl Exchange {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Who ends its side only after all has come back has it all, whatever becomes of the stream.
+    fn judge(&self, error: Error) -> Result<()> {
+        let ended = matches!(error.kind(), Kind::Reset { .. } | Kind::Closed);
+        let all = self.bytes > 0 && self.received == self.bytes;
+        if ended && all && !self.half_close { Ok(()) } else { Err(error) }
     }
 
     fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<()>> {

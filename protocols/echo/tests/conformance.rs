@@ -1,16 +1,20 @@
 //! What `echo` promises.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use stackwire_conformance::{
     env,
     host::{FakeHost, connect, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, ConnectionId, Event, Kind, Layer, Protocol, Stream};
+use stackwire_core::{BoxPipe, Buffered, ConnectionId, Error, Event, Kind, Layer, Protocol, Stream, reset_error};
 use stackwire_plugin::{Built, Catalogue};
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 fn stream(pipe: BoxPipe) -> Stream {
     Stream::new(pipe, ID.into(), FakeHost::new(9, vec![]).peer(), ConnectionId(1))
@@ -134,6 +138,58 @@ async fn a_false_echo_is_noticed() {
             stream.shutdown().await
         });
         assert_eq!(shorter.await, Kind::Closed);
+    }
+}
+
+/// go-libp2p ends a whole stream, by a reset, when the other side ends its own.
+#[tokio::test]
+async fn without_half_close_a_reset_after_all_is_back_is_no_failure() {
+    let resetting = |bytes: usize| {
+        handler(ID, move |mut stream, _| async move {
+            let mut held = vec![0; 100];
+            stream.read_exact(&mut held).await?;
+            stream.write_all(&held[..bytes]).await?;
+            stream.flush().await?;
+            if bytes == 100 {
+                stream.read_to_end(&mut held).await?;
+            }
+            Err(Error::new(Kind::Reset { code: 0 }, "ending a whole stream"))
+        })
+    };
+    let (_a, _b, stream) = asking(resetting(100)).await;
+    in_time("an echo", echo(failing_at_the_end(stream), 100, false, &env())).await.unwrap();
+    let (_a, _b, stream) = asking(resetting(99)).await;
+    let error = in_time("an error", echo(failing_at_the_end(stream), 100, false, &env())).await.unwrap_err();
+    assert_eq!(error.kind(), &Kind::Reset { code: 0 }, "a byte is missing");
+}
+
+/// A stream whose end is a reset, as muxers tell one; the pipes of these hosts know none.
+fn failing_at_the_end(stream: Stream) -> Stream {
+    stream.map_pipe(|pipe| Box::new(Buffered::new(FailingAtTheEnd(pipe))))
+}
+
+struct FailingAtTheEnd(BoxPipe);
+
+impl AsyncRead for FailingAtTheEnd {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = out.filled().len();
+        let result = Pin::new(&mut self.get_mut().0).poll_read(cx, out);
+        match result {
+            Poll::Ready(Ok(())) if out.filled().len() == before => Poll::Ready(Err(reset_error(0))),
+            result => result,
+        }
+    }
+}
+
+impl AsyncWrite for FailingAtTheEnd {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, data)
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }
 

@@ -15,9 +15,12 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(tool: Tool, out: &Output) -> ExitCode {
-    session::with(&tool, stackwire_protocol_identify::ID, out, |mut stream, env| async move {
-        let asking = stackwire_protocol_identify::identify(&mut stream);
-        let info = env.timeout(PATIENCE, "waiting for identify", asking).await?;
+    session::with(&tool, stackwire_protocol_identify::ID, out, |session| async move {
+        let asking = async {
+            let mut stream = session.open().await?;
+            stackwire_protocol_identify::identify(&mut stream).await
+        };
+        let info = session.env().timeout(PATIENCE, "waiting for identify", asking).await?;
         out.text(format!("agent     {}\nversion   {}", plain(&info.agent), plain(&info.protocol_version)));
         if let Some(observed) = &info.observed {
             out.text(format!("sees us   {}", plain(observed)));

@@ -12,10 +12,11 @@ use crate::{
 
 pub async fn run(args: Perf, out: &Output) -> ExitCode {
     let (up, down) = (args.upload_bytes, args.download_bytes);
-    session::with(&args.tool, stackwire_protocol_perf::ID, out, |stream, env| async move {
+    session::with(&args.tool, stackwire_protocol_perf::ID, out, |session| async move {
+        let stream = session.open_impatiently(&args.stall).await?;
         let bar = out.bar(up.saturating_add(down), BYTES_BAR);
         let progress = |p: stackwire_protocol_perf::Progress| bar.set_position(p.uploaded + p.downloaded);
-        let report = stackwire_protocol_perf::perf(stream, up, down, progress, &env).await?;
+        let report = stackwire_protocol_perf::perf(stream, up, down, progress, session.env()).await?;
         drop(bar);
         let (up_mbits, down_mbits) = (mbits(up, report.upload_time), mbits(down, report.download_time));
         for (what, count, time, speed) in [

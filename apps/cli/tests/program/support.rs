@@ -173,6 +173,11 @@ impl Node {
         self.child.interrupt();
     }
 
+    /// Stops it in whatever it does, for good.
+    pub fn freeze(&self) {
+        self.child.signal("-STOP");
+    }
+
     /// What makes it take its config anew.
     pub fn hang_up(&self) {
         self.child.signal("-HUP");

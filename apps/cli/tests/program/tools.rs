@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Node, finish, plugins};
+use crate::support::{Guard, Node, collect, finish, plugins, stackwire};
 
 #[test]
 fn every_tool_works_over_tcp_and_over_websocket_and_names_its_path() {
@@ -37,6 +37,36 @@ fn echo_works_without_half_close_too() {
     let node = Node::start(&[], 2);
     let done = finish(&["echo", &node.addresses[0], "--bytes", "5000", "--no-half-close", "--json"]);
     assert_eq!(done.result()["half_close"], false);
+}
+
+#[test]
+fn a_tool_that_ends_normally_has_failed_no_stream_of_its_peer() {
+    let node = Node::start(&[], 2);
+    for tool in [&["ping", "--count", "1"][..], &["identify"], &["perf"], &["echo"], &["echo", "--no-half-close"]] {
+        let sized: &[&str] = if tool[0] == "perf" { &["--upload-bytes", "9", "--download-bytes", "9"] } else { &[] };
+        finish(&[tool, &[&node.addresses[0], "--json"], sized].concat()).result();
+        loop {
+            let event = node.next().expect("the node goes on");
+            assert_ne!(event["event"], "stream_failed", "{tool:?}: {event}");
+            if event["event"] == "disconnected" {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transfer_that_stalls_is_given_up() {
+    let usage = finish(&["echo", "/memory/1", "--stall-secs", "0"]);
+    assert!(usage.stderr.contains("1..=86400"), "{}", usage.stderr);
+    for tool in [&["echo", "--bytes", "1000000000000"][..], &["perf", "--upload-bytes", "1000000000000"]] {
+        let node = Node::start(&[], 2);
+        let args = [tool, &[&node.addresses[0], "--stall-secs", "1", "--json"]].concat();
+        let transfer = Guard::spawn(stackwire(&args));
+        while node.until("stream_opened")["protocol"] != format!("/{}/1.0.0", tool[0]) {}
+        node.freeze();
+        assert_eq!(collect(transfer).error()["kind"], "timeout", "{tool:?}");
+    }
 }
 
 #[test]
