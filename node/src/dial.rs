@@ -1,6 +1,6 @@
 //! Dialing: from a peer or an address to a connection.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use stackwire_core::{
@@ -109,7 +109,7 @@ pub(crate) async fn dial(
         let (address, peer) = candidates.next()?;
         let setup = &setup;
         Some(async move {
-            match attempt(shared, setup, &address, peer).await {
+            match attempt_unless_met(shared, setup, &address, peer).await {
                 Ok(climbed) => Ok((address, climbed)),
                 Err(error) => Err(AddressFailure { address, error }),
             }
@@ -163,6 +163,23 @@ fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
     Error::new(Kind::DialFailed(failures), format!("dialing{whom}"))
 }
 
+/// One attempt at one address. Where the peer dialed us in the same moment and neither side could listen, another one a
+/// moment later, which is not the same on both sides.
+async fn attempt_unless_met(
+    shared: &Shared,
+    setup: &Setup,
+    address: &Multiaddr,
+    peer: Option<PeerId>,
+) -> Result<(Climbed, Arc<Meter>)> {
+    let first = attempt(shared, setup, address, peer).await;
+    if !first.as_ref().is_err_and(|error| *error.kind() == Kind::SimultaneousOpen) {
+        return first;
+    }
+    let moment = Duration::from_millis(u64::from(u8::from_be_bytes(shared.env.random())));
+    shared.env.sleep(moment).await;
+    attempt(shared, setup, address, peer).await
+}
+
 /// One attempt at one address, to the top of the ladder.
 async fn attempt(
     shared: &Shared,
@@ -187,6 +204,7 @@ async fn attempt(
         remote: address.clone(),
         local: dialed.local,
         fixed: address.fixed().clone(),
+        may_meet: transport.may_meet(&bare),
         transport: name,
         round_trips: dialed.round_trips,
         took: now.saturating_duration_since(begin),

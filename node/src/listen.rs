@@ -283,6 +283,7 @@ async fn climb(
         remote: arrived.remote,
         local: Some(arrived.local.with_fixed(fixed.clone())),
         fixed,
+        may_meet: false,
         transport: arrived.entry.transport.name(),
         round_trips: 0,
         took,

@@ -55,6 +55,8 @@ pub enum Kind {
     },
     /// The peer broke a protocol; it is the peer's fault and costs it.
     PeerMisbehaved,
+    /// Both sides dialed at one moment, and neither listens: nobody's fault. Another attempt, a moment later, works.
+    SimultaneousOpen,
     /// A configured bound was met.
     LimitExceeded {
         /// The bound's name, as the config spells it.
@@ -93,6 +95,7 @@ impl Kind {
             Kind::AuthenticationFailed => "authentication_failed",
             Kind::PeerMismatch { .. } => "peer_mismatch",
             Kind::PeerMisbehaved => "peer_misbehaved",
+            Kind::SimultaneousOpen => "simultaneous_open",
             Kind::LimitExceeded { .. } => "limit_exceeded",
             Kind::Reset { .. } => "reset",
             Kind::Closed => "closed",
@@ -117,6 +120,7 @@ impl Kind {
             | Kind::PeerMisbehaved => Retry::OtherAddress,
             Kind::AddressInUse
             | Kind::Timeout { .. }
+            | Kind::SimultaneousOpen
             | Kind::LimitExceeded { .. }
             | Kind::Reset { .. }
             | Kind::Closed

@@ -23,6 +23,12 @@ pub trait Negotiator: Send + Sync + 'static {
     /// listener with several negotiators asks each until one says `Yes`.
     fn recognizes(&self, first: &[u8]) -> Recognition;
 
+    /// Whether two dialers that find each other on one channel can agree on which of them goes on as the dialer: see
+    /// [`Wait::Meeting`], which is the same as `Agreed` for others.
+    fn can_meet(&self) -> bool {
+        false
+    }
+
     /// Whether it can choose the protocol of a stream: without, both sides would have to serve the same single one.
     fn chooses(&self) -> bool {
         true
@@ -63,6 +69,13 @@ pub enum Wait {
     /// Where the listener answers at all, our end of the pipe never overtakes its answer: `poll_shutdown` flushes, waits
     /// for the answer, and only then ends our side. It fails where the answer is a refusal or the peer left without one.
     Lazy,
+    /// For a dialer whose peer may be dialing it on the same channel, as TCP's simultaneous open makes possible. Like
+    /// `Agreed`, and where both dialed the sides agree on who goes on as the dialer: see [`Negotiated::role`]. Where they
+    /// can't, it fails with `SimultaneousOpen`; another attempt a moment later works.
+    Meeting {
+        /// Decides who is the dialer: a random number of this attempt alone.
+        nonce: u64,
+    },
 }
 
 /// What was chosen.
@@ -73,4 +86,6 @@ pub struct Negotiated {
     pub pipe: BoxPipe,
     /// Round trips this side waited for.
     pub round_trips: u8,
+    /// Which side we are from here on: what we were, unless [`Wait::Meeting`] found that both sides dialed.
+    pub role: Role,
 }

@@ -30,6 +30,13 @@ pub trait Transport: Send + Sync + 'static {
     /// Starts to listen on `listen.address`. When this returns, connections are being queued.
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>>;
 
+    /// Whether a channel that we dial may turn out to be one that the peer has dialed, too: TCP's simultaneous open, where
+    /// both dial from ports that they listen on. Pure and quick.
+    fn may_meet(&self, address: &Multiaddr) -> bool {
+        let _ = address;
+        false
+    }
+
     /// For a transport that runs over another one's channel (WebSocket over TCP): the address of that one. Where a node
     /// listens on both, they share the port; [`Transport::recognizes`] tells whose a connection is.
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {

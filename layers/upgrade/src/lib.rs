@@ -54,6 +54,9 @@ pub struct Start {
     pub local: Option<Multiaddr>,
     /// What the address fixes.
     pub fixed: FixedPath,
+    /// Whether the peer may have dialed the same channel: then the sides agree on who goes on as the dialer, and
+    /// [`Path::role`] says who did.
+    pub may_meet: bool,
     /// The transport's name.
     pub transport: &'static str,
     /// Round trips the transport took.
@@ -103,6 +106,7 @@ impl Upgrader {
             role: start.role,
             expected: start.expected,
             fixed: start.fixed,
+            may_meet: start.may_meet && start.role == Role::Dialer,
             negotiator: None,
             transport: start.transport,
             path,
@@ -126,6 +130,8 @@ struct Climb<'a> {
     role: Role,
     expected: Option<PeerId>,
     fixed: FixedPath,
+    /// Not settled yet who goes on as the dialer.
+    may_meet: bool,
     /// The one in use, once there was something to negotiate.
     negotiator: Option<Arc<dyn Negotiator>>,
     transport: &'static str,
@@ -258,11 +264,18 @@ impl Climb<'_> {
     ) -> Result<(Negotiated, Chosen)> {
         let finding = self.negotiator(pipe);
         let (negotiator, pipe) = self.in_time(step, finding).await?;
+        // Only the first negotiation of a connection may find two dialers.
+        let wait = match std::mem::take(&mut self.may_meet) && negotiator.can_meet() {
+            true => Wait::Meeting { nonce: u64::from_be_bytes(self.stack.env.random()) },
+            false => Wait::Lazy,
+        };
         let negotiating = async {
-            let negotiated = negotiator.select(pipe, self.role, offers, Wait::Lazy).await;
+            let negotiated = negotiator.select(pipe, self.role, offers, wait).await;
             negotiated.map_err(|e| rename(e, step))
         };
         let negotiated = self.in_time(step, negotiating).await?;
+        self.role = negotiated.role;
+        self.path.role = negotiated.role;
         let chosen = Chosen::Negotiated { by: negotiator.name(), offered: offers.into() };
         self.negotiator = Some(negotiator);
         Ok((negotiated, chosen))

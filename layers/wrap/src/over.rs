@@ -112,6 +112,10 @@ impl Transport for WrappedTransport {
         Ok(Box::new(WrappedListener { inner, wrap: self.wrap.clone(), env }))
     }
 
+    fn may_meet(&self, address: &Multiaddr) -> bool {
+        self.inner.may_meet(address)
+    }
+
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
         self.inner.carrier(address)
     }

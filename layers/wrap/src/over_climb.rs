@@ -71,6 +71,10 @@ impl Negotiator for WrappedNegotiator {
         self.inner.recognizes(first)
     }
 
+    fn can_meet(&self) -> bool {
+        self.inner.can_meet()
+    }
+
     fn chooses(&self) -> bool {
         self.inner.chooses()
     }

@@ -19,12 +19,12 @@ impl Negotiator for Fixed {
         NAME
     }
 
-    async fn select(&self, pipe: BoxPipe, _: Role, offers: &[ProtocolId], _: Wait) -> Result<Negotiated> {
+    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], _: Wait) -> Result<Negotiated> {
         if offers.is_empty() {
             let nothing = Kind::NoCommonProtocol { offered: Vec::new(), supported: Vec::new() };
             return Err(Error::new(nothing, "taking the first of no offers").at(Layer::Negotiator, NAME));
         }
-        Ok(Negotiated { index: 0, pipe, round_trips: 0 })
+        Ok(Negotiated { index: 0, pipe, round_trips: 0, role })
     }
 
     /// Always `Yes`: it has no bytes of its own to tell it by.

@@ -39,7 +39,7 @@ impl Negotiator for Libra {
                 let mut proposal = Vec::new();
                 encode(SELECT, &mut proposal);
                 encode(only.as_str(), &mut proposal);
-                Ok(Negotiated { index: 0, pipe: Box::new(Prefaced::new(pipe, proposal)), round_trips: 0 })
+                Ok(Negotiated { index: 0, pipe: Box::new(Prefaced::new(pipe, proposal)), round_trips: 0, role })
             }
             (Role::Dialer, _) => dial(pipe, &offers[..offers.len().min(MAX_ATTEMPTS)]).await,
         }
@@ -66,7 +66,8 @@ async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
         }
         let answer = answer(&mut pipe, offer).await?;
         if answer == offer.as_str().as_bytes() {
-            return Ok(Negotiated { index, pipe, round_trips: u8::try_from(index + 1).unwrap_or(u8::MAX) });
+            let round_trips = u8::try_from(index + 1).unwrap_or(u8::MAX);
+            return Ok(Negotiated { index, pipe, round_trips, role: Role::Dialer });
         }
         if answer != NOT_SUPPORTED.as_bytes() {
             return Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it")));
@@ -88,7 +89,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         let gone = || Error::closed("the peer left instead of selecting a protocol");
         let proposal = read_frame(&mut pipe).await?.ok_or_else(gone)?;
         return match position(offers, &proposal) {
-            Some(index) => Ok(Negotiated { index, pipe, round_trips: 0 }),
+            Some(index) => Ok(Negotiated { index, pipe, round_trips: 0, role: Role::Listener }),
             // The protocol has no refusal: the pipe is closed, by dropping it.
             None => Err(no_common(&[id(&proposal)], offers)),
         };
@@ -115,7 +116,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         encode(choice.map_or(NOT_SUPPORTED, |index| offers[index].as_str()), &mut out);
         send(&mut pipe, &mut out).await?;
         if let Some(index) = choice {
-            return Ok(Negotiated { index, pipe, round_trips: 1 });
+            return Ok(Negotiated { index, pipe, round_trips: 1, role: Role::Listener });
         }
         refused.push(id(&proposal));
     }

@@ -31,6 +31,7 @@
 
 mod config;
 mod lazy;
+mod meeting;
 mod message;
 mod multistream;
 

@@ -14,6 +14,8 @@ pub(crate) const HEADER: &[u8] = b"\x13/multistream/1.0.0\n";
 const HEADER_TEXT: &[u8] = b"/multistream/1.0.0";
 /// “Not available.”
 pub(crate) const NA: &[u8] = b"na";
+/// “I dial, too”, before the first offer.
+pub(crate) const SIMULTANEOUS: &[u8] = b"/libp2p/simultaneous-connect";
 /// The longest message we take or make, newline included: what go-libp2p and js-libp2p take.
 pub(crate) const MAX_MESSAGE: usize = 1024;
 
@@ -44,9 +46,15 @@ pub(crate) fn check_answer(offer: &ProtocolId, answer: Option<Vec<u8>>) -> Resul
     match answer.as_deref() {
         Some(answer) if answer == offer.as_str().as_bytes() => Ok(true),
         Some(NA) => Ok(false),
+        Some(SIMULTANEOUS) => Err(both_dialed()),
         Some(_) => Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it"))),
         None => Err(Error::closed(format!("the peer left instead of answering {offer}"))),
     }
+}
+
+/// The error of two dialers on one channel: nobody's fault.
+pub(crate) fn both_dialed() -> Error {
+    Error::new(Kind::SimultaneousOpen, "negotiating a protocol")
 }
 
 /// The error of two sides that share nothing.

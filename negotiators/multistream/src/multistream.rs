@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
 use crate::{
     lazy::Lazy,
-    message::{HEADER, MessageReader, NA, check_answer, encode, expect_header, is_sendable, no_common},
+    meeting::meet,
+    message::{HEADER, MessageReader, NA, SIMULTANEOUS, check_answer, encode, expect_header, is_sendable, no_common},
 };
 
 pub(crate) const NAME: &str = "multistream";
@@ -32,14 +33,19 @@ impl Negotiator for Multistream {
             let why = format!("“{id}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Negotiator, NAME));
         }
-        match (role, offers) {
-            (Role::Listener, _) => listen(pipe, offers).await,
-            (Role::Dialer, [only]) if wait == Wait::Lazy => {
-                Ok(Negotiated { index: 0, pipe: Box::new(Lazy::new(pipe, only.clone())), round_trips: 0 })
+        match (role, offers, wait) {
+            (Role::Listener, ..) => listen(pipe, offers).await,
+            (Role::Dialer, [only], Wait::Lazy) => {
+                Ok(Negotiated { index: 0, pipe: Box::new(Lazy::new(pipe, only.clone())), round_trips: 0, role })
             }
-            (Role::Dialer, _) => dial(pipe, offers).await,
+            (Role::Dialer, _, Wait::Meeting { nonce }) => meet(pipe, offers, nonce).await,
+            (Role::Dialer, ..) => dial(pipe, offers).await,
         }
         .map_err(|e| e.at(Layer::Negotiator, NAME))
+    }
+
+    fn can_meet(&self) -> bool {
+        true
     }
 
     fn recognizes(&self, first: &[u8]) -> Recognition {
@@ -50,14 +56,29 @@ impl Negotiator for Multistream {
 async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
     let mut reader = MessageReader::default();
     let mut out = HEADER.to_vec();
+    let Some(first) = offers.first() else { return Err(no_common(offers, Vec::new())) };
+    encode(first.as_str().as_bytes(), &mut out);
+    send(&mut pipe, &mut out).await?;
+    expect_header(receive(&mut pipe, &mut reader).await?)?;
+    propose(pipe, reader, offers, 1).await
+}
+
+/// Proposes one offer after the other, of which so many are with the listener already. Headers have been exchanged.
+pub(crate) async fn propose(
+    mut pipe: BoxPipe,
+    mut reader: MessageReader,
+    offers: &[ProtocolId],
+    sent: usize,
+) -> Result<Negotiated> {
+    let mut out = Vec::new();
     for (index, offer) in offers.iter().enumerate() {
-        encode(offer.as_str().as_bytes(), &mut out);
-        send(&mut pipe, &mut out).await?;
-        if index == 0 {
-            expect_header(receive(&mut pipe, &mut reader).await?)?;
+        if index >= sent {
+            encode(offer.as_str().as_bytes(), &mut out);
+            send(&mut pipe, &mut out).await?;
         }
         if check_answer(offer, receive(&mut pipe, &mut reader).await?)? {
-            return Ok(Negotiated { index, pipe, round_trips: u8::try_from(index + 1).unwrap_or(u8::MAX) });
+            let round_trips = u8::try_from(index + 1).unwrap_or(u8::MAX);
+            return Ok(Negotiated { index, pipe, round_trips, role: Role::Dialer });
         }
     }
     Err(no_common(offers, Vec::new()))
@@ -71,6 +92,16 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
     if !has_bytes(&mut pipe).await {
         answer(&mut pipe, &mut out).await;
     }
+    answer_proposals(pipe, reader, offers, out).await
+}
+
+/// Takes the first proposal that is one of `offers`. Headers have been exchanged, but for what is in `out`.
+pub(crate) async fn answer_proposals(
+    mut pipe: BoxPipe,
+    mut reader: MessageReader,
+    offers: &[ProtocolId],
+    mut out: Vec<u8>,
+) -> Result<Negotiated> {
     let mut refused = Vec::new();
     for _ in 0..MAX_REFUSALS {
         let proposal = match receive(&mut pipe, &mut reader).await {
@@ -84,18 +115,22 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         encode(if choice.is_some() { &proposal } else { NA }, &mut out);
         answer(&mut pipe, &mut out).await;
         if let Some(index) = choice {
-            return Ok(Negotiated { index, pipe, round_trips: 1 });
+            return Ok(Negotiated { index, pipe, round_trips: 1, role: Role::Listener });
+        }
+        // A question, not an offer.
+        if proposal == SIMULTANEOUS {
+            continue;
         }
         refused.push(ProtocolId::from(String::from_utf8_lossy(&proposal).into_owned()));
     }
     Err(Error::misbehaved(format!("{MAX_REFUSALS} proposals, none of which we have")))
 }
 
-async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {
+pub(crate) async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {
     poll_fn(|cx| reader.poll(pipe, cx)).await
 }
 
-async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
     let during = "writing a negotiation message";
     pipe.write_all(out).await.map_err(|e| Error::io(during, e))?;
     pipe.flush().await.map_err(|e| Error::io(during, e))?;

@@ -13,8 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{in_time, pipes};
 
 mod lazy_end;
+mod meeting;
 
 pub use lazy_end::*;
+pub use meeting::*;
 
 /// The thing under test.
 pub type NegotiatorUnderTest = Arc<dyn Negotiator>;
@@ -54,6 +56,9 @@ macro_rules! negotiator_laws {
             a_lazy_end_tells_a_refusal
             a_lazy_end_does_not_outlive_the_peer
             a_lazy_pipe_that_nobody_reads_still_ends
+            dialers_that_meet_agree_on_who_listens
+            dialers_that_cannot_agree_blame_nobody
+            who_may_meet_a_dialer_takes_a_listener
             a_reader_does_not_stop_a_writer
             a_peer_that_leaves_is_closed
             garbage_is_an_error

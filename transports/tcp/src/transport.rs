@@ -54,6 +54,11 @@ impl Transport for Tcp {
         socket_of(address).is_some()
     }
 
+    /// Where we dial from a port that we listen on: the peer may do the same, at the same moment.
+    fn may_meet(&self, address: &Multiaddr) -> bool {
+        self.config.port_reuse && socket_of(address).is_some_and(|remote| self.ports.towards(remote).is_some())
+    }
+
     /// One round trip, the three-way handshake. Dropping the future closes the socket.
     async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
         let address = dial.address;

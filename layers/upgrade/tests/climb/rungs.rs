@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use stackwire_conformance::{in_time, pipes};
+use stackwire_conformance::{env_seeded, in_time, pipes};
 use stackwire_core::{Budget, Chosen, Kind, Layer, Multiplexed, MuxerContext, Role, SessionExt, Stage};
-use stackwire_upgrade::Upgrader;
+use stackwire_upgrade::{Start, Upgrader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::stacks::{LIMIT, climb, error, key, muxer, stack, start};
+use crate::stacks::{LIMIT, arrived, climb, error, key, muxer, stack, start};
 
 #[tokio::test(start_paused = true)]
 async fn both_sides_record_the_same_path() {
@@ -29,6 +29,39 @@ async fn both_sides_record_the_same_path() {
     theirs.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "up");
     drivers.abort();
+}
+
+/// TCP's simultaneous open: one of them goes on as the dialer at every rung, and the paths say which.
+#[tokio::test(start_paused = true)]
+async fn two_dialers_that_meet_make_one_connection() {
+    for (security, muxers) in
+        [("noise", ["yamux-ref", "mplex"]), ("tls", ["mplex", "yamux-ref"]), ("plaintext", ["mplex", "yamux-ref"])]
+    {
+        let mut stacks = [stack(1, &[security], &muxers), stack(2, &[security], &muxers)];
+        // Two machines throw different dice.
+        stacks[1].env = env_seeded(2);
+        let (a, b) = pipes::pair();
+        let climb = async |stack: &Upgrader, pipe| {
+            let start = Start { may_meet: true, ..start(stack, Stage::Raw(pipe), Role::Dialer) };
+            let mut climbed = stack.climb(start).await?;
+            let driver = tokio::spawn(climbed.driver);
+            climbed.driver = Box::pin(async { driver.await.expect("a driver does not panic") });
+            Ok(climbed)
+        };
+        let [one, other] =
+            arrived(in_time("two climbs", async { tokio::join!(climb(&stacks[0], a), climb(&stacks[1], b)) }).await);
+        assert_eq!((one.peer.peer_id(), other.peer.peer_id()), (key(2).peer_id(), key(1).peer_id()));
+        assert_ne!(one.path.role, other.path.role);
+        for (from, to) in [(&one, &other), (&other, &one)] {
+            let mut ours = from.session.open().await.unwrap();
+            ours.write_all(b"up").await.unwrap();
+            ours.shutdown().await.unwrap();
+            let mut theirs = to.session.accept().await.unwrap();
+            let mut text = String::new();
+            theirs.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "up", "{security}");
+        }
+    }
 }
 
 /// Law 50, for both ways of choosing a muxer.

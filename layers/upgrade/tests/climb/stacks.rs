@@ -87,6 +87,7 @@ pub fn start_at(address: &str, stack: &Upgrader, stage: Stage, role: Role) -> St
         role,
         expected: None,
         fixed: address.fixed().clone(),
+        may_meet: false,
         remote: address,
         local: None,
         transport: "memory",
