@@ -32,12 +32,13 @@ pub struct QuicConfig {
     /// 256.
     #[schemars(range(min = 1, max = 65536))]
     pub max_streams: u32,
-    /// Bytes of one stream that may be unread, at least 1200. Default: 8388608.
+    /// Bytes of one stream that may be unread, at least 1200. Default: 4194304.
     #[schemars(range(min = 1200, max = 1_073_741_824))]
     pub stream_window: u32,
     /// Bytes of all streams of a connection that may be unread, and that may be sent and not yet acknowledged; at least
-    /// `stream_window`. Default: 16777216.
-    #[schemars(range(min = 1200, max = 4_294_967_295_u64))]
+    /// `stream_window`, at most 1073741824. Several times `stream_window`, so that a few streams that nobody reads leave
+    /// room for others. Those may keep a third more beside it. Default: 12582912.
+    #[schemars(range(min = 1200, max = 1_073_741_824))]
     pub connection_window: u32,
     /// Bytes of datagrams that a connection holds in each direction; the oldest are dropped. 0: no datagrams. Default:
     /// 1048576.
@@ -84,8 +85,8 @@ impl Default for QuicConfig {
             keep_alive_secs: 8,
             ack_timeout_secs: 30,
             max_streams: 256,
-            stream_window: 8 << 20,
-            connection_window: 16 << 20,
+            stream_window: 4 << 20,
+            connection_window: 12 << 20,
             datagram_buffer: 1 << 20,
             max_udp_payload: 1452,
             congestion: Congestion::Cubic,
@@ -105,8 +106,8 @@ impl Plugin for QuicConfig {
              keep_alive_secs = 8           # silence after which we ask for the peer; 0: never\n\
              ack_timeout_secs = 30         # a peer that speaks but acknowledges nothing is given up; 0: never\n\
              max_streams = 256             # streams of the peer at once\n\
-             stream_window = 8388608       # unread bytes of one stream\n\
-             connection_window = 16777216  # unread bytes of a connection\n\
+             stream_window = 4194304       # unread bytes of one stream\n\
+             connection_window = 12582912  # unread bytes of a connection\n\
              datagram_buffer = 1048576     # bytes of datagrams held; 0: no datagrams\n\
              max_udp_payload = 1452        # the largest packet that is tried\n\
              congestion = \"cubic\"          # or \"bbr\", \"newreno\"\n\

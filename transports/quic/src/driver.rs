@@ -11,7 +11,7 @@ use std::{
 use quinn::{Connection, ConnectionError, SendStream, TransportErrorCode, VarInt};
 use stackwire_core::{Driver, Env, Error, Kind, Result};
 
-use crate::{errors::named, session::Shared, watch};
+use crate::{errors::named, session::Shared, unread, watch};
 
 /// How long a close waits for the peer to acknowledge what streams had accepted.
 const LINGER: Duration = Duration::from_secs(10);
@@ -54,6 +54,7 @@ async fn run(shared: &Shared, env: &Env) -> Result<()> {
             close(&shared.connection, code, env).await;
             Ok(())
         }
+        never = unread::watch(&shared.inbounds, &shared.connection, shared.most_kept, env) => match never {},
         never = receive_datagrams(shared) => match never {},
     }
 }

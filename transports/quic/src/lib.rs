@@ -39,6 +39,9 @@
 //! drop before the shutdown are RESET_STREAM and STOP_SENDING, with the code. Priorities are strict: bytes of a stream
 //! leave before those of every less urgent one.
 //!
+//! Streams share the window of their connection. Where those that nobody reads hold all of it and others wait, one of them
+//! gives its part back and keeps its bytes beside; where that is too much, the one that keeps most is reset.
+//!
 //! **Datagrams.** `Pipe::datagrams` gives the flow beside a stream. On the wire each is a QUIC DATAGRAM frame (RFC 9221)
 //! that begins with the id of the stream as a variable-length integer, in the manner of RFC 9297; that form is ours, and
 //! peers that know nothing of it see datagrams they have no use for.
@@ -79,6 +82,7 @@ mod socket;
 mod stream;
 mod transport;
 mod unproven;
+mod unread;
 mod watch;
 #[doc(hidden)]
 pub mod wire;

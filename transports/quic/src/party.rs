@@ -118,6 +118,11 @@ impl Party {
         Some(self.config.ack_timeout_secs).filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into()))
     }
 
+    /// How many bytes streams that nobody reads may keep beside the window of their connection.
+    pub(crate) fn most_kept(&self) -> usize {
+        self.config.connection_window as usize / 3
+    }
+
     /// How long a peer may be silent.
     pub(crate) fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.config.idle_timeout_secs.into())

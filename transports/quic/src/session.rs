@@ -23,6 +23,7 @@ use crate::{
     openers::Openers,
     party::Party,
     stream::QuicPipe,
+    unread::Inbounds,
 };
 
 /// A connection at the top, after its handshake.
@@ -41,10 +42,12 @@ pub(crate) fn start(
         connection,
         idle: party.idle_timeout(),
         ack_timeout: party.ack_timeout(),
+        most_kept: party.most_kept(),
         closing: OnceLock::new(),
         close_asked: AtomicWaker::new(),
         accepter: AtomicWaker::new(),
         openers: Arc::new(Openers::default()),
+        inbounds: Inbounds::new(budget.clone()),
         datagrams: Demultiplexer::default(),
     });
     let driver = driver::drive(shared.clone(), env.clone());
@@ -61,12 +64,15 @@ pub(crate) struct Shared {
     pub(crate) idle: Duration,
     /// Our limit on a peer that acknowledges nothing.
     pub(crate) ack_timeout: Option<Duration>,
+    /// What streams that nobody reads may keep beside the window.
+    pub(crate) most_kept: usize,
     /// The code to close with, once that was asked for.
     pub(crate) closing: OnceLock<u32>,
     /// Wakes the driver when it was.
     pub(crate) close_asked: AtomicWaker,
     accepter: AtomicWaker,
     openers: Arc<Openers>,
+    pub(crate) inbounds: Inbounds,
     pub(crate) datagrams: Demultiplexer,
 }
 

@@ -16,6 +16,7 @@ use crate::{
     datagrams::Flow,
     errors::{self, named},
     session::Shared,
+    unread::Inbound,
 };
 
 /// Fewer received bytes than this are kept in memory of their own while somebody parses them.
@@ -26,15 +27,14 @@ const MAX_GATHERED: usize = 64 * 1024;
 /// A bidirectional stream.
 pub(crate) struct QuicPipe {
     send: SendStream,
-    recv: RecvStream,
+    inbound: Arc<Inbound>,
     shared: Arc<Shared>,
     /// Bytes that were received and not yet read, from `read` on. A copy: what quinn has keeps whole batches of packets.
     received: Buffer,
     read: usize,
     reading: Half,
     writing: Half,
-    /// Who waits, for our own reset and `close_read`: quinn wakes nobody then.
-    reader: Option<Waker>,
+    /// Who waits, for our own reset: quinn wakes nobody then.
     writer: Option<Waker>,
     flow: Option<Arc<Flow>>,
 }
@@ -49,15 +49,15 @@ enum Half {
 
 impl QuicPipe {
     pub(crate) fn new(send: SendStream, recv: RecvStream, shared: Arc<Shared>) -> Self {
+        let inbound = shared.inbounds.begin(send.id().into(), recv);
         Self {
             send,
-            recv,
+            inbound,
             shared,
             received: Buffer::default(),
             read: 0,
             reading: Half::Open,
             writing: Half::Open,
-            reader: None,
             writer: None,
             flow: None,
         }
@@ -80,10 +80,7 @@ impl QuicPipe {
         while !self.has_received() && matches!(self.reading, Half::Open) {
             let mut buffer = Buffer::holding(Buffer::CHUNK);
             let mut out = ReadBuf::new(&mut buffer[..]);
-            let Poll::Ready(read) = self.recv.poll_read_buf(cx, &mut out) else {
-                note(&mut self.reader, cx);
-                return Poll::Pending;
-            };
+            let read = ready!(self.inbound.poll_read(cx, &mut out, self.shared.idle));
             let len = out.filled().len();
             match read {
                 Ok(()) if len == 0 => self.reading = Half::Over,
@@ -96,14 +93,13 @@ impl QuicPipe {
                     }
                     (self.received, self.read) = (buffer, 0);
                 }
-                Err(error) => self.fail_reading(&error),
+                Err(error) => self.fail_reading(error),
             }
         }
         Poll::Ready(())
     }
 
-    fn fail_reading(&mut self, error: &quinn::ReadError) {
-        let error = errors::of_reading(error, self.shared.idle);
+    fn fail_reading(&mut self, error: Error) {
         if let Some(flow) = &self.flow {
             flow.end(&error);
         }
@@ -156,19 +152,15 @@ impl AsyncRead for QuicPipe {
         if !this.has_received() && matches!(this.reading, Half::Open) {
             // Straight from packets into the reader's own buffer, however many there are.
             let before = out.filled().len();
-            return match this.recv.poll_read_buf(cx, out) {
-                Poll::Pending => {
-                    note(&mut this.reader, cx);
-                    Poll::Pending
-                }
-                Poll::Ready(Ok(())) => {
+            return match ready!(this.inbound.poll_read(cx, out, this.shared.idle)) {
+                Ok(()) => {
                     if out.filled().len() == before {
                         this.reading = Half::Over;
                     }
                     Poll::Ready(Ok(()))
                 }
-                Poll::Ready(Err(error)) => {
-                    this.fail_reading(&error);
+                Err(error) => {
+                    this.fail_reading(error);
                     Pin::new(this).poll_read(cx, out)
                 }
             };
@@ -256,25 +248,24 @@ fn gather(slices: &[IoSlice<'_>]) -> Bytes {
 impl Pipe for QuicPipe {
     fn reset(&mut self, code: u32) {
         let error = named(Error::io("moving bytes", reset_error(code)));
-        // Either may be over already.
+        // It may be over already.
         let _over = self.send.reset(VarInt::from_u32(code));
-        let _over = self.recv.stop(VarInt::from_u32(code));
+        self.inbound.stop(code);
         self.drop_received();
         if let Some(flow) = &self.flow {
             flow.end(&error);
         }
         self.reading = Half::Failed(error.clone());
         self.writing = Half::Failed(error);
-        [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(Waker::wake);
+        self.writer.take().into_iter().for_each(Waker::wake);
     }
 
     fn close_read(&mut self) {
         if let Half::Open = self.reading {
-            let _over = self.recv.stop(VarInt::from_u32(0));
+            self.inbound.stop(0);
             self.reading = Half::Over;
         }
         self.drop_received();
-        self.reader.take().into_iter().for_each(Waker::wake);
     }
 
     fn set_priority(&mut self, priority: Priority) {
@@ -303,6 +294,7 @@ impl Pipe for QuicPipe {
 
 impl Drop for QuicPipe {
     fn drop(&mut self) {
+        self.shared.inbounds.end(self.id());
         if let Half::Open = self.writing {
             // quinn would end it as if that were all. The other half stops by itself, unless it is over.
             let _over = self.send.reset(VarInt::from_u32(0));

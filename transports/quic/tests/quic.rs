@@ -128,6 +128,63 @@ async fn a_peer_that_speaks_and_takes_nothing_in_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn streams_that_nobody_reads_stop_nobody_else() {
+    let (dialer, listener) = pair().await;
+    let mut unread = Vec::new();
+    for n in 0..12 {
+        let (mut ours, theirs) = in_time("a new stream", stream(&dialer, &listener)).await;
+        unread.push((theirs, tokio::spawn(async move { ours.write_all(&vec![n; 64 << 20]).await })));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let (mut a, mut b) = in_time("a stream beside unread ones", stream(&dialer, &listener)).await;
+        for _ in 0..3 {
+            in_time("a ping", async {
+                a.write_all(&[7; 32]).await.unwrap();
+                b.read_exact(&mut [0; 32]).await.unwrap();
+            })
+            .await;
+        }
+    }
+    // Some were too much. The others have lost nothing, and go on where somebody reads.
+    let (mut cut, mut went_on) = (0, 0);
+    for (n, (mut theirs, writer)) in unread.into_iter().enumerate() {
+        let mut got = vec![0; 10 << 20];
+        match in_time("reading at last", theirs.read_exact(&mut got)).await {
+            Ok(_) => {
+                assert!(got.iter().all(|byte| usize::from(*byte) == n));
+                went_on += 1;
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                assert!(matches!(error.kind(), Kind::LimitExceeded { limit: "connection_window", .. }), "{error}");
+                in_time("the writer of a stream that was cut", writer).await.unwrap().unwrap_err();
+                cut += 1;
+            }
+        }
+    }
+    assert!(went_on >= 2 && cut >= 1, "{went_on} went on, {cut} were cut");
+}
+
+/// As long as nobody else needs the window, a stream waits for its reader.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_is_not_reset() {
+    let (dialer, listener) = pair().await;
+    let (mut ours, mut theirs) = stream(&dialer, &listener).await;
+    let writer = tokio::spawn(async move {
+        ours.write_all(&vec![5; 20 << 20]).await.unwrap();
+        // Dropped, it would be reset.
+        ours
+    });
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        stream(&dialer, &listener).await;
+    }
+    let mut got = vec![0; 20 << 20];
+    in_time("all of it", theirs.read_exact(&mut got)).await.unwrap();
+    assert!(got.iter().all(|byte| *byte == 5));
+    drop(writer.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn packets_within_a_machine_are_large() {
     for (max_udp_payload, sizes) in [(1452, 6000..6528), (32_000, 16_000..32_000)] {
         let config = QuicConfig { max_udp_payload, ..DEFAULT() };
