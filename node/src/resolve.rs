@@ -123,12 +123,17 @@ fn dnsaddr(text: &str, suffix: &Multiaddr, peer: Option<PeerId>) -> Option<Multi
     fits.then_some(address)
 }
 
-/// What follows the name, with the name kept for TLS: `/tls/ws` becomes `/tls/sni/<name>/ws`, `/wss` likewise.
+/// What follows the name, with the name kept for TLS and HTTP: `/tls/ws` becomes `/tls/sni/<name>/ws`, `/wss` likewise, and
+/// `/ws` becomes `/sni/<name>/ws`.
 fn keep_name<'a>(parts: impl Iterator<Item = Protocol<'a>>, name: &str) -> Multiaddr {
     let mut kept = Multiaddr::empty();
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         match part {
+            Protocol::Ws(_) if !kept.iter().any(|part| matches!(part, Protocol::Sni(_))) => {
+                kept.push(Protocol::Sni(name.into()));
+                kept.push(part);
+            }
             Protocol::Tls if !matches!(parts.peek(), Some(Protocol::Sni(_))) => {
                 kept.push(Protocol::Tls);
                 kept.push(Protocol::Sni(name.into()));
@@ -216,6 +221,7 @@ mod tests {
         assert_eq!(resolved(&fake, "/dns/h/tcp/443/tls/ws").await, expected);
         assert_eq!(resolved(&fake, "/dns/h/tcp/443/wss").await, expected);
         assert_eq!(resolved(&fake, "/dns/h/tcp/443/tls/sni/x/ws").await, ["/ip4/10.0.0.1/tcp/443/tls/sni/x/ws"]);
+        assert_eq!(resolved(&fake, "/dns4/h/tcp/80/ws").await, ["/ip4/10.0.0.1/tcp/80/sni/h/ws"]);
     }
 
     #[tokio::test]

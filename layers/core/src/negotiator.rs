@@ -56,6 +56,15 @@ impl Recognition {
             true => Recognition::More,
         }
     }
+
+    /// What two together say, of which either is enough.
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::More, _) | (_, Self::More) => Self::More,
+            (Self::No, Self::No) => Self::No,
+        }
+    }
 }
 
 /// Whether a dialer waits for the answer.

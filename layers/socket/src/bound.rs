@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     fmt,
-    future::ready,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -81,7 +80,8 @@ impl Bound {
 
     /// What [`Bound::addresses`] becomes, whenever that is another list than before; the first comparison is with the
     /// list at the time of binding, so that no change is missed however late this is called. `None` where the socket is
-    /// on no wildcard: its address never changes.
+    /// on no wildcard: its address never changes. An address that went and came back between two looks is missing in one
+    /// list and there in the next.
     ///
     /// The stream watches only while it is polled, within a tokio runtime, and holds one socket for it. It ends where the
     /// system no longer tells of changes.
@@ -93,13 +93,13 @@ impl Bound {
         let interfaces = self.interfaces.clone();
         // Not before the first poll: the system's socket needs a runtime.
         let changes = stream::once(async move { interfaces.changes().unwrap_or_else(|_| stream::empty().boxed()) });
-        let lists = changes.flatten().ready_chunks(MAX_BATCH).filter_map(move |_| {
+        let lists = changes.flatten().ready_chunks(MAX_BATCH).flat_map(move |gone| {
             let now = bound.addresses();
-            let changed = now != last;
-            if changed {
-                last.clone_from(&now);
-            }
-            ready(changed.then_some(now))
+            let gone: HashSet<IpAddr> = gone.into_iter().flatten().collect();
+            // What went and came back is told as that: nothing that was bound to it, or mapped to it, lives on.
+            let stayed = now.iter().filter(|address| !(last.contains(address) && gone.contains(&address.ip())));
+            let lists = [stayed.copied().collect(), now];
+            stream::iter(lists.into_iter().filter(|list| set(&mut last, list)).collect::<Vec<_>>())
         });
         Some(lists.boxed())
     }
@@ -109,6 +109,15 @@ impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bound").field("address", &self.address).field("dual_stack", &self.dual_stack).finish()
     }
+}
+
+/// Whether `last` was another list; it is `list` now.
+fn set(last: &mut Vec<SocketAddr>, list: &[SocketAddr]) -> bool {
+    let changed = *last != list;
+    if changed {
+        *last = list.to_vec();
+    }
+    changed
 }
 
 /// Link-local IPv6 addresses mean nothing without the interface they belong to.
@@ -148,12 +157,12 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         ips: Mutex<Vec<IpAddr>>,
-        changes: Mutex<Option<mpsc::UnboundedReceiver<()>>>,
+        changes: Mutex<Option<mpsc::UnboundedReceiver<Option<IpAddr>>>>,
     }
 
     impl Fake {
         /// These addresses, and what tells of changes.
-        fn new(ips: &[&str]) -> (Arc<Self>, mpsc::UnboundedSender<()>) {
+        fn new(ips: &[&str]) -> (Arc<Self>, mpsc::UnboundedSender<Option<IpAddr>>) {
             let (changed, changes) = mpsc::unbounded();
             let fake = Self { changes: Mutex::new(Some(changes)), ..Self::default() };
             fake.set(ips);
@@ -169,7 +178,7 @@ mod tests {
         fn ips(&self) -> Vec<IpAddr> {
             self.ips.lock().unwrap().clone()
         }
-        fn changes(&self) -> io::Result<BoxStream<'static, ()>> {
+        fn changes(&self) -> io::Result<BoxStream<'static, Option<IpAddr>>> {
             let changes = self.changes.lock().unwrap().take();
             changes.map(StreamExt::boxed).ok_or_else(|| io::ErrorKind::Unsupported.into())
         }
@@ -220,23 +229,41 @@ mod tests {
         let mut next = || futures::executor::block_on(async { futures::poll!(lists.next()) });
         assert_eq!(next(), Poll::Pending);
 
-        changed.unbounded_send(()).unwrap();
+        changed.unbounded_send(None).unwrap();
         assert_eq!(next(), Poll::Pending, "something happened, though to none of our addresses");
         fake.set(&["127.0.0.1", "192.0.2.1", "2001:db8::1"]);
-        changed.unbounded_send(()).unwrap();
+        changed.unbounded_send(None).unwrap();
         assert_eq!(next(), Poll::Pending, "an address of a family that is not ours");
 
         // Several changes that are there at once are one.
         fake.set(&["127.0.0.1", "192.0.2.2"]);
-        (0..3).for_each(|_| changed.unbounded_send(()).unwrap());
+        (0..3).for_each(|_| changed.unbounded_send(None).unwrap());
         assert_eq!(next(), Poll::Ready(Some(vec![at("192.0.2.2:5"), at("127.0.0.1:5")])));
         assert_eq!(next(), Poll::Pending);
 
         fake.set(&["127.0.0.1"]);
-        changed.unbounded_send(()).unwrap();
+        changed.unbounded_send(None).unwrap();
         assert_eq!(next(), Poll::Ready(Some(vec![at("127.0.0.1:5")])));
         drop(changed);
         assert_eq!(next(), Poll::Ready(None));
+    }
+
+    #[test]
+    fn an_address_that_went_and_came_back_is_told() {
+        let (fake, changed) = Fake::new(&["192.0.2.1", "192.0.2.2"]);
+        let mut lists = Bound::on(fake.clone(), at("0.0.0.0:5"), false).watch().unwrap();
+        let mut next = || futures::executor::block_on(async { futures::poll!(lists.next()) });
+        for change in [Some("192.0.2.1"), Some("198.51.100.1"), None] {
+            changed.unbounded_send(change.map(|ip| ip.parse().unwrap())).unwrap();
+        }
+        assert_eq!(next(), Poll::Ready(Some(vec![at("192.0.2.2:5")])));
+        assert_eq!(next(), Poll::Ready(Some(vec![at("192.0.2.1:5"), at("192.0.2.2:5")])));
+        assert_eq!(next(), Poll::Pending);
+        // One that went for good, and one that only came.
+        fake.set(&["192.0.2.2", "192.0.2.3"]);
+        changed.unbounded_send(Some("192.0.2.1".parse().unwrap())).unwrap();
+        assert_eq!(next(), Poll::Ready(Some(vec![at("192.0.2.2:5"), at("192.0.2.3:5")])));
+        assert_eq!(next(), Poll::Pending);
     }
 
     #[test]
@@ -246,7 +273,7 @@ mod tests {
         fake.set(&["192.0.2.1"]);
         let mut lists = bound.watch().unwrap();
         // A watcher tells of every address that is there when it starts.
-        changed.unbounded_send(()).unwrap();
+        changed.unbounded_send(None).unwrap();
         assert_eq!(futures::executor::block_on(lists.next()), Some(vec![at("192.0.2.1:5")]));
     }
 

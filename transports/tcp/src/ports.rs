@@ -1,12 +1,12 @@
 //! The ports we listen on, for dials that leave from one of them.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use stackwire_socket::Bound;
+use stackwire_socket::{Bound, leaves_from, source_towards};
 
 /// Where this transport's listeners are at the moment.
 #[derive(Clone, Debug, Default)]
@@ -35,19 +35,26 @@ impl Ports {
         Port { ports: self.clone(), entry }
     }
 
-    /// The port to leave from towards `remote`: that of a listener that takes its family and whose address `remote`
-    /// could answer to, the oldest first.
+    /// The port to leave from towards `remote`: that of the oldest listener which takes its family and which the route to
+    /// `remote` can leave from. `None`: leave from a fresh port.
     pub(crate) fn towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        let there = remote.ip();
-        let fits = |entry: &Entry| {
-            let here = entry.local.ip();
-            if entry.ipv4_too && there.is_ipv4() {
+        self.towards_by(remote, |remote| source_towards(remote).ok())
+    }
+
+    fn towards_by(&self, remote: SocketAddr, route: impl FnOnce(SocketAddr) -> Option<IpAddr>) -> Option<SocketAddr> {
+        // Asking the system for a route takes no lock of ours.
+        let entries = self.0.lock().clone();
+        if entries.is_empty() {
+            return None;
+        }
+        let source = route(remote);
+        entries.iter().find_map(|entry| {
+            if entry.ipv4_too && remote.is_ipv4() {
                 return Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, entry.local.port())));
             }
-            let answers = here.is_unspecified() || here.is_loopback() == there.is_loopback();
-            (here.is_ipv4() == there.is_ipv4() && answers).then_some(entry.local)
-        };
-        self.0.lock().iter().find_map(fits)
+            let family = entry.local.is_ipv4() == remote.is_ipv4();
+            (family && leaves_from(entry.local, remote, source)).then_some(entry.local)
+        })
     }
 }
 
@@ -79,6 +86,12 @@ mod tests {
         drop(loopback);
         assert_eq!(ports.towards(address("127.0.0.1:80")), Some(address("0.0.0.0:4")));
         drop(any);
+        let one = add("192.0.2.9:5", false);
+        let route = |_: SocketAddr| Some(IpAddr::from([192, 0, 2, 9]));
+        assert_eq!(ports.towards_by(address("192.0.2.1:80"), route), Some(address("192.0.2.9:5")));
+        let other = |_: SocketAddr| Some(IpAddr::from([10, 0, 0, 1]));
+        assert_eq!(ports.towards_by(address("10.0.0.2:80"), other), None, "the route leaves by another interface");
+        drop(one);
         let _both = add("[::]:7", true);
         assert_eq!(ports.towards(address("192.0.2.1:80")), Some(address("0.0.0.0:7")));
         assert_eq!(ports.towards(address("[2001:db8::1]:80")), Some(address("[::]:6")));

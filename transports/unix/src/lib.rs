@@ -7,6 +7,8 @@
 //! * A socket's file that nobody listens at, left by a program that was killed, is replaced. One that somebody listens
 //!   at is an address in use; any other kind of file is never touched.
 //! * A listener removes its file when it is dropped, if it is still the one it made.
+//! * A socket is made in a private folder beside its name and linked there once it has its rights and listens. A folder
+//!   that everybody may write to, and that is not sticky, is refused: others could put their socket in the place of ours.
 //! * Connections have no address of their own: both ends are known by the listener's.
 //!
 //! Like TCP it gives bytes of an unknown peer, and the layers above are the same. There is no network to listen in, so

@@ -35,7 +35,8 @@ impl Transport for Unix {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        path::name_of(address).is_some_and(|name| system::fits(&name).is_ok())
+        // A path that is too long is ours too: dialing and listening say what is wrong with it.
+        path::name_of(address).is_some()
     }
 
     /// No round trip: the operating system connects the two. Dropping the future closes the connection.

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
         net::{SocketAddr, UnixDatagram},
     },
     path::{Path, PathBuf},
@@ -81,13 +81,13 @@ impl Socket {
     /// Listens at `name`, and says at which name it does. Where it fails, the phrase names the fix.
     pub(crate) fn bind(name: &str, config: &Checked, env: &Env) -> Result<(Self, String), (String, io::Error)> {
         if !path_of(name).is_dir() {
-            return Self::bind_to(path_of(name), config).map(|socket| (socket, name.to_string()));
+            return Self::bind_to(path_of(name), config, env).map(|socket| (socket, name.to_string()));
         }
         let mut tries = 0;
         loop {
             let name = format!("{name}/{:016x}", u64::from_be_bytes(env.random()));
             tries += 1;
-            match Self::bind_to(path_of(&name), config) {
+            match Self::bind_to(path_of(&name), config, env) {
                 Ok(socket) => return Ok((socket, name)),
                 Err((_, e)) if e.kind() == io::ErrorKind::AddrInUse && tries < NAMES_TRIED => {}
                 Err(error) => return Err(error),
@@ -95,26 +95,62 @@ impl Socket {
         }
     }
 
-    fn bind_to(path: PathBuf, config: &Checked) -> Result<Self, (String, io::Error)> {
-        Self::try_bind(&path, config)
-            .or_else(|e| if remove_stale(&path, e)? { Self::try_bind(&path, config) } else { Err(in_use()) })
+    fn bind_to(path: PathBuf, config: &Checked, env: &Env) -> Result<Self, (String, io::Error)> {
+        let safe = || refuse_shared(folder_of(&path));
+        safe()
+            .and_then(|()| Self::try_bind(&path, config, env))
+            .or_else(|e| if remove_stale(&path, e)? { Self::try_bind(&path, config, env) } else { Err(in_use()) })
             .map_err(|e| (fix(&path, &e), e))
     }
 
-    fn try_bind(path: &Path, config: &Checked) -> io::Result<Self> {
+    /// Makes the socket in a folder that nobody else may enter, and gives it its name once it has its rights and listens:
+    /// there is no moment in which more people could connect than `mode` says, or in which the name is another file's.
+    fn try_bind(path: &Path, config: &Checked, env: &Env) -> io::Result<Self> {
+        let private = Private::beside(path, env)?;
+        let made = private.socket();
         let socket = UnixSocket::new_stream()?;
-        socket.bind(path)?;
-        // From here on the file is ours, and goes when anything fails.
-        let metadata = fs::symlink_metadata(path)?;
-        let file = File { path: path.to_path_buf(), id: (metadata.dev(), metadata.ino()) };
-        // Nobody can connect before `listen`, so there is no moment in which more people could than `mode` says.
-        fs::set_permissions(path, fs::Permissions::from_mode(config.mode))?;
-        Ok(Self { _file: file, listener: socket.listen(config.backlog)? })
+        socket.bind(&made)?;
+        fs::set_permissions(&made, fs::Permissions::from_mode(config.mode))?;
+        let listener = socket.listen(config.backlog)?;
+        let metadata = fs::symlink_metadata(&made)?;
+        // A link replaces nothing, as renaming would.
+        fs::hard_link(&made, path).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => in_use(),
+            _ => e,
+        })?;
+        Ok(Self { _file: File { path: path.to_path_buf(), id: (metadata.dev(), metadata.ino()) }, listener })
     }
 
     /// The next connection. Cancel-safe.
     pub(crate) async fn accept(&mut self) -> io::Result<Connection> {
         self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// A folder that only this user may enter. Dropping it removes it and the socket's first name.
+struct Private(PathBuf);
+
+impl Private {
+    /// How many bytes longer than its folder's path the path of the socket in here is.
+    const LONGER: usize = "/.0123456/s".len();
+
+    fn beside(path: &Path, env: &Env) -> io::Result<Self> {
+        let name = format!(".{:07x}", u32::from_be_bytes(env.random()) >> 4);
+        let folder = folder_of(path).join(name);
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // Best effort: whoever took away our right to remove them has to do it.
+        let _ = fs::remove_file(self.socket());
+        let _ = fs::remove_dir(&self.0);
     }
 }
 
@@ -128,6 +164,33 @@ impl Drop for File {
         }
     }
 }
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Fails where everybody may rename and remove files in `folder`: they could put a socket of theirs in the place of ours.
+/// In a sticky folder such as `/tmp` they can't.
+fn refuse_shared(folder: &Path) -> io::Result<()> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o002;
+    match fs::metadata(folder)?.mode() & (STICKY | OTHERS_WRITE) {
+        OTHERS_WRITE => Err(io::Error::new(io::ErrorKind::PermissionDenied, Shared)),
+        _ => Ok(()),
+    }
+}
+
+/// Why a folder is no place for a socket.
+#[derive(Debug)]
+struct Shared;
+
+impl std::fmt::Display for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("everybody may write to the folder")
+    }
+}
+
+impl std::error::Error for Shared {}
 
 fn in_use() -> io::Error {
     io::ErrorKind::AddrInUse.into()
@@ -160,8 +223,17 @@ fn nobody_listens(path: &Path) -> io::Result<bool> {
 }
 
 fn fix(path: &Path, error: &io::Error) -> String {
-    let parent = path.parent().unwrap_or(Path::new("/")).display();
+    let parent = folder_of(path).display();
     match error.kind() {
+        _ if error.get_ref().is_some_and(|inner| inner.is::<Shared>()) => format!(
+            "everybody may write to {parent} and could put a socket of theirs there; take another folder, or: \
+             chmod o-w {parent}"
+        ),
+        io::ErrorKind::InvalidInput => format!(
+            "a socket is made in a private folder beside its name, and that path is too long; take a folder whose path has at \
+             most {} bytes",
+            LONGEST - Private::LONGER
+        ),
         io::ErrorKind::AddrInUse if !is_socket(path) => {
             "there is a file of that name that is no socket; take another path, or move the file away".into()
         }

@@ -156,10 +156,46 @@ async fn a_missing_folder_is_named_together_with_the_fix() {
 async fn a_path_that_is_too_long_is_refused_before_anything_is_tried() {
     let (subject, _, folder) = subject(UnixConfig::default());
     let address = address_of(&folder.path().join("a".repeat(120)));
-    assert!(!subject.transport.can_dial(&address) && !subject.transport.can_listen(&address));
+    let ours = subject.transport.can_dial(&address) && subject.transport.can_listen(&address);
+    assert!(ours, "nobody but this transport could say what is wrong with it");
     for error in [subject.listen_on(&address).await.err().unwrap(), subject.dial(&address).await.err().unwrap()] {
         assert_eq!(error.kind(), &Kind::AddressInvalid);
         assert!(error.to_string().contains("shorter"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_without_room_for_the_private_folder_says_so() {
+    let (subject, _, folder) = subject(UnixConfig::default());
+    let room = 105 - folder.path().as_os_str().len();
+    let deep = folder.path().join("d".repeat(room - 2));
+    fs::create_dir(&deep).unwrap();
+    let error = subject.listen_on(&address_of(&deep.join("s"))).await.err().unwrap();
+    assert!(error.to_string().contains("private folder"), "{error}");
+    assert_eq!(fs::read_dir(&deep).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn only_the_socket_is_left_in_its_folder() {
+    let (subject, path, folder) = subject(UnixConfig::default());
+    let listener = subject.listen_on(&subject.listen).await.unwrap();
+    let names = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    assert_eq!(names(), [path]);
+    drop(listener);
+    assert_eq!(names(), [PathBuf::new(); 0]);
+}
+
+#[tokio::test]
+async fn a_folder_that_everybody_may_write_to_is_refused_unless_it_is_sticky() {
+    let (subject, _, folder) = subject(UnixConfig::default());
+    for (mode, refused) in [(0o777, true), (0o1777, false), (0o775, false), (0o700, false)] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let listened = subject.listen_on(&subject.listen).await;
+        assert_eq!(listened.is_err(), refused, "{mode:o}");
+        if let Err(error) = listened {
+            assert_eq!(error.kind(), &Kind::PermissionDenied);
+            assert!(error.to_string().contains("chmod o-w"), "{error}");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Endpoint {
     pub socket: SocketAddr,
     /// Whether TLS lies between TCP and HTTP.
     pub tls: bool,
-    /// The name TLS asks for, if not the IP.
+    /// The name that TLS and HTTP ask for, if not the IP.
     pub sni: Option<String>,
     /// The path of the HTTP request; begins with a slash.
     pub path: String,
@@ -26,6 +26,7 @@ impl Endpoint {
         let (socket, address::Transport::Tcp, rest) = address::split_socket(address)? else { return None };
         let (tls, sni, path) = match rest.as_slice() {
             [Ws(path)] => (false, None, path),
+            [Sni(name), Ws(path)] => (false, Some(name.to_string()), path),
             [Wss(path)] | [Tls, Ws(path)] => (true, None, path),
             [Tls, Sni(name), Ws(path)] => (true, Some(name.to_string()), path),
             _ => return None,
@@ -104,6 +105,8 @@ mod tests {
         assert_eq!(parse("/ip6/::1/tcp/80/tls/ws").unwrap(), wss);
         let sni = parse("/ip4/1.2.3.4/tcp/443/tls/sni/example.org/ws").unwrap();
         assert_eq!((sni.sni.as_deref(), sni.host().as_str()), (Some("example.org"), "example.org"));
+        let host = parse("/ip4/1.2.3.4/tcp/8080/sni/example.org/ws").unwrap();
+        assert_eq!((host.tls, host.host().as_str()), (false, "example.org:8080"));
         let path = parse("/ip4/1.2.3.4/tcp/8080/x-parity-ws/chat%2Froom").unwrap();
         assert_eq!((path.path.as_str(), path.host().as_str()), ("/chat/room", "1.2.3.4:8080"));
     }
@@ -114,7 +117,6 @@ mod tests {
             "/ip4/1.2.3.4/tcp/80",
             "/ip4/1.2.3.4/udp/80/ws",
             "/ip4/1.2.3.4/tcp/80/tls",
-            "/ip4/1.2.3.4/tcp/80/sni/example.org/ws",
             "/dns4/example.org/tcp/443/wss",
             "/ip4/1.2.3.4/tcp/80/ws/p2p-circuit",
             "/memory/1",

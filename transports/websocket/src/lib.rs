@@ -3,11 +3,12 @@
 //! | address | meaning |
 //! |---|---|
 //! | `/ip4\|ip6/A/tcp/P/ws` | WebSocket over plain TCP |
+//! | `/ip4\|ip6/A/tcp/P/sni/NAME/ws` | the same, HTTP asks for the host `NAME` (dialing only) |
 //! | `/ip4\|ip6/A/tcp/P/tls/ws` | WebSocket over TLS over TCP |
-//! | `/ip4\|ip6/A/tcp/P/tls/sni/NAME/ws` | the same, TLS asks for `NAME` (dialing only) |
+//! | `/ip4\|ip6/A/tcp/P/tls/sni/NAME/ws` | the same, TLS and HTTP ask for `NAME` (dialing only) |
 //! | `/ip4\|ip6/A/tcp/P/wss` | the old spelling of `/tls/ws` |
 //!
-//! Names are resolved by whoever dials; a name that TLS needs arrives as `/sni/NAME`. A path
+//! Names are resolved by whoever dials; the name arrives as `/sni/NAME`, so that virtual hosts answer as themselves. A path
 //! (`/x-parity-ws/chat`) is sent in the request when dialing; a listener answers on every path.
 //!
 //! **Sharing a port.** A node that listens on `/ip4/A/tcp/P` and on `/ip4/A/tcp/P/ws` or `/ip4/A/tcp/P/tls/ws` needs one

@@ -22,11 +22,11 @@ use crate::{
     over, tls,
 };
 
-/// How an HTTP request for an upgrade begins.
-const HTTP: &[u8] = b"GET ";
+/// How HTTP requests begin: one for an upgrade, and those that only ask what is here, which are answered too.
+const HTTP: &[&[u8]] = &[b"GET ", b"HEAD ", b"OPTIONS ", b"POST "];
 
 /// How TLS begins: a record of the type “handshake”, of whichever version 3.x.
-const TLS: &[u8] = &[0x16, 0x03];
+const TLS: &[&[u8]] = &[&[0x16, 0x03]];
 
 /// The transport. Made by [`WebSocketConfig`] or [`WebSocket::new`].
 pub struct WebSocket {
@@ -124,7 +124,11 @@ impl Transport for WebSocket {
 
     fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition {
         match Endpoint::parse(address).filter(Endpoint::can_listen) {
-            Some(endpoint) => Recognition::of(if endpoint.tls { TLS } else { HTTP }, first),
+            Some(endpoint) => {
+                let prefixes = if endpoint.tls { TLS } else { HTTP };
+                let each = prefixes.iter().map(|prefix| Recognition::of(prefix, first));
+                each.reduce(Recognition::or).unwrap_or(Recognition::No)
+            }
             None => Recognition::No,
         }
     }

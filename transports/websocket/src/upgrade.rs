@@ -10,6 +10,8 @@ use stackwire_core::{Env, Error, Kind, Layer, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{
     self,
+    Error::Protocol,
+    error::ProtocolError,
     handshake::{client::Response, derive_accept_key, machine::TryParse, server::Request},
     http::{HeaderMap, HeaderValue, StatusCode, uri::PathAndQuery},
 };
@@ -39,7 +41,7 @@ where
     let (response, rest) = match read_head::<Response>(io).await? {
         Head::Complete(response, rest) => (response, rest),
         Head::TooLong => return Err(misbehaved(format!("an HTTP response of more than {MAX_HEAD} bytes"))),
-        Head::Wrong(e) => return Err(misbehaved(format!("not an answer to an HTTP upgrade: {e}"))),
+        Head::Wrong(e, _) => return Err(misbehaved(format!("not an answer to an HTTP upgrade: {e}"))),
     };
     check(&response, &derive_accept_key(key.as_bytes()))?;
     Ok(rest)
@@ -56,7 +58,8 @@ where
             refuse(io, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "").await;
             return Err(misbehaved(format!("an HTTP request of more than {MAX_HEAD} bytes")));
         }
-        Head::Wrong(e) => {
+        Head::Wrong(Protocol(ProtocolError::WrongHttpMethod), head) => return Err(other_method(io, &head).await),
+        Head::Wrong(e, _) => {
             refuse(io, StatusCode::BAD_REQUEST, "").await;
             return Err(misbehaved(format!("not a request for a WebSocket: {e}")));
         }
@@ -78,6 +81,23 @@ where
     Ok(rest)
 }
 
+/// Answers a request that is no GET, as load balancers and browsers send to see what is here (RFC 9110, section 9.3).
+/// Asking is no misbehaviour.
+async fn other_method(io: &mut (impl AsyncWrite + Unpin), head: &[u8]) -> Error {
+    const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+    let (status, header, method) = match head {
+        [b'H', b'E', b'A', b'D', b' ', ..] => (StatusCode::UPGRADE_REQUIRED, UPGRADE, "HEAD"),
+        [b'O', b'P', b'T', b'I', b'O', b'N', b'S', b' ', ..] => (StatusCode::NO_CONTENT, ALLOW, "OPTIONS"),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, ALLOW, "another method than GET"),
+    };
+    refuse(io, status, header).await;
+    let during = format!("an HTTP request was answered that asks for no WebSocket: {method}");
+    Error::new(Kind::Unsupported, during).at(Layer::Transport, NAME)
+}
+
+/// What a client that asks for no upgrade is told to ask for (RFC 9110, section 15.5.22).
+const UPGRADE: &str = "Upgrade: websocket\r\n";
+
 /// Why a request is answered with a refusal, and how.
 struct Wrong {
     why: &'static str,
@@ -91,7 +111,8 @@ struct Wrong {
 fn key_of(headers: &HeaderMap) -> Result<&HeaderValue, Wrong> {
     let wrong = |why| Wrong { why, status: StatusCode::BAD_REQUEST, header: "" };
     if !has_token(headers, "connection", "upgrade") || !has_token(headers, "upgrade", "websocket") {
-        return Err(wrong("it asks for no upgrade to WebSocket"));
+        let status = StatusCode::UPGRADE_REQUIRED;
+        return Err(Wrong { why: "it asks for no upgrade to WebSocket", status, header: UPGRADE });
     }
     if !has_token(headers, "sec-websocket-version", "13") {
         // Section 4.4: the answer says which version there is.
@@ -107,8 +128,8 @@ enum Head<M> {
     Complete(M, Vec<u8>),
     /// It does not end within the bound.
     TooLong,
-    /// It is none.
-    Wrong(tungstenite::Error),
+    /// It is none, or none of the kind that was asked for: why, and its bytes.
+    Wrong(tungstenite::Error, Vec<u8>),
 }
 
 async fn read_head<M: TryParse>(io: &mut (impl AsyncRead + Unpin)) -> Result<Head<M>> {
@@ -128,7 +149,7 @@ async fn read_head<M: TryParse>(io: &mut (impl AsyncRead + Unpin)) -> Result<Hea
         match M::try_parse(&head) {
             Ok(Some((size, message))) => return Ok(Head::Complete(message, head.split_off(size))),
             Ok(None) => {}
-            Err(e) => return Ok(Head::Wrong(e)),
+            Err(e) => return Ok(Head::Wrong(e, head)),
         }
     }
 }
@@ -164,7 +185,9 @@ fn has_token(headers: &HeaderMap, name: &str, wanted: &str) -> bool {
 
 /// Tells an HTTP client why not. The connection is given up either way, so failures do not matter.
 async fn refuse(io: &mut (impl AsyncWrite + Unpin), status: StatusCode, header: &str) {
-    let text = format!("HTTP/1.1 {status}\r\n{header}Connection: close\r\nContent-Length: 0\r\n\r\n");
+    // A 204 has no body, and may not say how long it is (RFC 9110, section 8.6).
+    let length = if status == StatusCode::NO_CONTENT { "" } else { "Content-Length: 0\r\n" };
+    let text = format!("HTTP/1.1 {status}\r\n{header}Connection: close\r\n{length}\r\n");
     if io.write_all(text.as_bytes()).await.is_ok() {
         let _gone = io.shutdown().await;
     }
@@ -246,6 +269,30 @@ mod tests {
         assert_eq!(answer_to("\x13/multistream/1.0.0\n".into()).await.kind(), &Kind::PeerMisbehaved);
         assert_eq!(answer_to(format!("{head}A: {}", "x".repeat(MAX_HEAD))).await.kind(), &Kind::PeerMisbehaved);
         assert_eq!(answer_to(head.into()).await.kind(), &Kind::Closed);
+    }
+
+    async fn answered(request: &str) -> (Error, String) {
+        let (mut a, mut b) = duplex(64 * 1024);
+        a.write_all(request.as_bytes()).await.unwrap();
+        let error = answer(&mut b).await.unwrap_err();
+        let mut text = String::new();
+        a.read_to_string(&mut text).await.unwrap();
+        (error, text)
+    }
+
+    #[tokio::test]
+    async fn who_only_asks_what_is_here_gets_an_answer() {
+        for (method, status, kind) in [
+            ("HEAD", "426 Upgrade Required\r\nUpgrade: websocket\r\n", Kind::Unsupported),
+            ("OPTIONS", "204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n", Kind::Unsupported),
+            ("POST", "405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\n", Kind::Unsupported),
+            ("GET", "426 Upgrade Required\r\nUpgrade: websocket\r\n", Kind::PeerMisbehaved),
+        ] {
+            let (error, text) = answered(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            assert_eq!(error.kind(), &kind, "{error}");
+            assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{text}");
+            assert_eq!(text.contains("Content-Length"), method != "OPTIONS", "{text}");
+        }
     }
 
     proptest! {

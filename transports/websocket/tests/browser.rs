@@ -90,7 +90,7 @@ async fn refused(request: &str) -> String {
 #[tokio::test]
 async fn a_page_asked_for_and_another_version_are_refused_in_http() {
     let page = CHROMIUM.replace("Connection: Upgrade", "Connection: keep-alive").replace("Upgrade: websocket\r\n", "");
-    assert!(refused(&page).await.starts_with("HTTP/1.1 400 "));
+    assert!(refused(&page).await.starts_with("HTTP/1.1 426 "));
     assert!(refused(&CHROMIUM.replace("Sec-WebSocket-Key", "X-Key")).await.starts_with("HTTP/1.1 400 "));
     let other = refused(&CHROMIUM.replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8")).await;
     assert!(other.starts_with("HTTP/1.1 426 ") && other.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{other}");
