@@ -6,6 +6,7 @@ use std::{
     task::Waker,
 };
 
+use bytes::Bytes;
 use stackwire_core::{Buffer, Priority};
 use stackwire_driver::Wakes;
 
@@ -135,10 +136,19 @@ impl Entry {
         self.send_ended() && self.receive_ended()
     }
 
-    /// It has something that its own credit allows to send.
+    /// It has something that its own credit allows to send, and its OPEN has gone.
     pub(crate) fn can_send(&self) -> bool {
-        (self.unsent_bytes > 0 && self.credit > 0)
-            || self.datagrams.as_ref().is_some_and(|slots| slots.unsent.is_some())
+        !self.due.open && (self.can_send_data() || self.datagram().is_some())
+    }
+
+    /// It has bytes that its own credit allows to send.
+    pub(crate) fn can_send_data(&self) -> bool {
+        self.unsent_bytes > 0 && self.credit > 0
+    }
+
+    /// The datagram that waits to be sent.
+    pub(crate) fn datagram(&self) -> Option<&Bytes> {
+        self.datagrams.as_ref()?.unsent.as_ref()
     }
 
     /// Some of its data is in the bulk lane, where urgent data overtakes it.

@@ -135,6 +135,10 @@ impl State {
                 entry.end_sent = true;
                 entry.ended_by_us(wakes);
             }
+            if due.open {
+                // What was written meanwhile waited for that.
+                self.enqueue(id);
+            }
             self.tidy(id, wakes);
         }
     }

@@ -25,6 +25,7 @@ pub mod flow;
 pub mod hostile;
 pub mod life;
 pub mod reset;
+pub mod storms;
 pub mod streams;
 
 mod harness;
@@ -216,6 +217,8 @@ macro_rules! muxer_laws {
             quiet life::opening_after_a_close_fails;
             quiet life::dropping_the_driver_aborts_everything;
             quiet life::dropping_an_unpolled_driver_fails_the_session;
+            quiet storms::storms_of_streams_pass;
+            quiet storms::streams_are_replaced_at_once;
             quiet hostile::garbage_ends_the_connection;
             quiet hostile::random_bytes_end_or_are_ignored;
             quiet hostile::a_conversation_cut_anywhere_ends;
