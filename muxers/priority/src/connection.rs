@@ -78,6 +78,8 @@ pub(crate) struct State {
     // Sending.
     pub(crate) schedule: Schedule,
     pub(crate) throttled: Vec<(Instant, u32)>,
+    /// Streams whose datagrams wait for the connection's credit.
+    pub(crate) parked: Vec<u32>,
     /// Streams with frames due.
     pub(crate) control: VecDeque<u32>,
     pub(crate) unsent: usize,
@@ -133,6 +135,7 @@ impl State {
             grown: 0,
             schedule: Schedule::new(config.weights),
             throttled: Vec::new(),
+            parked: Vec::new(),
             control: VecDeque::new(),
             unsent: 0,
             writers: 0,
@@ -189,6 +192,7 @@ impl State {
             Place::Nowhere => {}
             Place::Queue => self.schedule.remove(entry.class, id),
             Place::Throttled => self.throttled.retain(|(_, other)| *other != id),
+            Place::Parked => self.parked.retain(|other| *other != id),
         }
     }
 
@@ -243,6 +247,23 @@ impl State {
             }
             self.enqueue(id);
         }
+    }
+
+    /// The connection has more credit: datagrams that waited for it come first.
+    pub(crate) fn unpark(&mut self) {
+        for id in mem::take(&mut self.parked) {
+            let Some(entry) = self.streams.get_mut(&id) else { continue };
+            entry.place = Place::Queue;
+            self.schedule.push_front(entry.class, id);
+        }
+    }
+
+    /// No stream waits to send any more.
+    pub(crate) fn clear_places(&mut self) {
+        self.schedule.clear();
+        self.throttled.clear();
+        self.parked.clear();
+        self.streams.values_mut().for_each(|entry| entry.place = Place::Nowhere);
     }
 
     // --- receiving --------------------------------------------------------------------------------------------------
@@ -453,12 +474,10 @@ impl Connection {
             }
             state.ended = Some(why.unwrap_or_else(closed));
             state.control.clear();
-            state.throttled.clear();
-            state.schedule.clear();
+            state.clear_places();
             let ids: Vec<u32> = state.streams.keys().copied().collect();
             for id in ids {
                 if let Some(entry) = state.streams.get_mut(&id) {
-                    entry.place = Place::Nowhere;
                     entry.due = Due::default();
                 }
                 state.clear_unsent(id);

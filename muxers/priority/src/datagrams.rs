@@ -16,6 +16,7 @@ use crate::{
     config::NAME,
     connection::{Connection, State, closed},
     entry::{Entry, Place},
+    send::MAX_DATAGRAM,
 };
 
 /// The datagrams of a stream.
@@ -35,7 +36,7 @@ pub(crate) struct StreamDatagrams {
 
 impl StreamDatagrams {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        let max_size = connection.with(|state, _| state.config.max_fragment);
+        let max_size = connection.with(|state, _| state.config.max_fragment.min(MAX_DATAGRAM));
         Self { connection, id, max_size }
     }
 }
@@ -69,8 +70,8 @@ impl Datagrams for StreamDatagrams {
             }
             entry.datagrams.get_or_insert_default().unsent = Some(data);
             let (class, place) = (entry.class, entry.place);
-            // A rate holds up the stream's bytes, not its datagrams: it is asked anew.
-            if place == Place::Throttled {
+            // A rate holds up the stream's bytes, not its datagrams; and a shorter datagram may go where a longer waited.
+            if matches!(place, Place::Throttled | Place::Parked) {
                 state.dequeue(self.id);
             }
             if state.enqueue(self.id) && self.connection.concerns_driver(class) {

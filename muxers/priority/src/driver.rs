@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     wakes: Wakes,
     timer: Option<Timer>,
     max_batch: usize,
+    /// Why the pipe takes nothing more, and until when what it still has is read.
+    broken: Option<(Error, Instant)>,
 }
 
 impl Driver {
@@ -84,6 +86,7 @@ impl Driver {
             turn: Turn::default(),
             wakes: Wakes::default(),
             timer: None,
+            broken: None,
         }
     }
 
@@ -120,7 +123,7 @@ impl Driver {
     fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<Step>> {
         let closed = self.connection.with_wakes(&mut self.wakes, |state, wakes| {
             state.tick(now)?;
-            state.collect(&mut self.out, now, wakes);
+            state.collect(&mut self.out, now, &self.env, wakes);
             if !self.out.is_empty() {
                 state.active();
             }
@@ -191,18 +194,20 @@ impl Driver {
         Phase::Ending { linger, result, limit: self.env.sleep(LINGER), shut: false }
     }
 
-    /// A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
-    fn broken(&mut self, cx: &mut Context<'_>, now: Instant, error: io::Error) -> Result<Phase> {
-        loop {
-            match self.poll_receive(cx, now) {
-                Poll::Ready(Ok(Step::Closed)) => return Ok(self.closed_by_peer()),
-                Poll::Ready(Ok(_)) => {}
-                // It left because it has no such muxer.
-                Poll::Ready(Err(e)) if matches!(e.kind(), ErrorKind::NoCommonProtocol { .. }) => {
-                    return Err(e);
-                }
-                Poll::Ready(Err(_)) | Poll::Pending => return Err(Error::io("writing frames", error)),
-            }
+    /// Hands out one buffer, or says how the connection ends.
+    fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Result<Phase>> {
+        let error = match self.poll_receive(cx, now) {
+            Poll::Ready(Ok(Step::Closed)) => return Err(Ok(self.closed_by_peer())),
+            Poll::Ready(Ok(_)) => return Ok(true),
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(error)) => error,
+        };
+        match &self.broken {
+            // It left because it has no such muxer.
+            _ if matches!(error.kind(), ErrorKind::NoCommonProtocol { .. }) => Err(Err(error)),
+            Some((broken, _)) => Err(Err(broken.clone())),
+            None if error.layer().is_none() && is_violation(&error) => Err(Ok(self.failed(error))),
+            None => Err(Err(error)),
         }
     }
 
@@ -272,7 +277,12 @@ impl Driver {
 }
 
 fn is_violation(error: &Error) -> bool {
-    *error.kind() == stackwire_core::Kind::PeerMisbehaved
+    *error.kind() == ErrorKind::PeerMisbehaved
+}
+
+/// A limit of ours that has passed.
+fn is_timeout(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Timeout { .. })
 }
 
 impl Drive for Driver {
@@ -294,19 +304,26 @@ impl Drive for Driver {
         while !self.turn.is_over() {
             let now = self.env.now();
             let mut held_up = false;
-            let received = match self.poll_receive(cx, now) {
-                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.closed_by_peer())),
-                Poll::Ready(Err(error)) if error.layer().is_none() && is_violation(&error) => {
-                    return Ran::Ends(Ok(self.failed(error)));
-                }
-                Poll::Ready(Err(error)) => return Ran::Ends(Err(error)),
-                Poll::Ready(Ok(_)) => true,
-                Poll::Pending => false,
+            let received = match self.receive(cx, now) {
+                Ok(received) => received,
+                Err(end) => return Ran::Ends(end),
             };
+            // A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
+            if let Some((error, until)) = &self.broken {
+                if !received || *until <= now {
+                    return Ran::Ends(Err(error.clone()));
+                }
+                continue;
+            }
             let sent = match self.poll_send(cx, now) {
                 Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.ending(true, Ok(())))),
                 Poll::Ready(Ok(step)) => step == Step::Progress,
-                Poll::Ready(Err(error)) => return Ran::Ends(self.broken(cx, now, error)),
+                Poll::Ready(Err(error)) => {
+                    let error = Error::io("writing frames", error);
+                    let linger = if is_timeout(&error) { Duration::ZERO } else { LINGER };
+                    self.broken = Some((error, now + linger));
+                    true
+                }
                 // The pipe wakes it.
                 Poll::Pending => {
                     held_up = true;

@@ -21,6 +21,8 @@ pub(crate) enum Place {
     Queue,
     /// Its rate holds it up.
     Throttled,
+    /// Its datagram is longer than the connection's credit.
+    Parked,
 }
 
 /// Frames without data that are to be sent.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stackwire_core::{Error, Kind, Result};
+use stackwire_core::{Env, Error, Kind, Result};
 
 struct Sent {
     payload: [u8; 8],
@@ -13,7 +13,7 @@ pub(crate) struct Liveness {
     /// Zero: only at the beginning.
     interval: Duration,
     timeout: Duration,
-    count: u64,
+    pinged: bool,
     /// The ping that is not answered.
     unanswered: Option<Sent>,
     /// When the next ping is due; none before the first.
@@ -27,7 +27,8 @@ pub(crate) struct Liveness {
 
 impl Liveness {
     pub(crate) fn new(interval: Duration, timeout: Duration) -> Self {
-        Self { interval, timeout, count: 0, unanswered: None, due: None, heard: None, smoothed: None, shortest: None }
+        let (unanswered, due, heard) = (None, None, None);
+        Self { interval, timeout, pinged: false, unanswered, due, heard, smoothed: None, shortest: None }
     }
 
     /// Bytes arrived.
@@ -36,17 +37,18 @@ impl Liveness {
     }
 
     /// The ping to send now, if one is due.
-    pub(crate) fn ping(&mut self, now: Instant) -> Option<[u8; 8]> {
+    /// Its payload is random, so that only an answer to it answers it.
+    pub(crate) fn ping(&mut self, now: Instant, env: &Env) -> Option<[u8; 8]> {
         let due = match self.due {
-            None => self.count == 0,
+            None => !self.pinged,
             Some(due) => due <= now,
         };
         if !due || self.unanswered.is_some() {
             return None;
         }
-        self.count += 1;
+        self.pinged = true;
         self.due = (!self.interval.is_zero()).then(|| now + self.interval);
-        let payload = self.count.to_be_bytes();
+        let payload = env.random();
         self.unanswered = Some(Sent { payload, at: now });
         Some(payload)
     }
@@ -95,8 +97,9 @@ mod tests {
         let second = Duration::from_secs(1);
         let start = Instant::now();
         let mut liveness = Liveness::new(30 * second, 20 * second);
-        let first = liveness.ping(start).expect("one at the beginning");
-        assert!(liveness.ping(start + 31 * second).is_none(), "one at a time");
+        let env = stackwire_conformance::env();
+        let first = liveness.ping(start, &env).expect("one at the beginning");
+        assert!(liveness.ping(start + 31 * second, &env).is_none(), "one at a time");
         liveness.heard(start + 15 * second);
         liveness.check(start + 34 * second).unwrap();
         let error = liveness.check(start + 35 * second).unwrap_err();
@@ -105,7 +108,8 @@ mod tests {
         assert_eq!(liveness.smoothed, Some(2 * second));
         liveness.pong(&first, start + 2 * second).expect_err("answered already");
         assert_eq!(liveness.next(), Some(start + 30 * second));
-        let next = liveness.ping(start + 30 * second).expect("it is due");
+        let next = liveness.ping(start + 30 * second, &env).expect("it is due");
+        assert_ne!(next, first, "an answer can't be prepared");
         liveness.pong(&next, start + 40 * second).unwrap();
         assert_eq!((liveness.smoothed, liveness.shortest), (Some(3 * second), Some(2 * second)));
     }

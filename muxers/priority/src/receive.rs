@@ -204,6 +204,7 @@ impl State {
         let more = stream_window - self.peer.stream_window;
         self.may_open = streams.into();
         self.peer = settings;
+        self.unpark();
         let ids: Vec<u32> = self.streams.keys().copied().collect();
         for id in ids {
             if let Some(entry) = self.streams.get_mut(&id) {
@@ -270,6 +271,7 @@ impl State {
     fn credit(&mut self, id: u32, bytes: u32) -> Result<()> {
         if id == 0 {
             self.send_credit = add_credit(self.send_credit, bytes)?;
+            self.unpark();
             return Ok(());
         }
         if let Some(entry) = self.stream(id)? {
@@ -294,9 +296,11 @@ impl State {
             return Err(Error::misbehaved("GO_AWAY twice"));
         }
         // It discards whatever comes.
+        self.clear_places();
         let ids: Vec<u32> = self.streams.keys().copied().collect();
         for id in ids {
             self.stop(id, code, wakes);
+            self.clear_unsent(id);
         }
         wakes.append(&mut self.openers);
         Ok(())

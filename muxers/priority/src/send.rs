@@ -2,13 +2,14 @@
 
 use std::{mem, time::Instant};
 
-use stackwire_core::Priority;
+use stackwire_core::{Env, Priority};
 use stackwire_driver::Wakes;
 
 use crate::{
     connection::State,
     entry::{Due, Place},
     outgoing::{Lane, Outgoing},
+    settings::Settings,
     wire::{END, FrameKind, HEADER, Header, REFUSED, encode_number, encode_ping, priority_flags},
 };
 
@@ -18,6 +19,9 @@ const CONTROL: usize = 4096;
 
 /// Credit of the connection that only urgent streams use, in bytes.
 const URGENT_CREDIT: u32 = 16 * 1024;
+
+/// The most bytes of a datagram: the smallest window of a connection has room for it beside what is urgent.
+pub(crate) const MAX_DATAGRAM: usize = (Settings::INITIAL.connection_window - URGENT_CREDIT) as usize;
 
 /// Data is not cut below this only because a batch is nearly full.
 const WORTH_SENDING: usize = 4096;
@@ -40,7 +44,7 @@ struct Room {
 
 impl State {
     /// Moves what is to be sent next into `out`.
-    pub(crate) fn collect(&mut self, out: &mut Outgoing, now: Instant, wakes: &mut Wakes) {
+    pub(crate) fn collect(&mut self, out: &mut Outgoing, now: Instant, env: &Env, wakes: &mut Wakes) {
         out.begin();
         if self.close_sent || self.ended.is_some() {
             return;
@@ -48,7 +52,7 @@ impl State {
         if out.take_bulk_begun() || !self.shared_waiting(out) {
             self.urgent_run = 0;
         }
-        self.collect_connection(&mut out.control, now);
+        self.collect_connection(&mut out.control, now, env);
         self.collect_control(out, wakes);
         self.collect_urgent(out, now, wakes);
         if out.bulk.is_empty() {
@@ -62,12 +66,12 @@ impl State {
     }
 
     /// Frames of the connection.
-    fn collect_connection(&mut self, lane: &mut Lane, now: Instant) {
+    fn collect_connection(&mut self, lane: &mut Lane, now: Instant, env: &Env) {
         if !mem::replace(&mut self.hello_sent, true) {
             lane.add(&self.config.settings().encode(), &[]);
         }
         // There is one at most.
-        if let Some(payload) = self.liveness.ping(now) {
+        if let Some(payload) = self.liveness.ping(now, env) {
             lane.add(&encode_ping(FrameKind::Ping, payload), &[]);
         }
         if lane.bytes >= CONTROL {
@@ -213,12 +217,10 @@ impl State {
             return Turn::Sent(HEADER + length);
         }
         let Some(chunk) = entry.unsent.front().filter(|_| entry.credit > 0) else {
-            // A datagram that waits for credit keeps the turn.
-            if entry.can_send() {
-                entry.place = Place::Queue;
-                let class = entry.class;
-                self.schedule.push_front(class, id);
-                return Turn::NoRoom;
+            // A datagram waits for credit of the connection, and holds up nobody meanwhile.
+            if entry.datagram().is_some() {
+                entry.place = Place::Parked;
+                self.parked.push(id);
             }
             return Turn::Passed;
         };
