@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     fmt, mem,
     ops::{Deref, DerefMut},
 };
@@ -162,6 +163,14 @@ impl Buffer {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// An empty one for `bytes`: a shared chunk where they fill at least half of it.
+    fn fitting(bytes: usize) -> Self {
+        match (Self::CHUNK / 2..=Self::CHUNK).contains(&bytes) {
+            true => Self::chunk(),
+            false => Self::with_capacity(bytes),
+        }
+    }
+
     /// For a wait that may be long, with only the bytes from `start` on still of use: if those are few, they are
     /// brought to where they take little memory. Returns where they begin now.
     pub fn rest(&mut self, start: usize) -> usize {
@@ -183,6 +192,37 @@ impl Buffer {
             *self = large;
         }
     }
+}
+
+/// Appends `data` behind the last of `chunks`, each of which has `reserved` bytes in front of its data and is full with
+/// `full` bytes. Returns by how much the memory of the chunks grew. That is at most four times their bytes.
+pub fn append(chunks: &mut VecDeque<Buffer>, reserved: usize, full: usize, mut data: &[u8]) -> usize {
+    let mut grown = 0;
+    while !data.is_empty() {
+        let Some(last) = chunks.back_mut().filter(|last| last.len() < full) else {
+            let mut chunk = Buffer::fitting((reserved + data.len()).min(full));
+            chunk.resize(reserved, 0);
+            grown += chunk.capacity();
+            chunks.push_back(chunk);
+            continue;
+        };
+        let (part, rest) = data.split_at(data.len().min(full - last.len()));
+        let length = last.len() + part.len();
+        if last.capacity() < length {
+            let mut larger = Buffer::fitting((2 * length).min(full));
+            larger.extend_from_slice(last);
+            grown += larger.capacity() - last.capacity();
+            *last = larger;
+        }
+        last.extend_from_slice(part);
+        data = rest;
+    }
+    grown
+}
+
+/// The memory of `chunks`.
+pub fn memory(chunks: &VecDeque<Buffer>) -> usize {
+    chunks.iter().map(|chunk| chunk.capacity()).sum()
 }
 
 impl Drop for Buffer {
@@ -257,6 +297,26 @@ mod tests {
         let before = shared();
         shelf.trim();
         assert_eq!(shared(), before - 4, "two of six were needed");
+    }
+
+    #[test]
+    fn data_fills_chunks_to_the_brim() {
+        let mut chunks = VecDeque::new();
+        append(&mut chunks, 2, 10, b"0123456789");
+        append(&mut chunks, 2, 10, b"abc");
+        let bytes: Vec<&[u8]> = chunks.iter().map(|chunk| &chunk[..]).collect();
+        assert_eq!(bytes, [b"\0\x0001234567", &b"\0\x0089abc"[..]]);
+    }
+
+    #[test]
+    fn the_memory_of_chunks_is_known_and_near_what_they_hold() {
+        let (mut chunks, mut held) = (VecDeque::new(), 0);
+        for n in 1..=100_000 {
+            held += append(&mut chunks, 0, Buffer::CHUNK, b"x");
+            assert_eq!(held, memory(&chunks));
+            assert!(held <= 4 * n, "{held} for {n}");
+            assert_eq!(chunks.len(), usize::div_ceil(n, Buffer::CHUNK));
+        }
     }
 
     #[test]

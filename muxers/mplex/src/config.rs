@@ -125,7 +125,7 @@ impl Muxer for Mplex {
 
     // Both sides count their own streams, so the role decides nothing.
     fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
-        let connection = Arc::new(Connection::new(self.0.clone()));
+        let connection = Arc::new(Connection::new(self.0.clone(), context.budget));
         let driver = driver::Driver::new(connection.clone(), pipe, context.env.clone());
         (Arc::new(MplexSession(connection)), Box::pin(driver))
     }

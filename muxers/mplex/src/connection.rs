@@ -11,12 +11,15 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Error, Layer, Result, reset_error, total_len};
+use stackwire_core::{Budget, Buffer, Error, Layer, Result, reset_error, total_len};
 
 use crate::{
     config::{MplexConfig, NAME},
     wire::{self, Flag, Header, MAX_NUMBER},
 };
+
+/// What an idle connection keeps for frames, in bytes.
+pub(crate) const LITTLE: usize = 4096;
 
 /// A stream's name: both sides count from 0, so the number alone does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +44,11 @@ impl Key {
 /// A stream in the table.
 #[derive(Default)]
 pub(crate) struct Entry {
-    /// Arrived and not yet taken by the handle.
-    pub(crate) received: Vec<u8>,
+    /// Arrived and not yet taken by the handle, and how many bytes that is.
+    pub(crate) received: VecDeque<Buffer>,
+    pub(crate) unread: usize,
+    /// The memory of that and of what the handle has taken.
+    pub(crate) memory: usize,
     pub(crate) reader: Option<Waker>,
     writer: Option<Waker>,
     /// In one of the two queues of waiting writers.
@@ -55,6 +61,8 @@ pub(crate) struct Entry {
     pub(crate) closed_at: Option<u64>,
     /// Ended by force, with this code as our side sees it.
     pub(crate) reset: Option<u32>,
+    /// Why we did that, where it was not our application that asked for it.
+    pub(crate) fault: Option<Error>,
     /// The handle is gone.
     dropped: bool,
     /// How much it wrote into which batch.
@@ -65,6 +73,12 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn is_over(&self) -> bool {
         self.reset.is_some() || (self.remote_closed && self.closed_at.is_some())
+    }
+
+    /// The error of a stream that was ended by force.
+    fn reset_error(&self) -> Option<io::Error> {
+        let fault = self.fault.clone().map(io::Error::from);
+        self.reset.map(|code| fault.unwrap_or_else(|| reset_error(code)))
     }
 
     pub(crate) fn wake(&mut self, wakes: &mut Vec<Waker>) {
@@ -87,16 +101,20 @@ pub(crate) struct State {
     /// Counts the times the driver took the out buffer.
     batch: u64,
     /// Bytes the driver took, and of those the bytes that are in the pipe.
-    taken: u64,
+    sent: u64,
     written: u64,
     /// Writers that wait: those that got nothing into this batch are woken before those that did.
     hungry: VecDeque<Key>,
     fed: VecDeque<Key>,
+    pub(crate) budget: Budget,
+    /// What was charged for frames, and the memory of the batch that the driver is at.
+    pub(crate) charged: usize,
+    pub(crate) batch_memory: usize,
     /// Bytes in all receive buffers.
     pub(crate) received: usize,
-    /// The driver reads no further until a receive buffer is taken.
+    /// The driver reads no further until a receive buffer is taken, or a stream wants no more.
     pub(crate) blocked: bool,
-    driver: Option<Waker>,
+    pub(crate) driver: Option<Waker>,
     pub(crate) closing: bool,
     pub(crate) ended: Option<Error>,
 }
@@ -116,14 +134,6 @@ impl State {
         self.ended.clone().or_else(|| self.closing.then(closed))
     }
 
-    /// The received bytes of `key` were taken or are not wanted.
-    fn release(&mut self, bytes: usize, wakes: &mut Vec<Waker>) {
-        self.received -= bytes;
-        if bytes > 0 && mem::take(&mut self.blocked) {
-            wakes.extend(self.driver.take());
-        }
-    }
-
     fn wait(&mut self, key: Key, cx: &Context<'_>) {
         let Some(entry) = self.streams.get_mut(&key) else { return };
         entry.writer = Some(cx.waker().clone());
@@ -139,9 +149,9 @@ impl State {
         if !entry.dropped || !(entry.is_over() || self.ended.is_some()) {
             return;
         }
-        let bytes = entry.received.len();
-        self.streams.remove(&key);
-        self.release(bytes, wakes);
+        self.clear_received(key, wakes);
+        let Some(entry) = self.streams.remove(&key) else { return };
+        self.budget.release(entry.memory);
         if key.ours {
             self.opened -= 1;
             wakes.append(&mut self.openers);
@@ -152,9 +162,8 @@ impl State {
     pub(crate) fn reset(&mut self, key: Key, code: u32, wakes: &mut Vec<Waker>) {
         let Some(entry) = self.streams.get_mut(&key) else { return };
         entry.reset = Some(code);
-        let bytes = mem::take(&mut entry.received).len();
         entry.wake(wakes);
-        self.release(bytes, wakes);
+        self.clear_received(key, wakes);
         self.tidy(key, wakes);
     }
 
@@ -181,7 +190,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(limits: MplexConfig) -> Self {
+    pub(crate) fn new(limits: MplexConfig, budget: Budget) -> Self {
         let state = State {
             limits,
             streams: HashMap::new(),
@@ -192,10 +201,13 @@ impl Connection {
             openers: Vec::new(),
             out: Vec::new(),
             batch: 1,
-            taken: 0,
+            sent: 0,
             written: 0,
             hungry: VecDeque::new(),
             fed: VecDeque::new(),
+            budget,
+            charged: 0,
+            batch_memory: 0,
             received: 0,
             blocked: false,
             driver: None,
@@ -208,7 +220,10 @@ impl Connection {
     /// Runs `f` under the lock, then wakes whom it says.
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State, &mut Vec<Waker>) -> T) -> T {
         let mut wakes = Vec::new();
-        let result = f(&mut self.state.lock(), &mut wakes);
+        let mut state = self.state.lock();
+        let result = f(&mut state, &mut wakes);
+        state.balance(&mut wakes);
+        drop(state);
         wakes.into_iter().for_each(Waker::wake);
         result
     }
@@ -273,19 +288,24 @@ impl Connection {
 
     // --- for streams --------------------------------------------------------
 
-    /// Swaps what was received for the empty `into`. Leaves it empty at the end of the stream.
-    pub(crate) fn poll_take(&self, key: Key, into: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Moves what was received into the empty `into`. Leaves it empty at the end of the stream.
+    pub(crate) fn poll_take(
+        &self,
+        key: Key,
+        into: &mut VecDeque<Buffer>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         self.with(|state, wakes| {
             let over = state.over();
             let Some(entry) = state.streams.get_mut(&key) else { return Poll::Ready(Err(closed().into())) };
             if !entry.received.is_empty() {
                 mem::swap(&mut entry.received, into);
-                let bytes = into.len();
-                state.release(bytes, wakes);
+                let bytes = mem::take(&mut entry.unread);
+                state.taken(bytes, wakes);
                 return Poll::Ready(Ok(()));
             }
-            if let Some(code) = entry.reset.filter(|_| !entry.remote_closed) {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error().filter(|_| !entry.remote_closed) {
+                return Poll::Ready(Err(error));
             }
             if entry.remote_closed || entry.discard {
                 return Poll::Ready(Ok(()));
@@ -293,9 +313,6 @@ impl Connection {
             if let Some(error) = over {
                 return Poll::Ready(Err(error.into()));
             }
-            // An idle stream keeps no buffer.
-            entry.received = Vec::new();
-            *into = Vec::new();
             entry.reader = Some(cx.waker().clone());
             Poll::Pending
         })
@@ -306,8 +323,8 @@ impl Connection {
         self.with(|state, wakes| {
             let over = state.over();
             let Some(entry) = state.streams.get_mut(&key) else { return Poll::Ready(Err(closed().into())) };
-            if let Some(code) = entry.reset {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error() {
+                return Poll::Ready(Err(error));
             }
             if entry.closed_at.is_some() {
                 let error = Error::closed("writing after closing").at(Layer::Muxer, NAME);
@@ -344,15 +361,15 @@ impl Connection {
             let over = state.over();
             let ended = state.ended.clone();
             let Some(entry) = state.streams.get_mut(&key) else { return Poll::Ready(Err(closed().into())) };
-            let at = match (entry.closed_at, entry.reset, over) {
+            let at = match (entry.closed_at, entry.reset_error(), over) {
                 (Some(at), ..) if at <= state.written => return Poll::Ready(Ok(())),
-                (_, Some(code), _) => return Poll::Ready(Err(reset_error(code))),
+                (_, Some(error), _) => return Poll::Ready(Err(error)),
                 (Some(at), ..) => at,
                 (None, None, Some(error)) => return Poll::Ready(Err(error.into())),
                 (None, None, None) => {
                     state.frame(key, key.close(), &[]);
                     wakes.extend(state.driver.take());
-                    state.taken + state.out.len() as u64
+                    state.sent + state.out.len() as u64
                 }
             };
             if let Some(error) = ended {
@@ -369,7 +386,7 @@ impl Connection {
     /// Whether writing can go on.
     pub(crate) fn check(&self, key: Key) -> io::Result<()> {
         self.with(|state, _| match state.streams.get(&key) {
-            Some(Entry { reset: Some(code), .. }) => Err(reset_error(*code)),
+            Some(entry) if entry.reset.is_some() => entry.reset_error().map_or(Ok(()), Err),
             Some(Entry { closed_at: Some(at), .. }) if *at <= state.written => Ok(()),
             _ => state.ended.clone().map_or(Ok(()), |error| Err(error.into())),
         })
@@ -394,10 +411,14 @@ impl Connection {
         self.with(|state, wakes| {
             let Some(entry) = state.streams.get_mut(&key) else { return };
             entry.discard = true;
-            let bytes = mem::take(&mut entry.received).len();
             wakes.extend(entry.reader.take());
-            state.release(bytes, wakes);
+            state.clear_received(key, wakes);
         });
+    }
+
+    /// The handle is done with so much memory that it took.
+    pub(crate) fn freed(&self, key: Key, memory: usize) {
+        self.with(|state, _| state.freed(key, memory));
     }
 
     /// The handle is gone. A stream that we had closed goes on without us; any other is reset.
@@ -429,11 +450,17 @@ impl Connection {
     }
 
     /// Everything taken so far is in the pipe: takes the next batch into the empty `batch`. Whether the session closes.
+    /// While there is nothing to send, little memory is kept for it.
     pub(crate) fn next_batch(&self, batch: &mut Vec<u8>) -> bool {
         self.with(|state, wakes| {
-            state.written = state.taken;
+            state.written = state.sent;
             mem::swap(&mut state.out, batch);
-            state.taken += batch.len() as u64;
+            state.sent += batch.len() as u64;
+            if batch.is_empty() {
+                batch.shrink_to(LITTLE);
+                state.out.shrink_to(LITTLE);
+            }
+            state.batch_memory = batch.capacity();
             state.batch += 1;
             for key in mem::take(&mut state.hungry).into_iter().chain(mem::take(&mut state.fed)) {
                 if let Some(entry) = state.streams.get_mut(&key) {
@@ -459,6 +486,7 @@ impl Connection {
             if state.ended.is_none() {
                 state.ended = Some(why.unwrap_or_else(closed));
                 state.out = Vec::new();
+                state.batch_memory = 0;
                 state.wake_all(wakes);
             }
         });

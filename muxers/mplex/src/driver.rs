@@ -11,6 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Result};
+use stackwire_driver::Turn;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{config::NAME, connection::Connection, receive::Receiver};
@@ -23,8 +24,16 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How long a close waits for the pipe to take what streams have accepted; then the connection fails with `Timeout`.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads and writes in one poll before others get their turn.
-const TURNS: usize = 64;
+/// What a step of sending came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// There may be more to do.
+    Progress,
+    /// Nothing to do.
+    Nothing,
+    /// Nothing to do, and the session closes.
+    Closes,
+}
 
 enum Phase {
     Running,
@@ -50,6 +59,9 @@ pub(crate) struct Driver {
     sent: usize,
     /// Written since the last flush.
     dirty: bool,
+    turn: Turn,
+    /// Why the pipe takes nothing more, and for how long what it still has is read.
+    broken: Option<(Error, BoxFuture<'static, ()>)>,
 }
 
 impl Driver {
@@ -64,33 +76,34 @@ impl Driver {
             batch: Vec::new(),
             sent: 0,
             dirty: false,
+            turn: Turn::default(),
+            broken: None,
         }
     }
 
-    /// Sends what there is. `Ready` when nothing is left and the pipe is flushed: whether the session closes.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        loop {
-            while self.sent < self.batch.len() {
-                match ready!(Pin::new(&mut self.pipe).poll_write(cx, &self.batch[self.sent..]))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    n => self.sent += n,
+    /// Sends one batch.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        while self.sent < self.batch.len() {
+            match ready!(Pin::new(&mut self.pipe).poll_write(cx, &self.batch[self.sent..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => {
+                    self.sent += n;
+                    self.turn.count(n);
                 }
-                self.dirty = true;
             }
-            self.batch.clear();
-            self.sent = 0;
-            let closing = self.connection.next_batch(&mut self.batch);
-            if !self.batch.is_empty() {
-                continue;
-            }
-            // An idle connection keeps no large buffer.
-            self.batch.shrink_to(4096);
-            if self.dirty {
-                ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
-                self.dirty = false;
-            }
-            return Poll::Ready(Ok(closing));
+            self.dirty = true;
         }
+        self.batch.clear();
+        self.sent = 0;
+        let closing = self.connection.next_batch(&mut self.batch);
+        if !self.batch.is_empty() {
+            return Poll::Ready(Ok(Step::Progress));
+        }
+        if self.dirty {
+            ready!(Pin::new(&mut self.pipe).poll_flush(cx))?;
+            self.dirty = false;
+        }
+        Poll::Ready(Ok(if closing { Step::Closes } else { Step::Nothing }))
     }
 
     /// Hands out one buffer of what arrived. `Ready(true)` at the end of the pipe; `Pending` also while a full stream
@@ -108,6 +121,7 @@ impl Driver {
         }
         let n = self.receiver.receive(&self.connection, bytes)?;
         Pin::new(&mut self.pipe).consume(n);
+        self.turn.count(n);
         Poll::Ready(Ok(false))
     }
 
@@ -128,26 +142,50 @@ impl Driver {
                 return Poll::Ready(Err(Error::new(kind, "sending what was left at the close")));
             }
         }
-        for _ in 0..TURNS {
-            match self.poll_send(cx) {
-                Poll::Ready(Ok(true)) => return Poll::Ready(Ok(self.ending(true))),
-                Poll::Ready(Ok(false)) | Poll::Pending => {}
-                Poll::Ready(Err(error)) => {
-                    // A peer that closed and left breaks our writes; its end says that it was on purpose.
-                    return Poll::Ready(match self.poll_receive(cx) {
-                        Poll::Ready(Ok(true)) => Ok(self.ending(false)),
-                        // It left because it has no such muxer.
-                        Poll::Ready(Err(e)) if matches!(e.kind(), Kind::NoCommonProtocol { .. }) => Err(e),
-                        _ => Err(Error::io("writing frames", error)),
-                    });
-                }
-            }
-            if ready!(self.poll_receive(cx))? {
-                return Poll::Ready(Ok(self.ending(false)));
+        self.turn = Turn::default();
+        while !self.turn.is_over() {
+            let sent = match self.poll_send_unbroken(cx) {
+                Poll::Ready(Step::Closes) => return Poll::Ready(Ok(self.ending(true))),
+                step => step == Poll::Ready(Step::Progress),
+            };
+            match self.poll_receive_last(cx) {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Ok(self.ending(false))),
+                Poll::Ready(Ok(false)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if sent => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
-        cx.waker().wake_by_ref();
+        self.env.yield_now(cx);
         Poll::Pending
+    }
+
+    /// Sends one batch, unless the pipe takes nothing more.
+    fn poll_send_unbroken(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if self.broken.is_some() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_send(cx)) {
+            Ok(step) => Poll::Ready(step),
+            Err(error) => {
+                self.broken = Some((Error::io("writing frames", error), self.env.sleep(LINGER)));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Hands out one buffer. A peer that closed and left breaks our writes; its end says that it was on purpose. So where
+    /// the pipe takes nothing more, what it still has is read: for a while, since such a peer could talk for ever.
+    fn poll_receive_last(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        let received = self.poll_receive(cx);
+        let Some((error, limit)) = &mut self.broken else { return received };
+        match received {
+            Poll::Ready(Ok(true)) => received,
+            // It left because it has no such muxer.
+            Poll::Ready(Err(ref e)) if matches!(e.kind(), Kind::NoCommonProtocol { .. }) => received,
+            Poll::Ready(Ok(false)) if limit.as_mut().poll(cx).is_pending() => received,
+            _ => Poll::Ready(Err(error.clone())),
+        }
     }
 
     fn poll_phases(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -170,14 +208,19 @@ impl Driver {
                     if limit.as_mut().poll(cx).is_ready() {
                         return Poll::Ready(Ok(()));
                     }
-                    match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
-                        Ok([]) | Err(_) => return Poll::Ready(Ok(())),
-                        Ok(bytes) => {
-                            let n = bytes.len();
-                            Pin::new(&mut self.pipe).consume(n);
-                            continue;
+                    let mut turn = Turn::default();
+                    while !turn.is_over() {
+                        match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
+                            Ok([]) | Err(_) => return Poll::Ready(Ok(())),
+                            Ok(bytes) => {
+                                let n = bytes.len();
+                                Pin::new(&mut self.pipe).consume(n);
+                                turn.count(n);
+                            }
                         }
                     }
+                    self.env.yield_now(cx);
+                    return Poll::Pending;
                 }
             };
         }

@@ -29,6 +29,7 @@
 mod config;
 mod connection;
 mod driver;
+mod memory;
 mod receive;
 mod session;
 mod stream;

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Buffer, Error, Result, buffer};
 
 use crate::{
     config::Overflow,
@@ -122,7 +122,7 @@ impl State {
         if entry.discard || entry.remote_closed || entry.reset.is_some() {
             return data.len();
         }
-        let room = (self.limits.receive_buffer - entry.received.len()).min(room_of_all);
+        let room = (self.limits.receive_buffer - entry.unread).min(room_of_all);
         if room < data.len() && self.limits.overflow == Overflow::Reset {
             self.refuse(key);
             self.reset(key, 0, wakes);
@@ -130,8 +130,11 @@ impl State {
         }
         let n = room.min(data.len());
         if n > 0 {
-            entry.received.extend_from_slice(&data[..n]);
+            let grown = buffer::append(&mut entry.received, 0, Buffer::CHUNK, &data[..n]);
+            entry.unread += n;
+            entry.memory += grown;
             self.received += n;
+            self.budget.charge(grown);
             wakes.extend(entry.reader.take());
         }
         n

@@ -1,60 +1,89 @@
 //! One stream.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::Pipe;
+use stackwire_core::{Buffer, Pipe, buffer};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::{Connection, Key};
+
+/// Free memory is reported when nothing else is at hand, and when it is so much.
+const REPORT: usize = 64 * 1024;
 
 /// A stream's handle. What it reads it takes from the connection a whole buffer at a time, so that most reads touch
 /// no lock.
 pub(crate) struct MplexStream {
     connection: Arc<Connection>,
     key: Key,
-    taken: Vec<u8>,
+    taken: VecDeque<Buffer>,
+    /// Consumed bytes of the first chunk.
     start: usize,
+    /// Memory that the connection does not know to be free again.
+    freed: usize,
 }
 
 impl MplexStream {
     pub(crate) fn new(connection: Arc<Connection>, key: Key) -> Self {
-        Self { connection, key, taken: Vec::new(), start: 0 }
+        Self { connection, key, taken: VecDeque::new(), start: 0, freed: 0 }
+    }
+
+    /// The first bytes, as many as lie together.
+    fn front(&self) -> &[u8] {
+        self.taken.front().map_or(&[], |chunk| &chunk[self.start..])
     }
 
     fn forget_taken(&mut self) {
-        self.taken = Vec::new();
+        self.freed += buffer::memory(&mem::take(&mut self.taken));
         self.start = 0;
+        self.report();
+    }
+
+    fn report(&mut self) {
+        if self.freed > 0 {
+            self.connection.freed(self.key, mem::take(&mut self.freed));
+        }
     }
 }
 
 impl AsyncBufRead for MplexStream {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        if this.start == this.taken.len() {
-            this.taken.clear();
-            this.start = 0;
+        if this.taken.is_empty() {
             ready!(this.connection.poll_take(this.key, &mut this.taken, cx))?;
         }
-        Poll::Ready(Ok(&this.taken[this.start..]))
+        Poll::Ready(Ok(this.front()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        this.start = (this.start + n).min(this.taken.len());
+        if n < this.front().len() {
+            this.start += n;
+            return;
+        }
+        this.start = 0;
+        this.freed += this.taken.pop_front().map_or(0, |chunk| chunk.capacity());
+        if this.taken.is_empty() || this.freed >= REPORT {
+            this.report();
+        }
     }
 }
 
 impl AsyncRead for MplexStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let n = available.len().min(out.remaining());
-        out.put_slice(&available[..n]);
-        self.consume(n);
+        let _first = ready!(self.as_mut().poll_fill_buf(cx))?;
+        while out.remaining() > 0 && !self.taken.is_empty() {
+            let front = self.front();
+            let n = front.len().min(out.remaining());
+            out.put_slice(&front[..n]);
+            self.as_mut().consume(n);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -100,6 +129,7 @@ impl Pipe for MplexStream {
 
 impl Drop for MplexStream {
     fn drop(&mut self) {
+        self.forget_taken();
         self.connection.drop_stream(self.key);
     }
 }

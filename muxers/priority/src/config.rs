@@ -202,9 +202,8 @@ impl Muxer for PriorityMuxer {
     }
 
     fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
-        let MuxerContext { role, env, .. } = context;
-        let connection = Arc::new(Connection::new(self.0.clone(), role, env.clone()));
-        let driver = driver::Driver::new(connection.clone(), pipe, env.clone());
+        let connection = Arc::new(Connection::new(self.0.clone(), &context));
+        let driver = driver::Driver::new(connection.clone(), pipe, context.env.clone());
         let driving = Driving::new(connection.clone(), driver);
         (Arc::new(PrioritySession(connection)), Box::pin(driving))
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{CloseCode, Env, Error, Kind, Layer, Priority, Result, Role, buffer};
+use stackwire_core::{Budget, CloseCode, Env, Error, Kind, Layer, MuxerContext, Priority, Result, Role, buffer};
 use stackwire_driver::{Driven, Wakes, Wheel};
 
 use crate::{
@@ -41,6 +41,7 @@ const STREAM_PART: u32 = 2;
 
 pub(crate) struct State {
     pub(crate) config: Arc<PriorityConfig>,
+    pub(crate) budget: Budget,
     pub(crate) streams: HashMap<u32, Entry, BuildIdHasher>,
     /// The cleanings that are still due, and when the next is.
     cleanings: u8,
@@ -104,13 +105,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn new(config: Arc<PriorityConfig>, role: Role) -> Self {
+    fn new(config: Arc<PriorityConfig>, role: Role, budget: Budget) -> Self {
         let settings = config.settings();
         let (ours, theirs) = match role {
             Role::Dialer => (1, 2),
             Role::Listener => (2, 1),
         };
         Self {
+            budget,
             streams: HashMap::default(),
             cleanings: 0,
             clean_at: None,
@@ -210,15 +212,17 @@ impl State {
     pub(crate) fn clear_unsent(&mut self, id: u32) {
         self.dequeue(id);
         let Some(entry) = self.streams.get_mut(&id) else { return };
+        let mut freed = 0;
         if entry.unsent_bytes > 0 {
             self.unsent -= mem::take(&mut entry.unsent_bytes);
             self.writers -= 1;
-            entry.unsent = VecDeque::new();
+            freed += buffer::memory(&mem::take(&mut entry.unsent));
             entry.front = HEADER;
         }
         if let Some(slots) = &mut entry.datagrams {
-            slots.unsent = None;
+            freed += slots.unsent.take().map_or(0, |datagram| datagram.len());
         }
+        self.freed(id, freed);
     }
 
     /// The peer wants no more of a stream.
@@ -288,10 +292,14 @@ impl State {
     /// Drops what a stream received.
     pub(crate) fn clear_received(&mut self, id: u32, wakes: &mut Wakes) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
-        let mut bytes = mem::take(&mut entry.received).iter().map(|chunk| chunk.len()).sum();
-        if let Some(slots) = &mut entry.datagrams {
-            bytes += slots.received.take().map_or(0, |datagram| datagram.len());
+        let received = mem::take(&mut entry.received);
+        let mut bytes = received.iter().map(|chunk| chunk.len()).sum();
+        let mut freed = buffer::memory(&received);
+        if let Some(datagram) = entry.datagrams.as_mut().and_then(|slots| slots.received.take()) {
+            bytes += datagram.len();
+            freed += datagram.len();
         }
+        self.freed(id, freed);
         self.consumed(bytes, wakes);
     }
 
@@ -343,6 +351,7 @@ impl State {
         self.clear_received(id, wakes);
         let Some(entry) = self.streams.remove(&id) else { return };
         self.grown -= entry.window.grown();
+        self.budget.release(entry.memory);
         if self.is_ours(id) {
             self.ours -= 1;
             wakes.append(&mut self.openers);
@@ -444,8 +453,9 @@ impl Driven for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(config: Arc<PriorityConfig>, role: Role, env: Env) -> Self {
-        let state = Mutex::new(State::new(config, role));
+    pub(crate) fn new(config: Arc<PriorityConfig>, context: &MuxerContext<'_>) -> Self {
+        let env = context.env.clone();
+        let state = Mutex::new(State::new(config, context.role, context.budget.clone()));
         Self { state, wheel: Wheel::new(), env, looking: AtomicBool::new(false) }
     }
 

@@ -44,6 +44,7 @@ impl StreamDatagrams {
 /// Why there are no more datagrams for a stream, if so.
 fn fault(entry: &Entry) -> Option<Error> {
     match entry.reset {
+        Some(_) if entry.fault.is_some() => entry.fault.clone(),
         Some(code) => Some(Error::new(Kind::Reset { code }, "the stream was reset").at(Layer::Muxer, NAME)),
         None => entry.is_over().then(|| Error::closed("the stream has ended").at(Layer::Muxer, NAME)),
     }
@@ -68,8 +69,12 @@ impl Datagrams for StreamDatagrams {
             if over {
                 return Err(state.why_over());
             }
-            entry.datagrams.get_or_insert_default().unsent = Some(data);
+            let memory = data.len();
+            let replaced = entry.datagrams.get_or_insert_default().unsent.replace(data);
+            entry.memory += memory;
             let (class, place) = (entry.class, entry.place);
+            state.budget.charge(memory);
+            state.freed(self.id, replaced.map_or(0, |datagram| datagram.len()));
             // A rate holds up the stream's bytes, not its datagrams; and a shorter datagram may go where a longer waited.
             if matches!(place, Place::Throttled | Place::Parked) {
                 state.dequeue(self.id);
@@ -77,6 +82,7 @@ impl Datagrams for StreamDatagrams {
             if state.enqueue(self.id) && self.connection.concerns_driver(class) {
                 state.wake_driver(wakes);
             }
+            state.relieve(wakes);
             Ok(())
         })
     }
@@ -86,6 +92,7 @@ impl Datagrams for StreamDatagrams {
             let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&self.id) else { return Poll::Ready(Err(closed())) };
             if let Some(datagram) = entry.datagrams.as_mut().and_then(|slots| slots.received.take()) {
+                state.freed(self.id, datagram.len());
                 state.consumed(datagram.len(), wakes);
                 return Poll::Ready(Ok(datagram));
             }
@@ -110,6 +117,11 @@ impl State {
         let slots = entry.datagrams.get_or_insert_default();
         let replaced = slots.received.replace(Bytes::copy_from_slice(data));
         wakes.push(slots.reader.take());
-        self.consumed(replaced.map_or(0, |datagram| datagram.len()), wakes);
+        entry.memory += data.len();
+        self.budget.charge(data.len());
+        let replaced = replaced.map_or(0, |datagram| datagram.len());
+        self.freed(id, replaced);
+        self.consumed(replaced, wakes);
+        self.relieve(wakes);
     }
 }

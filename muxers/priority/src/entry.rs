@@ -3,11 +3,12 @@
 use std::{
     collections::VecDeque,
     hash::{BuildHasherDefault, Hasher},
+    io,
     task::Waker,
 };
 
 use bytes::Bytes;
-use stackwire_core::{Buffer, Priority};
+use stackwire_core::{Buffer, Error, Priority, reset_error};
 use stackwire_driver::Wakes;
 
 use crate::{datagrams::Slots, outgoing::Outgoing, rate::Bucket, window::Window, wire::HEADER};
@@ -84,8 +85,12 @@ pub(crate) struct Entry {
     pub(crate) reader: Option<Waker>,
 
     // Both.
+    /// The memory of what is not sent and of what is not read, datagrams and what the handle took too.
+    pub(crate) memory: usize,
     /// Ended by force, with this code as our side sees it.
     pub(crate) reset: Option<u32>,
+    /// Why we did that, where it was not our application that asked for it.
+    pub(crate) fault: Option<Error>,
     pub(crate) due: Due,
     /// It is in the queue of streams with frames due.
     pub(crate) in_control: bool,
@@ -116,12 +121,20 @@ impl Entry {
             ended: false,
             discard: false,
             reader: None,
+            memory: 0,
             reset: None,
+            fault: None,
             due: Due::default(),
             in_control: false,
             dropped: false,
             datagrams: None,
         }
+    }
+
+    /// The error of a stream that was ended by force.
+    pub(crate) fn reset_error(&self) -> Option<io::Error> {
+        let fault = self.fault.clone().map(io::Error::from);
+        self.reset.map(|code| fault.unwrap_or_else(|| reset_error(code)))
     }
 
     /// We send nothing more.

@@ -8,11 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, reset_error, total_len};
+use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, buffer, reset_error, total_len};
 use stackwire_driver::{Wakes, register};
 
 use crate::{
-    buffers,
     config::NAME,
     connection::{Connection, State, closed, closed_by_peer},
     entry::{Entry, Place, Stopped},
@@ -31,10 +30,7 @@ impl State {
 
 /// Why a stream cannot be written to, if so.
 fn write_fault(entry: &Entry) -> Option<io::Error> {
-    match (entry.reset, entry.stopped) {
-        (Some(code), _) | (None, Some(Stopped { code, .. })) => Some(reset_error(code)),
-        (None, None) => None,
-    }
+    entry.reset_error().or_else(|| entry.stopped.map(|stopped| reset_error(stopped.code)))
 }
 
 impl Connection {
@@ -121,8 +117,8 @@ impl Connection {
             if entry.ended {
                 return Poll::Ready(Ok(()));
             }
-            if let Some(code) = entry.reset {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error() {
+                return Poll::Ready(Err(error));
             }
             if entry.discard {
                 return Poll::Ready(Ok(()));
@@ -137,9 +133,12 @@ impl Connection {
         })
     }
 
-    /// The application consumed `bytes`.
-    pub(crate) fn consume(&self, id: u32, bytes: usize) {
-        self.with(|state, wakes| state.consumed_of(id, bytes, wakes));
+    /// The application consumed `bytes`, which freed so much `memory`.
+    pub(crate) fn consume(&self, id: u32, bytes: usize, memory: usize) {
+        self.with(|state, wakes| {
+            state.freed(id, memory);
+            state.consumed_of(id, bytes, wakes);
+        });
     }
 
     pub(crate) fn close_read(&self, id: u32) {
@@ -199,15 +198,22 @@ impl Connection {
             }
             let class = entry.class;
             let n = total.min(room);
-            let mut more = n;
+            let (mut more, mut grown) = (n, 0);
             for slice in slices {
                 let part = &slice[..slice.len().min(more)];
-                buffers::append(&mut entry.unsent, HEADER, full, part);
+                grown += buffer::append(&mut entry.unsent, HEADER, full, part);
                 more -= part.len();
             }
             state.writers += usize::from(entry.unsent_bytes == 0);
             state.unsent += n;
             entry.unsent_bytes += n;
+            entry.memory += grown;
+            state.budget.charge(grown);
+            if state.relieve(wakes)
+                && let Some(error) = state.streams.get(&id).and_then(Entry::reset_error)
+            {
+                return Poll::Ready(Err(error));
+            }
             if state.enqueue(id) && self.concerns_driver(class) {
                 state.wake_driver(wakes);
             }
@@ -221,8 +227,8 @@ impl Connection {
             let over = state.is_over();
             let credit = state.send_credit;
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
-            if let Some(code) = entry.reset.filter(|_| !entry.end_sent) {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error().filter(|_| !entry.end_sent) {
+                return Poll::Ready(Err(error));
             }
             match entry.stopped {
                 _ if entry.end_sent => return Poll::Ready(Ok(())),
@@ -304,8 +310,9 @@ impl Connection {
     }
 
     /// The handle is gone. A stream that we had closed goes on without us; any other is reset.
-    pub(crate) fn drop_stream(&self, id: u32, unread: usize) {
+    pub(crate) fn drop_stream(&self, id: u32, unread: usize, memory: usize) {
         self.with(|state, wakes| {
+            state.freed(id, memory);
             state.consumed(unread, wakes);
             let leaving = state.leaving.is_some();
             let Some(entry) = state.streams.get_mut(&id) else { return };

@@ -26,7 +26,6 @@
 //!  pipe ─▶ driver parses in the pipe's buffer ─▶ chunks of the stream ─▶ reader            one copy, shared chunks
 //! ```
 
-mod buffers;
 mod config;
 mod connection;
 mod datagrams;
@@ -34,6 +33,7 @@ mod driver;
 mod entry;
 mod handles;
 mod liveness;
+mod memory;
 mod outgoing;
 mod rate;
 mod receive;

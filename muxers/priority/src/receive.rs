@@ -2,11 +2,10 @@
 
 use std::{mem, time::Instant};
 
-use stackwire_core::{Buffer, Error, Result};
+use stackwire_core::{Buffer, Error, Result, buffer};
 use stackwire_driver::Wakes;
 
 use crate::{
-    buffers,
     connection::{Connection, State},
     entry::Entry,
     settings::{MAX_CREDIT, Settings},
@@ -145,8 +144,11 @@ impl State {
         let leaving = self.leaving.is_some();
         let wanted = self.streams.get_mut(&id).filter(|entry| !entry.receive_ended() && !leaving);
         let Some(entry) = wanted else { return self.consumed(data.len(), wakes) };
-        buffers::append(&mut entry.received, 0, Buffer::CHUNK, data);
+        let grown = buffer::append(&mut entry.received, 0, Buffer::CHUNK, data);
+        entry.memory += grown;
         wakes.push(entry.reader.take());
+        self.budget.charge(grown);
+        self.relieve(wakes);
     }
 
     /// Does what a frame says, now that it is complete. The data of DATA was taken already.

@@ -10,7 +10,7 @@ use crate::{
     entry::{Due, Place},
     outgoing::{Lane, Outgoing},
     settings::Settings,
-    wire::{END, FrameKind, HEADER, Header, REFUSED, encode_number, encode_ping, priority_flags},
+    wire::{END, FrameKind, HEADER, Header, NO_RESOURCES, encode_number, encode_ping, priority_flags},
 };
 
 /// No more frames without data are collected while the pipe has not taken so many bytes of them. Whoever asks for answers
@@ -81,7 +81,7 @@ impl State {
             lane.add(&encode_ping(FrameKind::Pong, payload), &[]);
         }
         for id in self.refused.drain(..) {
-            lane.add(&encode_number(FrameKind::Reset, id, REFUSED), &[]);
+            lane.add(&encode_number(FrameKind::Reset, id, NO_RESOURCES), &[]);
         }
         if mem::take(&mut self.window_due) {
             let bytes = self.window.give();
@@ -212,6 +212,7 @@ impl State {
         {
             let length = datagram.len();
             lane.add(&header(FrameKind::Datagram, 0, length), &datagram);
+            self.freed(id, length);
             self.send_credit -= length as u32;
             self.enqueue(id);
             return Turn::Sent(HEADER + length);
@@ -248,6 +249,8 @@ impl State {
         let header = header(FrameKind::Data, if end { END } else { 0 }, length);
         if length == in_chunk {
             if let Some(chunk) = entry.unsent.pop_front() {
+                entry.memory -= chunk.capacity();
+                self.budget.release(chunk.capacity());
                 lane.add_chunk(&header, chunk, entry.front);
             }
             entry.front = HEADER;

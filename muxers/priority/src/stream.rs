@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Buffer, Datagrams, Pipe, Priority};
+use stackwire_core::{Buffer, Datagrams, Pipe, Priority, buffer};
 use stackwire_driver::Stint;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
@@ -28,14 +28,15 @@ pub(crate) struct PriorityStream {
     taken: VecDeque<Buffer>,
     /// Consumed bytes of the first chunk.
     start: usize,
-    /// Bytes that the connection does not know to be consumed.
+    /// Bytes that the connection does not know to be consumed, and the memory that this freed.
     consumed: usize,
+    freed: usize,
     stint: Stint,
 }
 
 impl PriorityStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0, stint: Stint::default() }
+        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0, freed: 0, stint: Stint::default() }
     }
 
     /// Waits until there is something to read, or nothing will come.
@@ -55,14 +56,14 @@ impl PriorityStream {
 
     fn report(&mut self) {
         if self.consumed > 0 {
-            self.connection.consume(self.id, mem::take(&mut self.consumed));
+            self.connection.consume(self.id, mem::take(&mut self.consumed), mem::take(&mut self.freed));
         }
     }
 
-    /// Forgets what it has. Returns how many bytes of the windows that frees.
-    fn forget_taken(&mut self) -> usize {
-        let taken: usize = self.taken.drain(..).map(|chunk| chunk.len()).sum();
-        taken - mem::take(&mut self.start) + mem::take(&mut self.consumed)
+    /// Forgets what it has, as if that were consumed.
+    fn forget_taken(&mut self) {
+        self.freed += buffer::memory(&self.taken);
+        self.consumed += self.taken.drain(..).map(|chunk| chunk.len()).sum::<usize>() - mem::take(&mut self.start);
     }
 }
 
@@ -79,7 +80,7 @@ impl AsyncBufRead for PriorityStream {
         this.consumed += n.min(left);
         this.start += n.min(left);
         if n >= left {
-            this.taken.pop_front();
+            this.freed += this.taken.pop_front().map_or(0, |chunk| chunk.capacity());
             this.start = 0;
         }
         if this.taken.is_empty() || this.consumed >= REPORT {
@@ -133,13 +134,13 @@ impl AsyncWrite for PriorityStream {
 
 impl Pipe for PriorityStream {
     fn reset(&mut self, code: u32) {
-        self.consumed = self.forget_taken();
+        self.forget_taken();
         self.report();
         self.connection.reset(self.id, code);
     }
 
     fn close_read(&mut self) {
-        self.consumed = self.forget_taken();
+        self.forget_taken();
         self.report();
         self.connection.close_read(self.id);
     }
@@ -159,7 +160,7 @@ impl Pipe for PriorityStream {
 
 impl Drop for PriorityStream {
     fn drop(&mut self) {
-        let unread = self.forget_taken();
-        self.connection.drop_stream(self.id, unread);
+        self.forget_taken();
+        self.connection.drop_stream(self.id, self.consumed, self.freed);
     }
 }

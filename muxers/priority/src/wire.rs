@@ -11,8 +11,8 @@ pub const MAX_PAYLOAD: usize = u16::MAX as usize;
 /// The flag of a DATA frame that is its sender's last.
 pub const END: u8 = 1;
 
-/// The code with which a stream is refused for want of room.
-pub const REFUSED: u32 = 0x1002;
+/// The code with which a stream is refused, or given up, for want of room.
+pub const NO_RESOURCES: u32 = 0x1002;
 
 /// The code of a CLOSE that follows a violation.
 pub const VIOLATION: u32 = 0x1003;

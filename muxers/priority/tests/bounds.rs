@@ -287,3 +287,63 @@ async fn one_poll_moves_a_part_of_what_is_there_and_others_the_rest() {
     }
     assert!(sent > 1 << 20);
 }
+
+/// A datagram that is longer than the connection's credit waits for that, and nobody else does.
+#[tokio::test(start_paused = true)]
+async fn a_datagram_that_has_no_credit_holds_up_nobody() {
+    let mut played = play(PriorityConfig::default()).await;
+    let mut bulk = played.session.open().await.unwrap();
+    // 25 536 bytes of the first 65 536 are left, 16 KiB of them for what is urgent.
+    bulk.write_all(&[0; 40_000]).await.unwrap();
+    settle().await;
+    let mut latest = played.session.open().await.unwrap();
+    let datagrams = latest.datagrams().expect("this muxer has datagrams");
+    datagrams.send(vec![1; 16_000].into()).unwrap();
+    settle().await;
+    let mut other = played.session.open().await.unwrap();
+    other.write_all(b"hello").await.unwrap();
+    let mut bytes = 0;
+    loop {
+        let (header, payload) = next(&mut played.peer).await;
+        assert_ne!(header.kind, FrameKind::Datagram, "there is no credit for it");
+        bytes += payload.len() * usize::from(header.kind == FrameKind::Data);
+        if payload == b"hello" {
+            break;
+        }
+    }
+    assert_eq!(bytes, 40_005);
+    // A shorter one takes its place and goes.
+    datagrams.send(vec![2; 5_000].into()).unwrap();
+    assert_eq!(next(&mut played.peer).await.1, [2; 5_000]);
+    datagrams.send(vec![3; 16_000].into()).unwrap();
+    bulk.write_all(&[0; 4000]).await.unwrap();
+    settle().await;
+    assert_eq!(next(&mut played.peer).await.0.kind, FrameKind::Data);
+    // With new credit it comes before all else.
+    bulk.write_all(&[0; 16_000]).await.unwrap();
+    settle().await;
+    played.says(&number(FrameKind::Credit, 0, 16_384)).await;
+    loop {
+        let (header, payload) = next(&mut played.peer).await;
+        match header.kind {
+            FrameKind::Datagram => break assert_eq!(payload, [3; 16_000]),
+            // What had credit before.
+            _ => assert!(payload.len() < 1000, "{header:?}"),
+        }
+    }
+}
+
+/// No datagram is longer than the smallest window has room for.
+#[tokio::test(start_paused = true)]
+async fn a_datagram_that_never_fits_is_refused() {
+    let config = PriorityConfig { max_fragment: 65_535, max_batch: 70_000, ..Default::default() };
+    let mut played = play(config).await;
+    let mut stream = played.session.open().await.unwrap();
+    let datagrams = stream.datagrams().expect("this muxer has datagrams");
+    assert_eq!(datagrams.max_size(), 48 << 10);
+    let refused = datagrams.send(vec![0; (48 << 10) + 1].into()).unwrap_err();
+    assert!(matches!(refused.kind(), Kind::LimitExceeded { .. }), "{refused}");
+    datagrams.send(vec![0; 48 << 10].into()).unwrap();
+    assert_eq!(next(&mut played.peer).await.0.kind, FrameKind::Open);
+    assert_eq!(next(&mut played.peer).await.1.len(), 48 << 10);
+}

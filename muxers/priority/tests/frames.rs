@@ -6,7 +6,7 @@ mod played;
 
 use std::time::Duration;
 
-use played::{DIALER, frame, number, play, play_as};
+use played::{DIALER, first_ping, frame, number, play, play_as};
 use stackwire_conformance::{in_time, muxer::settle};
 use stackwire_core::{Kind, Priority, Role, SessionExt, reset_code};
 use stackwire_muxer_priority::{
@@ -23,13 +23,13 @@ async fn settings_and_a_ping_come_first_and_cost_no_round_trip() {
     stream.write_all(b"hello").await.unwrap();
     let settings = Settings { streams: 256, stream_window: 256 << 10, connection_window: 16 << 20 };
     played.hears(&settings.encode()).await;
-    played.hears(&frame(FrameKind::Ping, 0, 0, &1u64.to_be_bytes())).await;
+    played.hears(&frame(FrameKind::Ping, 0, 0, &first_ping())).await;
     played.hears(&frame(FrameKind::Open, 1, 1, b"")).await;
     played.hears(&frame(FrameKind::Data, 0, 1, b"hello")).await;
     assert_eq!(played.session.round_trip(), None);
     tokio::time::sleep(Duration::from_millis(30)).await;
     played.says(&frame(FrameKind::Settings, 0, 0, b"")).await;
-    played.says(&frame(FrameKind::Pong, 0, 0, &1u64.to_be_bytes())).await;
+    played.says(&frame(FrameKind::Pong, 0, 0, &first_ping())).await;
     settle().await;
     assert_eq!(played.session.round_trip(), Some(Duration::from_millis(30)));
 }
@@ -232,17 +232,21 @@ async fn an_end_of_the_pipe_without_a_close_is_none() {
 async fn a_peer_that_says_nothing_is_given_up() {
     let mut played = play(PriorityConfig::default()).await;
     let session = played.session.clone();
-    played.says(&frame(FrameKind::Pong, 0, 0, &1u64.to_be_bytes())).await;
+    played.says(&frame(FrameKind::Pong, 0, 0, &first_ping())).await;
     let end = played.ends().await.expect_err("nobody is there");
     assert!(matches!(end.kind(), Kind::Timeout { .. }), "{end}");
     assert!(session.open().await.is_err());
     // Not one that answers, however long nothing else happens.
     let mut played = play(PriorityConfig::default()).await;
-    played.says(&frame(FrameKind::Pong, 0, 0, &1u64.to_be_bytes())).await;
-    for count in 2..20u64 {
-        played.hears(&frame(FrameKind::Ping, 0, 0, &count.to_be_bytes())).await;
+    played.says(&frame(FrameKind::Pong, 0, 0, &first_ping())).await;
+    let mut last = first_ping().to_vec();
+    for _ in 2..20 {
+        let (header, payload) = played.next().await;
+        assert_eq!(header.kind, FrameKind::Ping);
+        assert_ne!(payload, last, "an answer could be prepared");
         tokio::time::sleep(Duration::from_secs(19)).await;
-        played.says(&frame(FrameKind::Pong, 0, 0, &count.to_be_bytes())).await;
+        played.says(&frame(FrameKind::Pong, 0, 0, &payload)).await;
+        last = payload;
     }
 }
 

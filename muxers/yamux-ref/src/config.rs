@@ -80,6 +80,8 @@ impl Plugin for YamuxConfig {
                 )
                 .capabilities(Capabilities {
                     reset_codes: true,
+                    // The crate shows nothing of its buffers.
+                    budget: false,
                     notes: &[
                         "speaks `/yamux/1.0.0`, the id that `yamux` is listed with: configure one of the two",
                         "reset codes reach go, js and Stackwire peers; rust peers see code 0",

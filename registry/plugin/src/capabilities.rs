@@ -32,6 +32,9 @@ pub struct Capabilities {
     pub go_away: bool,
     /// Muxer: honours stream priorities.
     pub priorities: bool,
+    /// Muxer: charges the memory that it holds to its connection's budget, and gives up the stream that holds most where
+    /// that is over its limit. Without: only the windows of its options bound it.
+    pub budget: bool,
     /// Anything else that a user should know, in words.
     pub notes: &'static [&'static str],
 }
@@ -51,6 +54,7 @@ impl Capabilities {
         ack_backlog: true,
         go_away: true,
         priorities: false,
+        budget: true,
         notes: &[],
     };
 }

@@ -122,6 +122,7 @@ impl Plugin for QuicConfig {
             // Opening waits for the peer's limit on streams that are open, not on those it has not acknowledged.
             ack_backlog: false,
             priorities: true,
+            budget: false,
             notes: &[
                 "priorities are strict, and of streams of one connection only",
                 "dropping a stream before its shutdown may lose what was already flushed",

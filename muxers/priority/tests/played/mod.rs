@@ -92,6 +92,11 @@ impl Played {
     }
 }
 
+/// What our first PING says: the environment's first random bytes.
+pub fn first_ping() -> [u8; 8] {
+    env().random()
+}
+
 /// Reads one frame from `peer`.
 pub async fn next(peer: &mut BoxPipe) -> (Header, Vec<u8>) {
     let mut head = [0; HEADER];

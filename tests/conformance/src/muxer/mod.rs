@@ -20,6 +20,7 @@
 //! *Quiet* laws run on one thread with paused time: time moves on only when every task waits, so that [`settle`]
 //! means "until nothing more happens by itself" and a deadlock fails at once. *Busy* laws run on two threads.
 
+pub mod budget;
 pub mod close;
 pub mod flow;
 pub mod hostile;
@@ -219,6 +220,8 @@ macro_rules! muxer_laws {
             quiet life::dropping_an_unpolled_driver_fails_the_session;
             quiet storms::storms_of_streams_pass;
             quiet storms::streams_are_replaced_at_once;
+            quiet budget::a_peer_that_takes_nothing_is_held_within_the_budget;
+            quiet budget::what_was_read_and_sent_is_held_no_more;
             quiet hostile::garbage_ends_the_connection;
             quiet hostile::random_bytes_end_or_are_ignored;
             quiet hostile::a_conversation_cut_anywhere_ends;

@@ -1,0 +1,86 @@
+//! What a connection holds for its streams, and which of them is given up where that is too much.
+
+use std::{mem, task::Waker};
+
+use stackwire_core::{Layer, buffer};
+
+use crate::{
+    config::NAME,
+    connection::{Key, LITTLE, State},
+};
+
+impl State {
+    /// A stream's handle let go of so much memory.
+    pub(crate) fn freed(&mut self, key: Key, memory: usize) {
+        if let Some(entry) = self.streams.get_mut(&key) {
+            entry.memory -= memory;
+            self.budget.release(memory);
+        }
+    }
+
+    /// So many received bytes were taken. The connection reads on, if it waited for that.
+    pub(crate) fn taken(&mut self, bytes: usize, wakes: &mut Vec<Waker>) {
+        self.received -= bytes;
+        if bytes > 0 {
+            self.unblock(wakes);
+        }
+    }
+
+    /// Drops what a stream received, and whatever is still to come of it: it holds up the connection no more.
+    pub(crate) fn clear_received(&mut self, key: Key, wakes: &mut Vec<Waker>) {
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        let bytes = mem::take(&mut entry.unread);
+        let memory = buffer::memory(&mem::take(&mut entry.received));
+        self.freed(key, memory);
+        self.taken(bytes, wakes);
+        self.unblock(wakes);
+    }
+
+    fn unblock(&mut self, wakes: &mut Vec<Waker>) {
+        if mem::take(&mut self.blocked) {
+            wakes.extend(self.driver.take());
+        }
+    }
+
+    /// Charges for the frames that wait to be sent, and brings the connection back to its budget.
+    pub(crate) fn balance(&mut self, wakes: &mut Vec<Waker>) {
+        let frames = (self.out.capacity() + self.batch_memory).saturating_sub(2 * LITTLE);
+        let charged = self.charged;
+        if frames != charged {
+            self.budget.charge(frames.saturating_sub(charged));
+            self.budget.release(charged.saturating_sub(frames));
+            self.charged = frames;
+        }
+        while let Some(key) = self.excessive() {
+            self.give_up(key, wakes);
+        }
+    }
+
+    /// The stream that holds most, where one has to go.
+    fn excessive(&self) -> Option<Key> {
+        let excess = self.budget.excess();
+        if excess == 0 {
+            return None;
+        }
+        // What streams that were reset hold goes as soon as their applications let go of it.
+        let (over, live): (Vec<_>, Vec<_>) = self.streams.iter().partition(|(_, entry)| entry.reset.is_some());
+        let going: usize = over.iter().map(|(_, entry)| entry.memory).sum();
+        let (key, entry) = live.into_iter().max_by_key(|(_, entry)| entry.memory)?;
+        (excess > going && entry.memory > 0).then_some(*key)
+    }
+
+    fn give_up(&mut self, key: Key, wakes: &mut Vec<Waker>) {
+        let fault = self.budget.exceeded().at(Layer::Muxer, NAME);
+        let ended = self.ended.is_some();
+        let Some(entry) = self.streams.get_mut(&key) else { return };
+        entry.fault = Some(fault);
+        // What was complete is lost.
+        let untold = !entry.is_over() && !ended;
+        entry.remote_closed = false;
+        if untold {
+            self.refuse(key);
+            wakes.extend(self.driver.take());
+        }
+        self.reset(key, 0, wakes);
+    }
+}
