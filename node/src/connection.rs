@@ -15,7 +15,7 @@ use futures::{
 };
 use parking_lot::Mutex;
 use stackwire_core::{
-    CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, PeerId, Result, Role, Session,
+    Budget, CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, PeerId, Result, Role, Session,
     SessionExt, Task,
 };
 use stackwire_upgrade::{Climbed, Negotiators};
@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) meter: Arc<Meter>,
+    /// What it holds in memory.
+    pub(crate) budget: Budget,
     /// Choose the protocols of its streams.
     pub(crate) negotiators: Negotiators,
     /// Open streams, both directions.
@@ -225,7 +227,7 @@ impl Connection {
 /// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
 /// the node is closing.
 pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
-    let Climbed { peer, session, driver, negotiators, path, .. } = climbed;
+    let Climbed { peer, session, driver, negotiators, path, budget } = climbed;
     let peer = peer.peer_id();
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
@@ -233,6 +235,7 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
         info: Arc::new(ConnectionInfo { id, peer, path }),
         session,
         meter,
+        budget,
         negotiators,
         streams: Arc::default(),
         ended: CancellationToken::new(),

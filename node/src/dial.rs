@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use stackwire_core::{
-    AddressFailure, Budget, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Target, address,
+    AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Target, address,
 };
 use stackwire_upgrade::{Climbed, Start};
 use stackwire_wrap::Meter;
@@ -192,7 +192,8 @@ async fn attempt(
     let timeouts = &setup.stack.settings.timeouts;
     let name = transport.name();
     let begin = shared.env.now();
-    let dial = Dial::new(&bare, &shared.identity, &shared.env).to(peer);
+    let budget = shared.memory.scope(address);
+    let dial = Dial::new(&bare, &shared.identity, &shared.env).to(peer).with_budget(budget.clone());
     let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
     let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
     let now = shared.env.now();
@@ -210,7 +211,7 @@ async fn attempt(
         took: now.saturating_duration_since(begin),
         since: now,
         limit: timeouts.handshake,
-        budget: Budget::unlimited(),
+        budget,
     };
     Ok((setup.upgrader.climb(start).await?, meter))
 }

@@ -24,6 +24,7 @@ mod events;
 mod host;
 mod key_file;
 mod listen;
+mod memory;
 mod node;
 mod race;
 mod renew;

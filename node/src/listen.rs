@@ -156,7 +156,7 @@ pub(crate) async fn bind(
         entry.follow(&host.reachable.lock());
         return Ok(Bound { entry, listener: None });
     }
-    let listen = Listen::new(&bare, &shared.identity, &shared.env);
+    let listen = Listen::new(&bare, &shared.identity, &shared.env).with_budgets(shared.memory.scopes());
     let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
     Ok(Bound { entry: entry(listener.addresses()), listener: Some(listener) })
 }
@@ -269,7 +269,8 @@ async fn climb(
     };
     let begin = shared.env.now();
     let limit = setup.stack.settings.timeouts.handshake;
-    let mut arrived = Arrived { entry: entry.clone(), remote, local };
+    let budget = shared.memory.scope(&remote);
+    let mut arrived = Arrived { entry: entry.clone(), remote, local, budget };
     let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
     let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.entry.transport.name()))?;
     let took = shared.env.now().saturating_duration_since(begin);
@@ -289,7 +290,7 @@ async fn climb(
         took,
         since: begin,
         limit,
-        budget: Budget::unlimited(),
+        budget: arrived.budget,
     };
     let climbed = setup.upgrader.climb(start).await?;
     let connection = connection::adopt(shared, climbed, meter)?;
@@ -302,6 +303,7 @@ struct Arrived {
     entry: Arc<Entry>,
     remote: Multiaddr,
     local: Multiaddr,
+    budget: Budget,
 }
 
 impl Arrived {
@@ -321,7 +323,8 @@ impl Arrived {
         let carrier_remote = std::mem::replace(&mut self.remote, remote);
         self.local = extend(&self.local);
         self.entry = guest;
-        let over = Over::new(pipe, &self.local, &carrier_remote, &shared.identity, &shared.env);
+        let over = Over::new(pipe, &self.local, &carrier_remote, &shared.identity, &shared.env)
+            .with_budget(self.budget.clone());
         let opened = self.entry.transport.accept_over(over).await?;
         self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
         Ok(opened.stage)

@@ -10,7 +10,8 @@ use stackwire_core::{
 };
 
 use crate::{
-    Builder, Changes, capacity::Population, configure, dial, host::NodeHost, listen, shared::Shared, streams, traffic,
+    Builder, Changes, capacity::Population, configure, dial, host::NodeHost, listen, memory, shared::Shared, streams,
+    traffic,
 };
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
@@ -52,6 +53,8 @@ impl Node {
 
     pub(crate) async fn run(shared: Arc<Shared>) -> Result<Self> {
         let node = Self(Arc::new(Running { shared: shared.clone() }));
+        let watched = shared.clone();
+        shared.keep(async move { memory::watch(&watched).await });
         configure::begin(&shared).await?;
         Ok(node)
     }

@@ -22,6 +22,7 @@ use crate::{
     connection::{Connection, MAX_FAREWELLS},
     events::Events,
     listen::Entry,
+    memory::Memory,
     resolve::Lookup,
     setup::Setup,
     tasks::PluginTasks,
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) plugins: PluginTasks,
     /// Where discoveries put their candidates, once there is one.
     pub(crate) candidates: Mutex<Option<mpsc::Sender<Candidate>>>,
+    /// What is held for others.
+    pub(crate) memory: Arc<Memory>,
     /// Permits to tell peers why their connections are refused or closed for others.
     pub(crate) farewells: Arc<Semaphore>,
     pub(crate) closing: AtomicBool,
@@ -72,6 +75,7 @@ pub(crate) struct State {
 impl Shared {
     pub(crate) fn new(setup: Setup, identity: Keypair, env: Env, lookup: Arc<dyn Lookup>) -> Arc<Self> {
         let events = Events::new(env.clone());
+        let memory = Memory::new(&setup.stack.settings.limits);
         Arc::new(Self {
             identity,
             env,
@@ -83,6 +87,7 @@ impl Shared {
             configuring: tokio::sync::Mutex::default(),
             plugins: PluginTasks::default(),
             candidates: Mutex::default(),
+            memory,
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             closing: AtomicBool::new(false),
             quiet: CancellationToken::new(),
@@ -97,6 +102,7 @@ impl Shared {
     }
 
     pub(crate) fn swap_setup(&self, setup: Setup) {
+        self.memory.configure(&setup.stack.settings.limits);
         *self.setup.write() = Arc::new(setup);
     }
 

@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         out.finish(Err(error));
         return out.close(ExitCode::from(USAGE));
     }
+    raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -43,6 +44,19 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(commands::run(cli.command, &out));
     runtime.shutdown_timeout(std::time::Duration::from_millis(100));
     out.close(code)
+}
+
+/// Lets the program have as many descriptors as the system allows it. Many systems begin with 1024 for the sake of old
+/// programs, which is fewer than the default limits of a node add up to.
+fn raise_descriptors() {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            // Where that is refused, a node waits for descriptors when it runs out of them.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
 }
 
 /// Prints the help that was asked for, or what is wrong with the command line.

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use stackwire_core::{Buffer, CloseCode, Error, Kind as ErrorKind, Result, Role};
+use stackwire_core::{Buffer, CloseCode, Error, Result, Role};
 use stackwire_driver::Wakes;
 
 use crate::{

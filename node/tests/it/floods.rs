@@ -1,9 +1,14 @@
 //! Strangers in numbers: whoever is honest still gets in, from the same host and from others, at every listener.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Mutex,
+};
 
 use async_trait::async_trait;
-use stackwire_node::{CloseCode, Host, Kind, ProtocolId, Result, Stream};
+use stackwire_node::{
+    BoxPipe, Budget, CloseCode, Driver, Host, Kind, Muxer, MuxerContext, ProtocolId, Result, Session, Stream,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -209,4 +214,54 @@ async fn inbound_connections_leave_room_for_our_own() {
     eighth.connect(&address(&server)).await.unwrap();
     assert_eq!(end(&mut events).await, code(CloseCode::RESOURCE_LIMIT_EXCEEDED));
     server.connect(&address(&eighth)).await.expect("an eighth of the places is kept for dials");
+}
+
+/// A muxer whose connections' scopes the test charges itself.
+struct Charged {
+    inner: Arc<dyn Muxer>,
+    scopes: Arc<Mutex<Vec<Budget>>>,
+}
+
+impl Muxer for Charged {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn id(&self) -> ProtocolId {
+        self.inner.id()
+    }
+    fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        self.scopes.lock().unwrap().push(context.budget.clone());
+        self.inner.start(pipe, context)
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_makes_us_hold_too_much_loses_its_greediest_connection() {
+    let limits = "[node.limits]\nmax_memory_per_host = 1048576";
+    let text = format!("protocol = []\n{}", config(limits, ""));
+    let mut stack = stackwire_config::Plan::parse(&text, &catalogue()).expect("the config is good").stack();
+    let scopes = Arc::<Mutex<Vec<Budget>>>::default();
+    for muxer in &mut stack.muxers {
+        *muxer = Arc::new(Charged { inner: muxer.clone(), scopes: scopes.clone() });
+    }
+    let server = Node::start(stack).await.expect("the node starts");
+    let mut events = server.events();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let client = node_with("", vec![]).await;
+        client.connect(&address(&server)).await.unwrap();
+        event(&mut events, |event| matches!(event, Event::Connected { .. }).then_some(())).await;
+        clients.push(client);
+    }
+    let scopes = scopes.lock().unwrap().clone();
+    [300, 500, 200].iter().zip(&scopes).for_each(|(kib, scope)| scope.charge(kib << 10));
+    scopes[2].charge(100 << 10);
+    let (peer, error) = event(&mut events, |event| match event {
+        Event::Disconnected { peer, error, .. } => Some((peer, error.expect("it says why"))),
+        _ => None,
+    })
+    .await;
+    assert_eq!(peer, clients[1].peer_id());
+    assert_eq!(error.kind(), &Kind::LimitExceeded { limit: "max_memory_per_host", max: 1 << 20 });
+    assert!([0, 2].iter().all(|n| clients[*n].connections().len() == 1), "who holds less stays");
 }

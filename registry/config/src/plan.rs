@@ -156,6 +156,14 @@ impl fmt::Display for Plan {
             limits.max_pending_incoming_per_host,
             limits.max_pending_dials
         )?;
+        let mib = |bytes: u64| format!("{} MiB", bytes as f64 / f64::from(1 << 20));
+        let all = limits.max_memory.map_or_else(|| "a quarter of the machine's, at most 512 MiB".into(), mib);
+        writeln!(
+            f,
+            "  memory      {} per connection, {} per host, {all} in all",
+            mib(limits.max_memory_per_connection),
+            mib(limits.max_memory_per_host)
+        )?;
         write!(
             f,
             "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, stalled write {:?}, shutdown {:?}, next address after {:?}, ",

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
-use crate::values::{addresses, count, millis, optional_seconds, seconds};
+use crate::values::{addresses, bytes, count, millis, optional_bytes, optional_seconds, seconds};
 
 /// The `[node]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,21 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_host: usize,
+    /// Bytes that one connection may hold: what has arrived and is not read, and what is written and not sent. Where it is
+    /// more, its streams that hold most are reset.
+    #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
+    pub max_memory_per_connection: u64,
+    /// Bytes that the connections with one host may hold together: an IPv4 address, or a /56 of IPv6. Where it is more, the
+    /// connection that holds most is closed.
+    #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
+    pub max_memory_per_host: u64,
+    /// Bytes that all connections may hold together. Where it is more, the connection that holds most of the host that holds
+    /// most is closed. Omitted: a quarter of the machine's memory, at most 512 MiB.
+    #[serde(deserialize_with = "optional_bytes", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
+    pub max_memory: Option<u64>,
     /// Open streams on one connection, both directions together.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -88,6 +103,9 @@ impl Default for Limits {
             max_pending_dials: 64,
             max_connections_per_peer: 8,
             max_connections_per_host: 64,
+            max_memory_per_connection: 16 << 20,
+            max_memory_per_host: 64 << 20,
+            max_memory: None,
             max_streams_per_connection: 1024,
         }
     }

@@ -19,6 +19,24 @@ pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Err
     }
 }
 
+/// The most memory that a config may speak of: a tebibyte.
+const MAX_BYTES: u64 = 1 << 40;
+/// The least: what a connection needs to do anything.
+const MIN_BYTES: u64 = 64 << 10;
+
+/// An amount of memory.
+pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        n if (MIN_BYTES..=MAX_BYTES).contains(&n) => Ok(n),
+        _ => Err(D::Error::custom(format!("must be from {MIN_BYTES} to {MAX_BYTES} bytes"))),
+    }
+}
+
+/// An amount of memory that may be left out.
+pub fn optional_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    bytes(deserializer).map(Some)
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D, min: f64) -> Result<Duration, D::Error> {
     let value = f64::deserialize(deserializer)?;
     // A comparison that NaN fails, too.

@@ -74,6 +74,9 @@ fn every_setting_is_read() {
         max_pending_dials = 3
         max_connections_per_peer = 4
         max_connections_per_host = 7
+        max_memory_per_connection = 65536
+        max_memory_per_host = 65537
+        max_memory = 65538
         max_streams_per_connection = 5
         [node.timeouts]
         dial_secs = 1
@@ -98,6 +101,9 @@ fn every_setting_is_read() {
             max_pending_dials: 3,
             max_connections_per_peer: 4,
             max_connections_per_host: 7,
+            max_memory_per_connection: 65536,
+            max_memory_per_host: 65537,
+            max_memory: Some(65538),
             max_streams_per_connection: 5,
         },
         timeouts: Timeouts {
@@ -129,6 +135,7 @@ fn a_plan_is_listed_for_people_and_machines() {
         plan.to_string(),
         "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
          limits      1024 connections (8 per peer, 64 per host), 1024 streams each, 256 arriving (64 per host), 64 dials\n  \
+         memory      16 MiB per connection, 64 MiB per host, a quarter of the machine's, at most 512 MiB in all\n  \
          timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, stalled write 30s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
          transport\n  1. tcp          fake TCP\nsecurity\n  1. noise        fake Noise\nmuxer\n  1. yamux        fake yamux\n\

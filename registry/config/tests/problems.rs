@@ -141,7 +141,8 @@ fn an_unknown_key_deep_inside() {
     assert_eq!(
         problem(&format!("[node.limits]\nmax_conections = 1\n{TCP}")),
         "line 2, column 1: unknown key `max_conections`; available: max_connections, max_connections_per_host, \
-         max_connections_per_peer, max_pending_dials, max_pending_incoming, max_pending_incoming_per_host, max_streams_per_connection; did you mean `max_connections`?"
+         max_connections_per_peer, max_memory, max_memory_per_connection, max_memory_per_host, max_pending_dials, \
+         max_pending_incoming, max_pending_incoming_per_host, max_streams_per_connection; did you mean `max_connections`?"
     );
     assert!(
         problem(&format!("[node]\ntimeouts.dail_secs = 1\n{TCP}"))
@@ -196,7 +197,9 @@ fn every_limit_has_a_range() {
         "max_connections",
         "max_pending_incoming",
         "max_pending_dials",
+        "max_pending_incoming_per_host",
         "max_connections_per_peer",
+        "max_connections_per_host",
         "max_streams_per_connection",
     ] {
         for value in ["0", "1000001", "9223372036854775807", "99999999999999999999", "-1", "0x7fffffffffffffff"] {
@@ -204,6 +207,17 @@ fn every_limit_has_a_range() {
             let [told] = found.as_slice() else { panic!("{limit} = {value}: {found:#?}") };
             let ranged = told.contains(&format!("`limits.{limit}` is")) && told.contains("from 1 to 1000000");
             assert!(ranged || told.contains("integer"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn amounts_of_memory_have_a_range() {
+    for limit in ["max_memory", "max_memory_per_connection", "max_memory_per_host"] {
+        for value in ["0", "65535", "1099511627777"] {
+            let found = problems(&format!("[node.limits]\n{limit} = {value}\n{TCP}{REST}"));
+            let [told] = found.as_slice() else { panic!("{limit} = {value}: {found:#?}") };
+            assert!(told.contains(limit) && told.contains("from 65536 to 1099511627776"), "{told}");
         }
     }
 }
