@@ -325,6 +325,26 @@ async fn a_false_push_changes_nothing() {
     assert!(b.remote(&a.peer()).is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_tells_too_often_is_refused() {
+    let (a, b) = (FakeHost::new(1, vec![]), FakeHost::new(2, vec![identifying()]));
+    connect(&a, &b);
+    for n in 0..64 {
+        // Those beyond the rate are reset, whatever of them was sent.
+        let _ = push(&a, &b, &message(&[(6, format!("{n}").as_bytes())])).await;
+    }
+    assert!(matches!(failed(&b).await, Kind::LimitExceeded { .. }));
+    identified(&b, |info| info.agent == "0").await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_text_loses_only_itself() {
+    let (a, b) = (FakeHost::new(1, vec![]), FakeHost::new(2, vec![identifying()]));
+    connect(&a, &b);
+    push(&a, &b, &message(&[(3, b"/a"), (3, b"/\xff"), (6, b"one")])).await.unwrap();
+    assert_eq!(identified(&b, |info| info.agent == "one").await.protocols, ["/a".into()]);
+}
+
 #[test]
 fn wrong_options_are_named() {
     let plugin = Catalogue::linked().unwrap().get(Layer::Protocol, IdentifyConfig::SUMMARY.name).unwrap();
