@@ -42,14 +42,14 @@ struct Asked {
 }
 
 /// What a packet proves.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// Nobody has asked for this connection.
     Unknown,
     /// The sender has asked, and shows nothing by this packet.
     Nothing,
-    /// The sender gets our packets. This connection is his; it has taken the packet in.
-    Received(Box<Connection>),
+    /// The sender gets our packets.
+    Received,
 }
 
 impl Askers {
@@ -79,26 +79,27 @@ impl Askers {
         }
     }
 
-    /// Takes a packet that is no SYN and no reset. `room` says whether a connection may be made.
-    pub(crate) fn prove(&mut self, key: Key, packet: &Packet<'_>, now: Now, room: impl FnOnce() -> bool) -> Proof {
+    /// Looks at a packet that is no SYN and no reset.
+    pub(crate) fn prove(&mut self, key: Key, packet: &Packet<'_>, now: Now) -> Proof {
         self.forget(now);
         let Some(asked) = self.table.get_mut(&key) else { return Proof::Unknown };
-        if packet.header.ack != asked.seq.wrapping_sub(1) {
-            asked.wrong += 1;
-            if asked.wrong >= WRONG {
-                self.table.remove(&key);
-            }
-            return Proof::Nothing;
+        if packet.header.ack == asked.seq.wrapping_sub(1) {
+            return Proof::Received;
         }
-        // The packet will come again.
-        if !room() {
-            return Proof::Nothing;
+        asked.wrong += 1;
+        if asked.wrong >= WRONG {
+            self.table.remove(&key);
         }
+        Proof::Nothing
+    }
+
+    /// The connection of one who has proven that he gets our packets, by `packet`, which it has taken in.
+    pub(crate) fn connect(&mut self, key: Key, packet: &Packet<'_>, now: Now) -> Option<Connection> {
+        let asked = self.table.remove(&key)?;
         let mut connection = Connection::accept(self.config, &asked.syn, asked.seq, asked.at);
         connection.was_answered();
         connection.receive(packet, now);
-        self.table.remove(&key);
-        Proof::Received(Box::new(connection))
+        Some(connection)
     }
 
     /// Whoever asked gives it up, if he shows that he may.
@@ -140,9 +141,9 @@ mod tests {
         Now { at: start + Duration::from_secs(secs), micros: 0 }
     }
 
-    fn prove(askers: &mut Askers, key: Key, ack: u16, now: Now, room: bool) -> Proof {
+    fn prove(askers: &mut Askers, key: Key, ack: u16, now: Now) -> Proof {
         let header = Header { kind: Type::State, connection: key.1, seq: 2, ack, ..syn(key.1) };
-        askers.prove(key, &Packet { header, selective_ack: &[], payload: &[] }, now, || room)
+        askers.prove(key, &Packet { header, selective_ack: &[], payload: &[] }, now)
     }
 
     #[test]
@@ -151,11 +152,13 @@ mod tests {
         let answer = askers.ask(from(1), &syn(10), 700, now);
         assert_eq!((answer.kind, answer.connection, answer.seq, answer.ack), (Type::State, 10, 700, 1));
         assert_eq!(askers.ask(from(1), &syn(10), 800, now).seq, 700, "asked again");
-        assert!(matches!(prove(&mut askers, (from(2), 11), 699, now, true), Proof::Unknown));
-        assert!(matches!(prove(&mut askers, (from(1), 11), 698, now, true), Proof::Nothing));
-        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, false), Proof::Nothing), "no room yet");
-        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Received(_)));
-        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Unknown));
+        assert_eq!(prove(&mut askers, (from(2), 11), 699, now), Proof::Unknown);
+        assert_eq!(prove(&mut askers, (from(1), 11), 698, now), Proof::Nothing);
+        assert_eq!(prove(&mut askers, (from(1), 11), 699, now), Proof::Received);
+        let header = Header { kind: Type::State, seq: 2, ack: 699, ..syn(11) };
+        let packet = Packet { header, selective_ack: &[], payload: &[] };
+        assert_eq!(askers.connect((from(1), 11), &packet, now).unwrap().ids(), (11, 10));
+        assert_eq!(prove(&mut askers, (from(1), 11), 699, now), Proof::Unknown);
     }
 
     #[test]
@@ -163,16 +166,16 @@ mod tests {
         let (mut askers, now) = (Askers::new(UtpConfig::default()), at(Instant::now(), 0));
         askers.ask(from(1), &syn(10), 700, now);
         for ack in 0..u16::from(WRONG) {
-            assert!(matches!(prove(&mut askers, (from(1), 11), ack, now, true), Proof::Nothing));
+            assert_eq!(prove(&mut askers, (from(1), 11), ack, now), Proof::Nothing);
         }
-        assert!(matches!(prove(&mut askers, (from(1), 11), 699, now, true), Proof::Unknown));
+        assert_eq!(prove(&mut askers, (from(1), 11), 699, now), Proof::Unknown);
     }
 
     #[test]
     fn who_asked_is_forgotten_after_a_while_or_when_he_gives_up() {
         let (mut askers, start) = (Askers::new(UtpConfig::default()), Instant::now());
         askers.ask(from(1), &syn(10), 700, at(start, 0));
-        assert!(matches!(prove(&mut askers, (from(1), 11), 699, at(start, 31), true), Proof::Unknown));
+        assert_eq!(prove(&mut askers, (from(1), 11), 699, at(start, 31)), Proof::Unknown);
         askers.ask(from(1), &syn(10), 700, at(start, 31));
         askers.reset((from(1), 11), &Header { kind: Type::Reset, ack: 1, ..syn(11) });
         askers.reset((from(1), 11), &Header { kind: Type::Reset, ack: 699, ..syn(11) });
@@ -188,6 +191,6 @@ mod tests {
             askers.ask(from(connection), &syn(connection), 1, now);
         }
         assert_eq!(askers.table.len(), PER_SOURCE + 1);
-        assert!(matches!(prove(&mut askers, (honest, 11), 699, now, true), Proof::Received(_)));
+        assert_eq!(prove(&mut askers, (honest, 11), 699, now), Proof::Received);
     }
 }

@@ -78,7 +78,7 @@ pub struct Connection {
     probe: bool,
     probing: bool,
     timeout_at: Option<Instant>,
-    /// When the peer was heard, when we spoke, and since when an answer is awaited.
+    /// When the peer was heard, when we spoke, and since when an answer is awaited, or when the last one came.
     heard: Instant,
     spoke: Instant,
     awaiting_since: Instant,
@@ -204,6 +204,7 @@ impl Connection {
         if progress.any {
             self.rtt.answered();
             self.probing = false;
+            self.awaiting_since = now.at;
             self.timeout_at = self.sender.awaits().then(|| now.at + self.rtt.timeout());
         }
         match header.kind {
@@ -379,7 +380,10 @@ impl Connection {
             return;
         }
         let limit = self.config.timeout();
-        if now.saturating_duration_since(self.heard.max(self.awaiting_since)) >= limit {
+        // One who says that it has no room is believed as long as it says so; else only acknowledgements count.
+        let full = self.peer_window < self.config.max_payload();
+        let since = if full { self.heard.max(self.awaiting_since) } else { self.awaiting_since };
+        if now.saturating_duration_since(since) >= limit {
             return self.fail(match self.phase {
                 Phase::Dialing => Error::new(Kind::Unreachable, format!("no answer within {limit:?}")),
                 _ => Error::new(Kind::Timeout { limit }, "waiting for an acknowledgement"),
@@ -399,6 +403,11 @@ impl Connection {
             Phase::Failed { .. } => !self.reset_due,
             _ => self.over_at.is_some_and(|at| at + LAST_ANSWERS <= now),
         }
+    }
+
+    /// Since when nobody has the pipe any more, if so.
+    pub(crate) fn released_at(&self) -> Option<Instant> {
+        self.released.map(|released| released.at)
     }
 
     /// Whether only last answers may still be wanted.

@@ -198,15 +198,25 @@ impl Driver {
             return self.refuse(cx, remote, syn);
         }
         // Whoever is not answered asks again.
-        if !self.has_room() {
+        if !self.port.has_room(self.config.backlog.into()) {
             return;
         }
         let answer = self.askers.ask(remote, syn, u16::from_be_bytes(self.env.random()), now);
         let _sent_or_not = self.send(cx, remote, &answer.packet(&[]));
     }
 
-    fn has_room(&self) -> bool {
-        self.links.len() < self.config.max_connections as usize && self.port.has_room(self.config.backlog.into())
+    /// Whether there is room for one more connection. One that nobody has any more, and that only waits for its peer,
+    /// makes room: a peer that acknowledges nothing holds each for a while.
+    fn has_room(&mut self) -> bool {
+        if !self.port.has_room(self.config.backlog.into()) {
+            return false;
+        }
+        if self.links.len() >= self.config.max_connections as usize {
+            let released = |(key, link): (&Key, &Arc<Link>)| Some((link.connection.lock().released_at()?, *key));
+            let Some((_, key)) = self.links.iter().filter_map(released).min() else { return false };
+            self.links.remove(&key);
+        }
+        true
     }
 
     /// A packet of a connection that is none yet.
@@ -214,12 +224,16 @@ impl Driver {
         if !self.port.listens() {
             self.askers.clear();
         }
-        let (key, room) = ((remote, packet.header.connection), self.has_room());
-        match self.askers.prove(key, packet, now, || room) {
+        let key = (remote, packet.header.connection);
+        let proof = self.askers.prove(key, packet, now);
+        match proof {
             Proof::Unknown => self.refuse(cx, remote, &packet.header),
             Proof::Nothing => {}
-            Proof::Received(connection) => {
-                let link = Link::new(self.port.clone(), remote, *connection);
+            // The packet comes again.
+            Proof::Received if !self.has_room() => {}
+            Proof::Received => {
+                let Some(connection) = self.askers.connect(key, packet, now) else { return };
+                let link = Link::new(self.port.clone(), remote, connection);
                 self.links.insert(key, link.clone());
                 self.port.arrived(link.clone());
                 self.touch(link);

@@ -368,6 +368,26 @@ async fn a_full_backlog_answers_nobody_until_there_is_room() {
 }
 
 #[tokio::test]
+async fn connections_that_nobody_has_any_more_make_room() {
+    let subject = subject(UtpConfig { max_connections: 2, ..UtpConfig::default() }, "/ip4/127.0.0.1/udp/0/utp");
+    let (mut listener, address) = listen(&subject).await;
+    let mut strangers = Vec::new();
+    for connection in [10, 20] {
+        let stranger = stranger(&address).await;
+        let ack = ask(&stranger, connection).await;
+        prove(&stranger, connection, ack).await;
+        let incoming = in_time("a connection", listener.accept()).await.unwrap();
+        let Stage::Raw(mut pipe) = incoming.open.await.unwrap().stage else { panic!("uTP gives bytes") };
+        // The stranger never acknowledges it, so that it is sent again and again after the pipe is gone.
+        pipe.write_all(b"goodbye").await.unwrap();
+        pipe.flush().await.unwrap();
+        strangers.push(stranger);
+    }
+    let (mut a, mut b, _) = connect(&on_loopback(), &mut listener, &address).await;
+    ping(&mut a, &mut b).await;
+}
+
+#[tokio::test]
 async fn nobody_arrives_who_shows_the_wrong_number() {
     let subject = on_loopback();
     let (mut listener, address) = listen(&subject).await;

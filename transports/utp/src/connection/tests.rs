@@ -334,6 +334,29 @@ fn a_dialer_repeats_that_it_is_there_until_the_peer_shows_that_it_knows() {
 }
 
 #[test]
+fn a_peer_that_speaks_but_acknowledges_nothing_is_given_up() {
+    let mut test = Test::new(GOOD, UtpConfig::default(), 3);
+    test.establish();
+    let ack = test.sides[1].connection.sender.next_seq().wrapping_sub(1);
+    let (mut seq, start) = (test.sides[1].connection.receiver.ack(), test.now);
+    test.write(1, b"never acknowledged");
+    while test.sides[1].end.is_none() {
+        assert!(test.now - start < Duration::from_secs(60), "it is kept for ever");
+        test.now += Duration::from_secs(1);
+        seq = seq.wrapping_add(1);
+        let now = test.clock(1);
+        let header = Header { ack, ..test.sides[0].connection.header(Type::Data, seq, now) };
+        let packet = [&header.packet(&[])[..], b"!"].concat();
+        let connection = &mut test.sides[1].connection;
+        connection.receive(&Packet::read(&packet).unwrap(), now);
+        connection.time_passed(now.at);
+        connection.transmit(now, |_| Poll::Ready(Ok(())));
+        test.read(1);
+    }
+    assert_eq!(test.sides[1].end, Some(Kind::Timeout { limit: UtpConfig::default().timeout() }));
+}
+
+#[test]
 fn who_asks_in_the_name_of_another_gets_one_packet_for_him() {
     let mut test = Test::new(GOOD, UtpConfig::default(), 3);
     assert!(test.write(1, &data(100_000)) > 0);
