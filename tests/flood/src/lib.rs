@@ -22,6 +22,8 @@ pub use honest::{Probe, probe};
 pub use table::{Row, print};
 pub use victim::Victim;
 
+// Links the plug-ins that honest peers and strangers use.
+use stackwire_bundle as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::{TcpSocket, TcpStream};
