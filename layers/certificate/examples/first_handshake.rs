@@ -61,6 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Nanoseconds that this thread has had of a CPU.
 fn cpu() -> Result<f64, Box<dyn Error>> {
+    // The kernel counts up to the last tick, or to the last time that the thread gave way.
+    std::thread::yield_now();
     let times = fs::read_to_string("/proc/thread-self/schedstat")?;
     Ok(times.split_whitespace().next().ok_or("an empty schedstat")?.parse()?)
 }

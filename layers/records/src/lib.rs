@@ -33,6 +33,8 @@ pub const MAX_EMPTY: u32 = 32;
 /// Once a record could not be sealed nothing more is sent, and every later write fails with the same error: the peer
 /// sees a channel that was cut. What [`Codec::seal_end`], [`Codec::speak`] and [`Codec::fail`] append has up to 512
 /// bytes of room together; more makes the channel take more memory than it says.
+///
+/// A codec's unit tests call `record_laws!` of the conformance suite: they alone can seal what no honest peer sends.
 pub trait Codec: Send + Unpin + 'static {
     /// Bytes in front of the content.
     const HEADER: usize;
