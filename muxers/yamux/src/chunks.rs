@@ -1,8 +1,10 @@
 //! Queues of bytes on their way, in chunks that all connections share.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
 use stackwire_core::Buffer;
+
+use crate::memory::{Charge, Meter};
 
 /// The most bytes that [`Queue::push`] puts into a chunk: four are the body of a frame. A shared chunk has room for
 /// more, which headers are put into.
@@ -19,9 +21,25 @@ pub(crate) struct Queue {
     /// Consumed bytes of the first chunk.
     start: usize,
     length: usize,
+    /// For the memory of the chunks.
+    charge: Charge,
 }
 
 impl Queue {
+    /// An empty one, whose memory is charged to a stream.
+    pub(crate) fn charged(meter: &Arc<Meter>) -> Self {
+        Self { charge: Charge::to(meter), ..Self::default() }
+    }
+
+    /// Takes all that `other` has, and its charge. Only into an empty one.
+    pub(crate) fn take(&mut self, other: &mut Self) {
+        debug_assert!(self.is_empty(), "it would lose what it has");
+        self.charge.take(&mut other.charge);
+        std::mem::swap(&mut self.chunks, &mut other.chunks);
+        self.start = std::mem::take(&mut other.start);
+        self.length = std::mem::take(&mut other.length);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.length
     }
@@ -62,7 +80,9 @@ impl Queue {
         while !data.is_empty() {
             let last = self.chunks.back_mut().filter(|last| room(last) > 0);
             let Some(last) = last else {
-                self.chunks.push_back(new(self.length, data.len()));
+                let chunk = new(self.length, data.len());
+                self.charge.add(chunk.capacity());
+                self.chunks.push_back(chunk);
                 continue;
             };
             let (now, later) = data.split_at(data.len().min(room(last)));
@@ -75,6 +95,7 @@ impl Queue {
     /// Moves a whole chunk to the end.
     pub(crate) fn push_chunk(&mut self, chunk: Buffer) {
         self.length += chunk.len();
+        self.charge.add(chunk.capacity());
         self.chunks.push_back(chunk);
     }
 
@@ -83,6 +104,7 @@ impl Queue {
         debug_assert_eq!(self.start, 0, "a chunk that was begun is not whole");
         let chunk = self.chunks.pop_front()?;
         self.length -= chunk.len();
+        self.charge.remove(chunk.capacity());
         Some(chunk)
     }
 
@@ -128,13 +150,16 @@ impl Queue {
             }
             n -= left;
             self.start = 0;
-            self.chunks.pop_front();
+            self.charge.remove(self.chunks.pop_front().map_or(0, |chunk| chunk.capacity()));
         }
     }
 
     /// Drops everything. Returns how many bytes that were.
     pub(crate) fn clear(&mut self) -> usize {
-        std::mem::take(self).length
+        self.charge.clear();
+        self.chunks = VecDeque::new();
+        self.start = 0;
+        std::mem::take(&mut self.length)
     }
 
     /// Gives back memory that an empty queue does not need.

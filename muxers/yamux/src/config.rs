@@ -115,7 +115,6 @@ close_timeout_secs = 5      # how long a close may wait for the peer
             )
             .capabilities(Capabilities {
                 reset_codes: true,
-                budget: false,
                 notes: &["reset codes reach go, js and Stackwire peers; rust peers see code 0"],
                 ..Capabilities::DEFAULT
             });

@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Env, Error, Kind as ErrorKind, Result, Role};
+use stackwire_core::{Budget, Env, Error, Kind as ErrorKind, MuxerContext, Result, Role};
 use stackwire_driver::{Driven, Wakes, Wheel, register};
 
 use crate::{
@@ -37,6 +37,7 @@ const OPENERS: usize = 4096;
 /// The table. Methods that take a stream's id do nothing where it has gone.
 pub(crate) struct State {
     pub(crate) limits: YamuxConfig,
+    pub(crate) budget: Budget,
     pub(crate) env: Env,
     pub(crate) role: Role,
     pub(crate) streams: HashMap<u32, Entry, IdHash>,
@@ -231,12 +232,15 @@ impl Driven for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(limits: YamuxConfig, role: Role, env: Env) -> Self {
+    pub(crate) fn new(limits: YamuxConfig, context: &MuxerContext<'_>) -> Self {
+        let MuxerContext { role, env, budget, .. } = context.clone();
+        let env = env.clone();
         let (interval, patience) = (limits.keepalive_secs, limits.ping_timeout_secs);
         let state = State {
             env: env.clone(),
             growth: Growth { left: limits.growth(), most: limits.max_stream_window },
             limits,
+            budget,
             role,
             streams: HashMap::with_hasher(IdHash::new(&env)),
             opened: 0,
@@ -301,7 +305,7 @@ impl Connection {
             state.next = id.checked_add(2);
             state.opened += 1;
             state.unacknowledged += 1;
-            state.streams.insert(id, Entry::new(true));
+            state.streams.insert(id, Entry::new(true, &state.budget));
             Poll::Ready(Ok(id))
         })
     }

@@ -1,11 +1,13 @@
 //! A stream in the connection's table.
 
-use std::{collections::VecDeque, mem, task::Waker};
+use std::{collections::VecDeque, io, mem, sync::Arc, task::Waker};
 
+use stackwire_core::{Budget, Error, reset_error};
 use stackwire_driver::Wakes;
 
 use crate::{
     chunks::Queue,
+    memory::Meter,
     window::{self, Window},
     wire::{ACK, SYN},
 };
@@ -55,29 +57,42 @@ pub(crate) struct Entry {
 
     /// Ended by force, with this code as our side sees it.
     pub(crate) reset: Option<u32>,
+    /// Why we did that, where it was not our application that asked for it.
+    pub(crate) fault: Option<Error>,
+    /// Counts what it holds.
+    pub(crate) meter: Arc<Meter>,
     /// The handle is gone.
     pub(crate) dropped: bool,
 }
 
 impl Entry {
-    pub(crate) fn new(ours: bool) -> Self {
+    pub(crate) fn new(ours: bool, budget: &Budget) -> Self {
+        let meter = Meter::new(budget);
         Self {
             ours,
             announced: false,
             acknowledged: !ours,
-            received: Queue::default(),
+            received: Queue::charged(&meter),
             window: Window::default(),
             reader: None,
             discard: false,
             remote_closed: false,
-            queued: Queue::default(),
+            queued: Queue::charged(&meter),
             credit: window::INITIAL,
             writer: None,
             fin: Fin::Open,
             ready: false,
             reset: None,
+            fault: None,
+            meter,
             dropped: false,
         }
+    }
+
+    /// The error of a stream that was ended by force.
+    pub(crate) fn reset_error(&self) -> Option<io::Error> {
+        let fault = self.fault.clone().map(io::Error::from);
+        self.reset.map(|code| fault.unwrap_or_else(|| reset_error(code)))
     }
 
     /// Both sides have ended.

@@ -37,6 +37,7 @@ mod driver;
 mod entry;
 mod flood;
 mod ids;
+mod memory;
 mod muxer;
 mod pulse;
 mod receive;

@@ -26,9 +26,8 @@ impl Yamux {
     /// [`Muxer::start`], and a way to see what the connection holds.
     #[doc(hidden)]
     pub fn start_watched(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver, Held) {
-        let MuxerContext { role, env, .. } = context;
-        let connection = Arc::new(Connection::new(self.config.clone(), role, env.clone()));
-        let driver = Drive::new(connection.clone(), pipe, env.clone(), &self.config);
+        let connection = Arc::new(Connection::new(self.config.clone(), &context));
+        let driver = Drive::new(connection.clone(), pipe, context.env.clone(), &self.config);
         let driving = Driving::new(connection.clone(), driver);
         (Arc::new(YamuxSession(connection.clone())), Box::pin(driving), Held(connection))
     }

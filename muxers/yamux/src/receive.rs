@@ -8,7 +8,7 @@ use stackwire_driver::Wakes;
 use crate::{
     connection::{Connection, State},
     entry::Entry,
-    wire::{ACK, Decoder, FIN, Header, Kind, RST, SYN},
+    wire::{ACK, Decoder, FIN, Header, Kind, RESOURCE_LIMIT, RST, SYN},
 };
 
 /// Streams of the peer that wait to be accepted; more are refused. A peer that minds the acknowledgements has no more.
@@ -18,8 +18,6 @@ const PONGS: usize = 32;
 /// Bytes of frames that wait to be sent before data. A peer that makes us say more than this without reading it is
 /// not served any longer. Its own windows bound what we say of them far below.
 const CONTROL: usize = 256 * 1024;
-/// The code of a refusal: the limit on streams was met (libp2p's error codes).
-const RESOURCE_LIMIT: u32 = 0x1002;
 
 /// Where in a frame the reading stands.
 #[derive(Debug, Default)]
@@ -175,7 +173,7 @@ impl State {
             self.send(Header::reset(id, RESOURCE_LIMIT), wakes);
             return Ok(());
         }
-        self.streams.insert(id, Entry::new(false));
+        self.streams.insert(id, Entry::new(false, &self.budget));
         self.unaccepted.push_back(id);
         wakes.add(&mut self.acceptor);
         Ok(())
@@ -219,6 +217,7 @@ impl State {
         let most = data.len() + left as usize + entry.window.credit() as usize;
         entry.received.push(data, most);
         wakes.add(&mut entry.reader);
+        self.relieve(wakes);
     }
 
     /// The same with the memory that they lie in.
@@ -226,6 +225,7 @@ impl State {
         let Some(entry) = self.reading(id, buffer.len(), wakes) else { return };
         entry.received.push_chunk(buffer);
         wakes.add(&mut entry.reader);
+        self.relieve(wakes);
     }
 
     /// The stream that gets so many bytes, unless nobody will read them.

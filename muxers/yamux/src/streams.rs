@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_core::{Kind as ErrorKind, reset_error, total_len};
+use stackwire_core::{Kind as ErrorKind, total_len};
 use stackwire_driver::{Wakes, register};
 
 use crate::{
@@ -36,11 +36,11 @@ impl Connection {
             let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if !entry.received.is_empty() {
-                mem::swap(&mut entry.received, taken);
+                taken.take(&mut entry.received);
                 return Poll::Ready(Ok(due));
             }
-            if let Some(code) = entry.reset.filter(|_| !entry.remote_closed) {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error().filter(|_| !entry.remote_closed) {
+                return Poll::Ready(Err(error));
             }
             if entry.remote_closed || entry.discard {
                 return Poll::Ready(Ok(due));
@@ -76,8 +76,8 @@ impl Connection {
             let over = state.is_over();
             let crowded = state.queued >= SEND_BUFFER;
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
-            if let Some(code) = entry.reset {
-                return Poll::Ready(Err(reset_error(code)));
+            if let Some(error) = entry.reset_error() {
+                return Poll::Ready(Err(error));
             }
             if entry.fin != Fin::Open {
                 return Poll::Ready(Err(error(ErrorKind::Closed, "writing after the end of writing").into()));
@@ -105,6 +105,11 @@ impl Connection {
             }
             state.queued += accepted;
             entry.make_ready(id, &mut state.ready);
+            if state.relieve(wakes)
+                && let Some(error) = state.streams.get(&id).and_then(Entry::reset_error)
+            {
+                return Poll::Ready(Err(error));
+            }
             state.wake_sender(wakes);
             Poll::Ready(Ok(accepted))
         })
@@ -114,7 +119,7 @@ impl Connection {
     pub(crate) fn flush(&self, id: u32) -> io::Result<()> {
         self.with(|state, wakes| {
             match state.streams.get(&id) {
-                Some(Entry { reset: Some(code), .. }) => return Err(reset_error(*code)),
+                Some(entry) if entry.reset.is_some() => return entry.reset_error().map_or(Ok(()), Err),
                 Some(Entry { fin: Fin::Sent, .. }) => return Ok(()),
                 _ => {}
             }
@@ -133,9 +138,9 @@ impl Connection {
         self.with(|state, wakes| {
             let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Err(closed().into()) };
-            match (entry.fin, entry.reset) {
+            match (entry.fin, entry.reset_error()) {
                 (Fin::Sent, _) => return Ok(()),
-                (_, Some(code)) => return Err(reset_error(code)),
+                (_, Some(error)) => return Err(error),
                 // A close sends it still, an end does not.
                 (Fin::Queued, None) => return state.ended.clone().map_or(Ok(()), |error| Err(error.into())),
                 (Fin::Open, None) if over => return Err(state.why_over().into()),

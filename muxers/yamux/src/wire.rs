@@ -17,6 +17,9 @@ pub const FIN: u16 = 4;
 /// Flag: the stream ends at once, in both directions.
 pub const RST: u16 = 8;
 
+/// The code of a reset: the limit on streams, or on what they hold, was met (libp2p's error codes).
+pub const RESOURCE_LIMIT: u32 = 0x1002;
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
