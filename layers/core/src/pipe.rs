@@ -140,9 +140,15 @@ pub fn reset_code(error: &io::Error) -> Option<u32> {
 /// The buffer exists only while it holds unread bytes: an idle connection keeps none, nor one whose reader brings a
 /// buffer of at least `capacity`, which is served from below without a copy. Large ones are
 /// [shared](crate::buffer) by all.
+///
+/// A [reset](Pipe::reset) drops the byte stream, so that the peer sees the end of both directions; one whose peer is to
+/// learn more, such as a code, is told so before.
 #[derive(Debug)]
 pub struct Buffered<T> {
-    inner: T,
+    /// `None` once it was reset.
+    inner: Option<T>,
+    /// The code of the reset.
+    code: u32,
     buffer: Buffer,
     start: usize,
     capacity: usize,
@@ -156,17 +162,17 @@ impl<T> Buffered<T> {
 
     /// Wraps `inner` with a read buffer of `capacity` bytes (at least 1).
     pub fn with_capacity(capacity: usize, inner: T) -> Self {
-        Self { inner, buffer: Buffer::default(), start: 0, capacity: capacity.max(1) }
+        Self { inner: Some(inner), code: 0, buffer: Buffer::default(), start: 0, capacity: capacity.max(1) }
     }
 
-    /// The byte stream inside.
-    pub fn get_ref(&self) -> &T {
-        &self.inner
+    /// The byte stream inside; `None` once it was reset.
+    pub fn get_ref(&self) -> Option<&T> {
+        self.inner.as_ref()
     }
 
-    /// The byte stream inside.
-    pub fn get_mut(&mut self) -> &mut T {
-        &mut self.inner
+    /// The byte stream inside; `None` once it was reset.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.inner.as_mut()
     }
 
     fn unread(&self) -> &[u8] {
@@ -184,13 +190,19 @@ impl<T> Buffered<T> {
     }
 }
 
+impl<T: Unpin> Buffered<T> {
+    fn open(&mut self) -> io::Result<Pin<&mut T>> {
+        self.inner.as_mut().map(Pin::new).ok_or_else(|| reset_error(self.code))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Buffered<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.unread().is_empty() && out.remaining() >= this.capacity {
             this.buffer = Buffer::default();
             this.start = 0;
-            return Pin::new(&mut this.inner).poll_read(cx, out);
+            return this.open()?.poll_read(cx, out);
         }
         let available = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
         let n = available.len().min(out.remaining());
@@ -206,7 +218,8 @@ impl<T: AsyncRead + Unpin> AsyncBufRead for Buffered<T> {
         if this.unread().is_empty() {
             this.take_buffer();
             let mut out = (&mut *this.buffer).limit(this.capacity);
-            let result = poll_read_buf(Pin::new(&mut this.inner), cx, &mut out);
+            let inner = this.inner.as_mut().map(Pin::new).ok_or_else(|| reset_error(this.code));
+            let result = inner.map_or_else(|error| Poll::Ready(Err(error)), |inner| poll_read_buf(inner, cx, &mut out));
             if this.buffer.is_empty() {
                 this.buffer = Buffer::default();
             }
@@ -227,27 +240,34 @@ impl<T: AsyncRead + Unpin> AsyncBufRead for Buffered<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Buffered<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+        self.get_mut().open()?.poll_write(cx, data)
     }
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
+        self.get_mut().open()?.poll_write_vectored(cx, slices)
     }
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.inner.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        self.get_mut().open()?.poll_flush(cx)
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        self.get_mut().open()?.poll_shutdown(cx)
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Pipe for Buffered<T> {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Pipe for Buffered<T> {
+    fn reset(&mut self, code: u32) {
+        if self.inner.take().is_some() {
+            (self.code, self.start) = (code, 0);
+            self.buffer = Buffer::default();
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

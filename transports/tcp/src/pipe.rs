@@ -106,7 +106,7 @@ impl Pipe for TcpPipe {
     fn reset(&mut self, code: u32) {
         if let State::Open(stream) = &self.state {
             // Without it the connection would be closed all the same, only more politely.
-            let _best_effort = stream.get_ref().set_zero_linger();
+            let _best_effort = stream.get_ref().map(Stream::set_zero_linger);
             self.state = State::Reset(code);
         }
     }

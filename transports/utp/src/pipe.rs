@@ -79,10 +79,15 @@ impl AsyncWrite for UtpPipe {
 
 impl Pipe for UtpPipe {
     fn reset(&mut self, code: u32) {
-        self.0.get_mut().reset(code);
+        // It stays in there: what it has to tell its peer goes out by and by.
+        if let Some(stream) = self.0.get_mut() {
+            stream.reset(code);
+        }
     }
 
     fn close_read(&mut self) {
-        self.0.get_mut().close_read();
+        if let Some(stream) = self.0.get_mut() {
+            stream.close_read();
+        }
     }
 }

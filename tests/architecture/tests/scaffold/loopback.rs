@@ -46,6 +46,10 @@ fn number(address: &Multiaddr) -> Option<u16> {
     }
 }
 
+fn not_ours() -> Error {
+    Error::new(Kind::AddressInvalid, "not of the form /sctp/<number>").at(Layer::Transport, "loop")
+}
+
 #[async_trait]
 impl Transport for Loop {
     fn name(&self) -> &'static str {
@@ -58,7 +62,7 @@ impl Transport for Loop {
 
     async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
         let refused = || Error::new(Kind::Refused, "dialing").at(Layer::Transport, "loop");
-        let number = number(dial.address).ok_or_else(refused)?;
+        let number = number(dial.address).ok_or_else(not_ours)?;
         let listener = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let listener = listener.ok_or_else(refused)?;
@@ -70,7 +74,7 @@ impl Transport for Loop {
         let taken = || Error::new(Kind::AddressInUse, "listening").at(Layer::Transport, "loop");
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
         let free = |number: &u16| !listeners.contains_key(number);
-        let number = match number(listen.address).unwrap_or_default() {
+        let number = match number(listen.address).ok_or_else(not_ours)? {
             0 => (1..=u16::MAX).find(free),
             number => Some(number).filter(free),
         };
