@@ -53,6 +53,8 @@ pub enum Command {
         /// The config.
         file: PathBuf,
     },
+    /// Print the config that is used without `--config`, as a beginning of your own.
+    Config,
     /// Make or show identity keys.
     #[command(subcommand)]
     Key(Key),
@@ -74,7 +76,7 @@ pub struct Demo {
 /// Flags that choose a stack. Given ones replace the config's layer, in the order given.
 #[derive(Args, Clone, Default)]
 pub struct StackArgs {
-    /// The config; without it an embedded default: tcp + websocket, tls + noise, priority + yamux + mplex.
+    /// The config; without it the embedded default that `stackwire config` prints.
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
     /// Use this transport; repeat for several, most wanted first.
@@ -103,7 +105,7 @@ pub struct Run {
     /// Listen here instead of where the config says; repeat for several.
     #[arg(long, value_name = "A")]
     pub listen: Vec<String>,
-    /// Take the config anew whenever the file is saved. SIGHUP does the same, with or without this.
+    /// Take the config anew whenever it or a file that it names changes. SIGHUP does the same, with or without this.
     #[arg(long, requires = "config")]
     pub watch: bool,
 }

@@ -26,6 +26,10 @@ pub fn start(wanted: Option<&str>) -> Result<()> {
     // Fields are escaped here, where a line break of a stranger can be told from the one that ends the line.
     let fields = debug_fn(|to: &mut format::Writer<'_>, field, value| {
         let name = field.name();
+        // Where a record of the crate `log` came from; its module stands before it.
+        if name.starts_with("log.") {
+            return Ok(());
+        }
         if name != "message" {
             write!(to, "{name}=")?;
         }

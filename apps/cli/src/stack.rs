@@ -1,19 +1,32 @@
 //! From flags and a config to a plan.
 
-use stackwire_config::{Catalogue, ConfigError, ConfigProblem, Plan};
-use stackwire_node::{Error, Kind, Layer, Result};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read as _},
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
+
+use stackwire_config::{Built, Catalogue, ConfigError, ConfigProblem, Descriptor, MAX_CONFIG, Plan, Stack};
+use stackwire_node::{AddressPart, Error, Kind, Layer, Multiaddr, Result, address};
 use toml::{Table, Value};
 
-use crate::args::StackArgs;
+use crate::{args::StackArgs, output::plain};
 
 /// What runs without a config. Only this machine can reach it.
-pub const DEFAULT_CONFIG: &str = r#"[node]
-listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"]
+pub const DEFAULT_CONFIG: &str = r#"# What `stackwire` runs without `--config`. Only this machine can reach it: to be reached by others, listen on
+# /ip4/0.0.0.0/tcp/4001 and the like. `stackwire plugins show NAME` tells what may stand in each section.
+
+[node]
+# identity = "node.key"  # without it a fresh key at every start
+listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws", "/ip4/127.0.0.1/udp/0/quic-v1"]
 
 [[transport]]
 use = "tcp"
 [[transport]]
 use = "websocket"
+[[transport]]
+use = "quic"
 
 [[security]]
 use = "tls"
@@ -45,9 +58,21 @@ pub fn catalogue() -> Result<Catalogue> {
     Catalogue::linked()
 }
 
-/// Reads a config file; the error names it.
-pub fn read_config(path: &std::path::Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| {
+/// Reads a config file; the error names it. What is no regular file is an error, never a wait.
+pub fn read_config(path: &Path) -> Result<String> {
+    let read = || {
+        let found = fs::metadata(path)?;
+        if !found.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "name a regular file"));
+        }
+        let mut text = String::new();
+        File::open(path)?.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text)?;
+        if text.len() > MAX_CONFIG {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {MAX_CONFIG} bytes")));
+        }
+        Ok(text)
+    };
+    read().map_err(|e| {
         Error::new(Kind::ConfigInvalid, format!("the config {} can't be read", path.display())).caused_by(e)
     })
 }
@@ -60,8 +85,12 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
         None => DEFAULT_CONFIG.to_string(),
     };
     // What is no table can't be changed; the error has its place in the file.
+    let in_file = |error: ConfigError| match &args.config {
+        Some(path) => not_a_stack(path, &error),
+        None => error.into(),
+    };
     let Ok(mut table) = text.parse::<Table>() else {
-        return Ok(Plan::parse(&text, &catalogue)?);
+        return Plan::parse(&text, &catalogue).map_err(in_file);
     };
     apply(&mut table, args, &catalogue)?;
     match listen {
@@ -78,9 +107,45 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     let text_with_flags = if unchanged { text.clone() } else { table.to_string() };
     Plan::parse(&text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
         // The mistake is in the file: it has its place there, not in the text the flags have changed.
-        Err(in_file) => in_file.into(),
+        Err(error) => in_file(error),
         Ok(_) => without_places(&error),
     })
+}
+
+/// What is wrong with a config, with its name.
+pub fn not_a_stack(path: &Path, error: &ConfigError) -> Error {
+    Error::new(Kind::ConfigInvalid, format!("{} does not describe a stack:\n{error}", path.display()))
+}
+
+/// Fails where no transport of `stack` dials `address`, and says which one would.
+pub fn check_dialable(address: &Multiaddr, stack: &Stack) -> Result<()> {
+    let mut bare = Multiaddr::empty();
+    for part in &address::split_peer(&address.without_fixed()).0 {
+        bare.push(match part {
+            // What it resolves to is of the same form.
+            AddressPart::Dns(_) | AddressPart::Dns4(_) => AddressPart::Ip4(Ipv4Addr::LOCALHOST),
+            AddressPart::Dns6(_) => AddressPart::Ip6(Ipv6Addr::LOCALHOST),
+            // Nobody knows yet where that leads.
+            AddressPart::Dnsaddr(_) => return Ok(()),
+            part => part,
+        });
+    }
+    if bare.is_empty() || stack.transports.iter().any(|transport| transport.can_dial(&bare)) {
+        return Ok(());
+    }
+    let takes = |descriptor: &&Descriptor| {
+        let fixtures = descriptor.summary.fixtures.iter().map(|fixture| fixture.options);
+        let built = std::iter::once("").chain(fixtures).filter_map(|options| descriptor.build_from(options).ok());
+        built.into_iter().any(|built| matches!(built, Built::Transport(transport) if transport.can_dial(&bare)))
+    };
+    let catalogue = catalogue()?;
+    let help = match catalogue.layer(Layer::Transport).find(takes) {
+        Some(other) => format!("add `--transport {}`", other.summary.name),
+        None => "nor does any that is linked".to_string(),
+    };
+    let names = stack.transports.iter().map(|transport| transport.name()).collect::<Vec<_>>().join(", ");
+    let message = format!("no transport of this stack dials {}; it has: {names}; {help}", plain(address));
+    Err(Error::new(Kind::Unsupported, message))
 }
 
 /// Changes the config as the flags say.

@@ -32,7 +32,7 @@ impl Plugin for PlaintextConfig {
         if !self.insecure {
             return Err(Error::new(
                 Kind::ConfigInvalid,
-                "it proves and hides nothing; set `insecure = true` to use it all the same",
+                "it proves and hides nothing; to use it all the same, write `insecure = true` under its `[[security]]`",
             )
             .at(Layer::Security, Plaintext::NAME));
         }

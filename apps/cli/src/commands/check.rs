@@ -24,7 +24,7 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            out.complain(format_args!("{} does not describe a stack:\n{error}", file.display()));
+            out.complain(stack::not_a_stack(file, &error));
             let problems = &error.problems;
             out.object(&json!({ "ok": false, "problems": problems, "error": Error::from(error.clone()) }));
             ExitCode::FAILURE

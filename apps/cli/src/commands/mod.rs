@@ -17,7 +17,7 @@ pub mod stop;
 
 use std::process::ExitCode;
 
-use crate::{args::Command, output::Output};
+use crate::{args::Command, output::Output, stack};
 
 /// Runs one command to its end.
 pub async fn run(command: Command, out: &Output) -> ExitCode {
@@ -30,8 +30,15 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Echo(args) => echo::run(args, out).await,
         Command::Plugins(args) => plugins::run(args, out),
         Command::Check { file } => check::run(&file, out),
+        Command::Config => config(out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
         Command::Contract(args) => contract::run(args, out).await,
     }
+}
+
+/// `config`
+fn config(out: &Output) -> ExitCode {
+    out.text(stack::DEFAULT_CONFIG.trim_end());
+    out.finish(Ok(serde_json::json!({ "config": stack::DEFAULT_CONFIG })))
 }

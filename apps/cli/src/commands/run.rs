@@ -30,6 +30,8 @@ pub async fn run(args: Run, out: &Output) -> ExitCode {
 async fn serve(args: Run, out: &Output) -> Result<()> {
     let stop = stop::wanted(out);
     tokio::pin!(stop);
+    // Before the node starts, too: a SIGHUP that nobody waits for ends the program.
+    let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
     let starting = async { Node::watched(stack::plan(&args.stack, Some(&args.listen))?.stack()).await };
     let (node, mut events) = tokio::select! {
         // The signal is waited for before anything else begins.
@@ -41,7 +43,6 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     if node.addresses().is_empty() {
         out.text("listening nowhere: it only dials; `--listen` names an address");
     }
-    let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
     loop {
         tokio::select! {
             biased;

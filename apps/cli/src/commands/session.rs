@@ -64,6 +64,7 @@ where
     let talking = async {
         let address = address::parse(&tool.address)?;
         let mut stack = stack::plan(&tool.stack, None)?.stack();
+        stack::check_dialable(&address, &stack)?;
         stack.protocols = served(stack.protocols, &protocol);
         let node = node.insert(Node::start(stack).await?);
         let connection = node.connect(&address).await?;

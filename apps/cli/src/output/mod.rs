@@ -21,7 +21,7 @@ use stackwire_node::{Error, Path, Rung, printable};
 
 use crate::commands::stop;
 use printer::{Ended, Printer};
-pub use table::Table;
+pub use table::{Table, page_width, wrap};
 
 /// A heading.
 pub const HEAD: Style = Style::new().bold();

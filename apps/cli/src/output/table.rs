@@ -28,6 +28,11 @@ impl Table {
         self.render_in(terminal_width())
     }
 
+    /// As [`Table::render`], wrapped in pipes too: for text that people read wherever it ends up.
+    pub fn render_as_page(&self) -> String {
+        self.render_in(Some(page_width()))
+    }
+
     fn render_in(&self, room: Option<usize>) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut widths: Vec<usize> = (0..columns)
@@ -58,13 +63,18 @@ impl Table {
     }
 }
 
+/// How wide a page of text is: as wide as the terminal, in pipes as wide as most terminals.
+pub fn page_width() -> usize {
+    terminal_width().unwrap_or(80)
+}
+
 /// How wide the terminal is that reads us; `None` where it is none.
 fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
 /// `text` in lines of at most `room` characters, unless a single word is longer.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

@@ -64,7 +64,7 @@ fn a_level_of_logs_that_is_none_is_wrong_usage() {
 
 #[test]
 fn help_is_there_for_every_command() {
-    let commands = ["demo", "run", "ping", "identify", "perf", "echo", "plugins", "check", "key", "matrix"];
+    let commands = ["demo", "run", "config", "ping", "identify", "perf", "echo", "plugins", "check", "key", "matrix"];
     let all = finish(&["--help"]);
     assert_eq!(all.code, Some(0));
     assert!(all.stdout.contains("Exit codes:"), "{}", all.stdout);

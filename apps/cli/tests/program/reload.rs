@@ -65,3 +65,42 @@ fn a_saved_file_is_taken_where_it_is_watched() {
     let without = finish(&["run", "--watch"]);
     assert!(without.code == Some(2) && without.stderr.contains("--config"), "nothing to watch: {without:?}");
 }
+
+/// As Kubernetes mounts a ConfigMap: the file is a link through a link to a folder, and that one is swapped.
+#[cfg(unix)]
+#[test]
+fn a_link_that_is_swapped_and_an_edit_behind_it_are_seen() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |path: &str| folder.path().join(path);
+    let text_of = |security: &str| config(&[security], "").replace("node.key", text(&at("node.key")));
+    for (version, security) in [("v1", "noise"), ("v2", "tls")] {
+        fs::create_dir(at(version)).expect("a folder is made");
+        fs::write(at(version).join("node.toml"), text_of(security)).expect("the config is written");
+    }
+    symlink("v1", at("..data")).expect("a link is made");
+    symlink("..data/node.toml", at("node.toml")).expect("a link is made");
+    let node = Node::start(&["--config", text(&at("node.toml")), "--watch"], 1);
+    assert_eq!(security(&node), "noise");
+    symlink("v2", at("..data_tmp")).expect("a link is made");
+    fs::rename(at("..data_tmp"), at("..data")).expect("the link is swapped");
+    node.until("reloaded");
+    assert_eq!(security(&node), "tls");
+    fs::write(at("v2").join("node.toml"), text_of("noise")).expect("the config is written");
+    node.until("reloaded");
+    assert_eq!(security(&node), "noise");
+}
+
+#[test]
+fn a_file_that_the_config_names_is_watched_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seeds = folder.path().join("seeds.txt");
+    fs::write(&seeds, "# nobody\n").expect("the file is written");
+    let file = folder.path().join("node.toml");
+    let more = format!("[[discovery]]\nuse = \"seeds\"\nfile = {seeds:?}\n");
+    let whole = config(&["noise"], &more).replace("node.key", text(&folder.path().join("node.key")));
+    fs::write(&file, whole).expect("the config is written");
+    let node = Node::start(&["--config", text(&file), "--watch"], 1);
+    fs::write(&seeds, "# still nobody\n").expect("the file is written");
+    node.until("reloaded");
+}

@@ -96,12 +96,11 @@ pub fn finish_command(command: Command) -> Finished {
     collect(Guard::spawn(command))
 }
 
-/// Everything a child still says, and how it ends.
+/// Everything a child still says where it is piped, and how it ends.
 pub fn collect(mut child: Guard) -> Finished {
-    let stdout = drain(child.0.stdout.take().expect("stdout is piped"));
-    let stderr = drain(child.0.stderr.take().expect("stderr is piped"));
-    let stdout = stdout.recv_timeout(LIMIT).expect("the program ends in time");
-    let stderr = stderr.recv_timeout(LIMIT).expect("the program ends in time");
+    let pipes = [child.0.stdout.take().map(drain), child.0.stderr.take().map(drain)];
+    let [stdout, stderr] = pipes
+        .map(|pipe| pipe.map_or_else(String::new, |pipe| pipe.recv_timeout(LIMIT).expect("the program ends in time")));
     Finished { code: child.wait().code(), stdout, stderr }
 }
 

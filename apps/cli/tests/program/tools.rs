@@ -5,9 +5,14 @@ use serde_json::json;
 use crate::support::{Guard, Node, collect, finish, plugins, stackwire};
 
 #[test]
-fn every_tool_works_over_tcp_and_over_websocket_and_names_its_path() {
-    let node = Node::start(&[], 2);
-    for (address, transport) in node.addresses.iter().zip(["tcp", "websocket"]) {
+fn every_tool_works_over_every_transport_of_the_default_and_names_its_path() {
+    let node = Node::start(&[], 3);
+    for address in &node.addresses {
+        let path = match address {
+            quic if quic.contains("/quic-v1/") => vec!["quic"],
+            ws if ws.contains("/ws/") => vec!["websocket", "tls", "priority"],
+            _ => vec!["tcp", "tls", "priority"],
+        };
         let peer = address.rsplit('/').next().expect("an address ends with its peer");
         let tools: [&[&str]; 4] = [
             &["ping", "--count", "3"],
@@ -18,7 +23,7 @@ fn every_tool_works_over_tcp_and_over_websocket_and_names_its_path() {
         let [ping, identify, perf, echo] = tools.map(|tool| {
             let done = finish(&[tool, &[address, "--json"]].concat());
             assert_eq!(done.result()["peer"], peer);
-            assert_eq!(plugins(&done.json()["path"]), [transport, "tls", "priority"]);
+            assert_eq!(plugins(&done.json()["path"])[..path.len()], path);
             done.result()
         });
         assert_eq!(ping["count"], 3);
@@ -106,6 +111,20 @@ fn nobody_there_is_a_typed_error_without_a_path() {
     let done = finish(&["ping", &address, "--json"]);
     assert_eq!(done.error()["addresses"][0]["error"]["kind"], "refused");
     assert!(done.json()["path"].is_null());
+}
+
+#[test]
+fn an_address_of_a_transport_that_is_off_names_the_flag() {
+    for (address, flags, flag) in [
+        ("/ip4/127.0.0.1/udp/1/quic-v1", &["--transport", "tcp"][..], "`--transport quic`"),
+        ("/dns4/localhost/udp/1/quic-v1", &["--transport", "tcp"], "`--transport quic`"),
+        ("/ip4/127.0.0.1/udp/1/utp", &[], "`--transport utp`"),
+        ("/ip4/127.0.0.1/tcp/1", &["--transport", "quic"], "`--transport tcp`"),
+    ] {
+        let error = finish(&[&["ping", address, "--json"], flags].concat()).error();
+        assert_eq!(error["kind"], "unsupported", "{error}");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(flag)), "{error}");
+    }
 }
 
 #[test]
