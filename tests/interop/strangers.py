@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # For what hangs; everything takes a moment.
 LIMIT = 60
-INSTALLING = 150
+INSTALLING = 240
 ECHO_BYTES = "100000"
 
 # Transport, security, muxer. js and py bring no QUIC that runs everywhere: js's needs a native module of its own.

@@ -17,6 +17,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import ID as IDENTIFY_ID
 from libp2p.identity.identify.identify import parse_identify_response
+from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_ID
 from libp2p.security.noise.transport import Transport as Noise
@@ -37,8 +38,12 @@ def say(what):
 
 async def send_back(stream):
     """Sends back what comes, and ends when the other side has."""
-    while data := await stream.read(65536):
-        await stream.write(data)
+    try:
+        while data := await stream.read(65536):
+            await stream.write(data)
+    except StreamEOF:
+        # Some of its muxers tell the end by nothing, some by this.
+        pass
     await stream.close()
 
 
