@@ -138,7 +138,8 @@ def run(command):
         raise Failed(f"{command[1]}: not within {LIMIT} s") from error
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
-        raise Failed(f"{' '.join(command[:5])}: {(lines or done.stderr.strip().splitlines() or ['nothing'])[-1]}")
+        said = lines or done.stderr.strip().splitlines() or ["nothing"]
+        raise Failed(f"{' '.join(command[:5])}: {' | '.join(line.strip() for line in said[-4:])}")
     return json.loads(lines[-1])
 
 

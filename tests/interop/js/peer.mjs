@@ -25,7 +25,7 @@ Promise.withResolvers ??= function () {
 
 const ECHO = '/echo/1.0.0'
 const ECHO_BYTES = 100_000
-const PATIENCE = 30_000
+const PATIENCE = 50_000
 
 const [role, transport, security, muxer, address] = process.argv.slice(2)
 const places = { tcp: '/ip4/127.0.0.1/tcp/0', ws: '/ip4/127.0.0.1/tcp/0/ws' }

@@ -28,7 +28,7 @@ from multiaddr import Multiaddr
 
 ECHO = TProtocol("/echo/1.0.0")
 ECHO_BYTES = 100_000
-PATIENCE = 30
+PATIENCE = 50
 PLACES = {"tcp": "/ip4/127.0.0.1/tcp/0", "ws": "/ip4/127.0.0.1/tcp/0/ws", "quic": "/ip4/127.0.0.1/udp/0/quic-v1"}
 
 
