@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use stackwire_core::{Multiaddr, address};
 use stackwire_node::{Catalogue, Node, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,4 +54,19 @@ async fn once(target: &Multiaddr) -> Result<()> {
     stream.read_exact(&mut back).await?;
     assert_eq!(back, [9; 32]);
     Ok(())
+}
+
+/// `count` honest peers that connect, answer what they are asked, and do nothing else. Fewer, where some did not get in.
+pub async fn idle(target: &Multiaddr, count: usize) -> Vec<Node> {
+    // With the default protocols, among them ping and identify, of which only the other side acts on its own.
+    let config = CONFIG.replace(
+        "protocol = []\n",
+        "[[protocol]]\nuse = \"identify\"\n[[protocol]]\nuse = \"ping\"\ninterval_secs = 0\n",
+    );
+    let catalogue = Catalogue::linked().expect("no two plug-ins clash");
+    let connecting = futures::stream::iter(0..count).map(|_| async {
+        let node = Node::from_config(&config, &catalogue).await.ok()?;
+        node.connect(target).await.ok().map(|_| node)
+    });
+    connecting.buffer_unordered(32).filter_map(std::future::ready).collect().await
 }

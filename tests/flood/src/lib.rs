@@ -18,7 +18,7 @@ mod table;
 mod victim;
 
 pub use floods::{Flood, Kind};
-pub use honest::{Probe, probe};
+pub use honest::{Probe, idle, probe};
 pub use table::{Row, print};
 pub use victim::Victim;
 

@@ -5,7 +5,7 @@
 
 use std::{path::Path, time::Duration};
 
-use stackwire_flood::{Flood, Kind, Probe, Row, Victim, print, probe, raise_descriptors};
+use stackwire_flood::{Flood, Kind, Probe, Row, Victim, idle, print, probe, raise_descriptors};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_stackwire-under-flood"))
@@ -107,4 +107,23 @@ async fn honest_peers_get_in_under_small_floods() {
             assert!(honest(&row).refused.is_empty(), "{}: {:?}", row.flood, honest(&row).refused);
         }
     }
+}
+
+/// What idle connections cost the node that has them, in CPU time of a minute.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a load test, run by hand: cargo test -p stackwire-flood --release -- --ignored idle --nocapture"]
+async fn idle_connections_cost_next_to_nothing() {
+    raise_descriptors();
+    let limits = "[node.limits]\nmax_connections = 20000\nmax_connections_per_host = 20000\n";
+    let victim = Victim::start(program(), limits).await;
+    let peers = idle(&victim.addresses[0], 9000).await;
+    // Until all have been asked who they are, and the first pings are over.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let minute = Duration::from_secs(60);
+    let before = victim.cpu();
+    tokio::time::sleep(minute).await;
+    let used = victim.cpu() - before;
+    let percent = 100.0 * used.as_secs_f64() / minute.as_secs_f64();
+    println!("{} idle connections: {percent:.2} % of a core, {} MiB", peers.len(), victim.memory() >> 20);
+    assert!(percent <= 1.0, "{percent:.2} % of a core");
 }
