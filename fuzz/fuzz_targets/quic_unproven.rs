@@ -28,10 +28,11 @@ target!(
                 came += datagram.len();
             } else {
                 // To the id that the stranger gave itself.
-                let packet = [&[0x40, 7, 7, 7, 7, 7, 7, 7, 7], datagram].concat();
+                let packet = [&[0x40, 7, 7, 7, 7, 7, 7, 7, 7][..], datagram].concat();
                 went += unproven.allowed(remote, &packet, packet.len());
             }
         }
         assert!(went <= 3 * came);
-    }
+    },
+    examples: vec![[&[0, 60][..], &[0; 60], &[1, 31], &FIRST, &[0, 90], &[0; 90]].concat()]
 );
