@@ -13,7 +13,11 @@ target!(
     |input| {
         let Some((how, bytes)) = How::split(input) else { return };
         let offers = OFFERS.map(ProtocolId::new);
-        let (offers, wait) = if how.variant & 1 == 1 { (&offers[..1], Wait::Lazy) } else { (&offers[..], Wait::Agreed) };
+        let (offers, wait) = match how.variant & 3 {
+            0 => (&offers[..], Wait::Agreed),
+            2 => (&offers[..], Wait::Meeting { nonce: 7 }),
+            _ => (&offers[..1], Wait::Lazy),
+        };
         run(how.facing(bytes, async |pipe| {
             let mut chosen = match Multistream.select(pipe, how.role, offers, wait).await {
                 Ok(chosen) => chosen,
@@ -38,6 +42,13 @@ target!(
         vec![
             How::input(Role::Dialer, 0, &[header.clone(), first.clone(), b"rest".to_vec()].concat()),
             How::input(Role::Dialer, 0, &[header.clone(), na.clone(), second.clone()].concat()),
+            How::input(
+                Role::Dialer,
+                2,
+                &["/multistream/1.0.0", "/libp2p/simultaneous-connect", OFFERS[0], "select:9", "initiator", OFFERS[1]]
+                    .map(message)
+                    .concat(),
+            ),
             How::input(Role::Dialer, 1, &[header.clone(), first.clone(), b"rest".to_vec()].concat()),
             How::input(Role::Dialer, 1, &[header.clone(), na].concat()),
             How::input(Role::Listener, 0, &[header, unknown, second, b"rest".to_vec()].concat()),

@@ -84,17 +84,21 @@ async fn an_id_that_cannot_be_sent_is_refused_before_anything_is_sent() {
 proptest! {
     /// Arbitrary bytes end in a result on both sides; nothing panics, nothing hangs once the input ends.
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096), valid_header: bool) {
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4096), valid_header: bool, meets: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            for role in [Role::Dialer, Role::Listener] {
+            let waits = [(Role::Dialer, Wait::Agreed), (Role::Dialer, Wait::Meeting { nonce: 7 }), (Role::Listener, Wait::Agreed)];
+            for (role, wait) in waits {
                 let (a, mut b) = pipes::pair();
                 if valid_header {
                     b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
                 }
+                if meets {
+                    b.write_all(b"\x1d/libp2p/simultaneous-connect\n\x07/noise\n\x09select:4\n").await.unwrap();
+                }
                 b.write_all(&bytes).await.unwrap();
                 b.shutdown().await.unwrap();
-                let _ = in_time("a negotiation", Multistream.select(a, role, &NOISE, Wait::Agreed)).await;
+                let _ = in_time("a negotiation", Multistream.select(a, role, &NOISE, wait)).await;
             }
         });
     }

@@ -89,7 +89,9 @@ fn what_should_happen_and_what_did_are_told_in_words() {
 fn a_wrong_name_and_a_page_that_cant_be_written_are_errors() {
     let error = finish(&["matrix", "--security", "nosie", "--json"]).error();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("did you mean `noise`")), "{error}");
-    let error = finish(&["matrix", "--group", "mixed", "--json"]).error();
+    let usage = finish(&["matrix", "--group", "mixed", "--json"]);
+    assert_eq!(usage.code, Some(2));
+    let error = usage.json()["error"].clone();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("mixes")), "{error}");
     let done = finish(&[&SOME[..], &["--html", "/no/such/folder/m.html"]].concat());
     assert_eq!(done.code, Some(1));
