@@ -8,6 +8,7 @@ use stackwire_bundle as _;
 mod args;
 mod commands;
 mod logs;
+mod memory;
 mod output;
 mod stack;
 

@@ -9,6 +9,7 @@ use stackwire_node::{Event, Node, Result};
 use super::{reload::Reloads, stop};
 use crate::{
     args::Run,
+    memory,
     output::{BAD, DIM, GOOD, Output, ms, plain},
     stack,
 };
@@ -43,6 +44,8 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
     if node.addresses().is_empty() {
         out.text("listening nowhere: it only dials; `--listen` names an address");
     }
+    let giving_back = memory::give_back();
+    tokio::pin!(giving_back);
     loop {
         tokio::select! {
             biased;
@@ -52,6 +55,8 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
                 () = &mut stop => break,
                 () = reload(&node, &args, out) => {}
             },
+            // Before the events, which may come without a pause.
+            _ = &mut giving_back => {}
             Some(event) = events.next() => show(&event, out),
         }
     }
