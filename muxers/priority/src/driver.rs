@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     wakes: Wakes,
     timer: Option<Timer>,
     max_batch: usize,
+    /// The pipe took nothing of what it was offered last, and has not woken our task since: it need not be tried.
+    refused: bool,
     /// Why the pipe takes nothing more, and until when what it still has is read.
     broken: Option<(Error, Instant)>,
 }
@@ -86,6 +88,7 @@ impl Driver {
             turn: Turn::default(),
             wakes: Wakes::default(),
             timer: None,
+            refused: false,
             broken: None,
         }
     }
@@ -98,9 +101,14 @@ impl Driver {
     /// Writes what has left the streams. `Ready` when the pipe took all of it.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
+            if self.refused {
+                return Poll::Pending;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.out.slices(&mut slices);
-            match ready!(Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..filled]))? {
+            let written = Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..filled]);
+            self.refused = written.is_pending();
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     self.out.advance(n);
@@ -371,6 +379,8 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
+        // It may be the pipe that woke this task.
+        this.refused = false;
         ready!(this.poll_turn(cx));
         if let Phase::Failed(error) = &this.phase {
             return Poll::Ready(Err(error.clone()));

@@ -117,6 +117,7 @@ impl Future for Drive {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.shared.set_driver(cx.waker());
+        this.shared.refused.store(false, Ordering::Relaxed);
         let end = match this.shared.close_requested() {
             true => ready!(this.poll_close(cx)),
             false => ready!(this.poll_open(cx)),

@@ -60,6 +60,9 @@ impl Io {
     /// Writes what was gathered.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.gathered.len() {
+            if self.shared.refused.load(Ordering::Relaxed) {
+                return self.held_up(cx);
+            }
             match Pin::new(&mut self.pipe).poll_write(cx, &self.gathered[self.written..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => self.written += n,
@@ -77,6 +80,7 @@ impl Io {
     /// us as we for it: so its bytes are thrown away.
     fn held_up<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         self.shared.blocked.store(true, Ordering::Relaxed);
+        self.shared.refused.store(true, Ordering::Relaxed);
         if self.shared.is_closing() {
             let _end = self.poll_discard(cx);
         }
@@ -216,6 +220,9 @@ impl AsyncWrite for Io {
             return Poll::Ready(Ok(data.len()));
         }
         loop {
+            if this.shared.refused.load(Ordering::Relaxed) {
+                return this.held_up(cx);
+            }
             let before = this.gathered.len() - this.written;
             let slices = [IoSlice::new(&this.gathered[this.written..]), IoSlice::new(data)];
             let slices = if before == 0 { &slices[1..] } else { &slices[..] };

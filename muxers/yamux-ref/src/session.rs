@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     over: AtomicBool,
     /// The pipe takes no more bytes for now.
     pub(crate) blocked: AtomicBool,
+    /// It was tried since the driver was woken last, in vain: it need not be again.
+    pub(crate) refused: AtomicBool,
     /// We shut the pipe down; nothing is left but the peer's end.
     pub(crate) shut: AtomicBool,
     has_injected: AtomicBool,
@@ -89,6 +91,7 @@ impl Shared {
             state: Mutex::default(),
             over: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             shut: AtomicBool::new(false),
             has_injected: AtomicBool::new(false),
         }

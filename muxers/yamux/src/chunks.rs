@@ -48,9 +48,10 @@ impl Queue {
         self.length == 0
     }
 
-    /// Bytes that there is memory for.
+    /// Bytes that there is memory for. What a shared chunk has for headers does not count.
     pub(crate) fn room(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.capacity().min(CHUNK)).sum()
+        let room = |chunk: &Buffer| if chunk.capacity() == Buffer::CHUNK { CHUNK } else { chunk.capacity() };
+        self.chunks.iter().map(room).sum()
     }
 
     /// Copies `data` to the end. New chunks grow with what is queued, up to [`CHUNK`]; none is larger than `most`,

@@ -15,8 +15,8 @@ use crate::{
 
 /// Options of `yamux`.
 ///
-/// The peer can make a connection hold at most `receive_window` bytes that its streams have not read, and 512 KiB of
-/// frames about streams and pings. Our own streams can make it hold 1 MiB and 16 KiB each of what the peer has not
+/// The peer can make a connection hold at most `receive_window` bytes that its streams have not read, in at most twice as
+/// much memory, and 512 KiB of frames about streams and pings. Our own streams can make it hold 1 MiB and 16 KiB each of what the peer has not
 /// taken.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -1,12 +1,12 @@
 //! What the streams of a connection, its session and its driver share: one table under one short lock.
 //!
-//! This file has the table and the session's part. The streams' part is in `streams` and `through`, what the driver makes
+//! This file has the table. The session's part is in `session`, the streams' in `streams` and `through`, what the driver makes
 //! of arriving frames in `receive`, and what it sends in `send`.
 
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
@@ -27,13 +27,8 @@ use crate::{
     wire::{Header, Kind, SYN},
 };
 
-/// Our streams that the peer has not acknowledged (libp2p's yamux specification, "ACK backlog").
-const UNACKNOWLEDGED: usize = 256;
 /// How long a stream that we closed and dropped waits for the peer's end. Then it is reset, and its place is free.
 const LINGER: Duration = Duration::from_secs(60);
-/// Waiting openers that are remembered one by one; beyond, all are asked to come again, which forgets the gone ones.
-const OPENERS: usize = 4096;
-
 /// The table. Methods that take a stream's id do nothing where it has gone.
 pub(crate) struct State {
     pub(crate) limits: YamuxConfig,
@@ -42,10 +37,12 @@ pub(crate) struct State {
     pub(crate) role: Role,
     pub(crate) streams: HashMap<u32, Entry, IdHash>,
     /// How many of the table's streams we opened, and how many of those the peer has not acknowledged.
-    opened: usize,
+    pub(crate) opened: usize,
     pub(crate) unacknowledged: usize,
+    /// The peer has acknowledged a stream.
+    pub(crate) met: bool,
     /// The id of our next stream; `None` when all are used.
-    next: Option<u32>,
+    pub(crate) next: Option<u32>,
     pub(crate) unaccepted: VecDeque<u32>,
     pub(crate) acceptor: Option<Waker>,
     pub(crate) openers: Vec<Waker>,
@@ -55,6 +52,8 @@ pub(crate) struct State {
     pub(crate) pongs: usize,
     /// Streams that have something to send, in the order of their turns.
     pub(crate) ready: VecDeque<u32>,
+    /// Streams that wait for the pipe to take a frame of theirs.
+    pub(crate) blocked: Vec<u32>,
     /// Bytes in all streams' `queued`.
     pub(crate) queued: usize,
     pub(crate) growth: Growth,
@@ -145,7 +144,7 @@ impl State {
         due
     }
 
-    /// The peer has taken notice of our stream.
+    /// The peer has taken notice of our stream, or need not any more.
     pub(crate) fn acknowledge(&mut self, id: u32, wakes: &mut Wakes) {
         if let Some(entry) = self.streams.get_mut(&id)
             && !mem::replace(&mut entry.acknowledged, true)
@@ -193,10 +192,17 @@ impl State {
         let Some(entry) = self.streams.remove(&id) else { return };
         self.queued -= entry.queued.len();
         entry.window.release(&mut self.growth);
+        if entry.blocked {
+            self.blocked.retain(|blocked| *blocked != id);
+        }
         if entry.ours {
             self.opened -= 1;
             self.unacknowledged -= usize::from(!entry.acknowledged);
             wakes.append(&mut self.openers);
+        }
+        if self.went_away && self.streams.is_empty() {
+            // The driver ends the connection.
+            wakes.add(&mut self.driver);
         }
     }
 
@@ -205,7 +211,7 @@ impl State {
         self.streams.len() - self.opened
     }
 
-    fn wake_all(&mut self, wakes: &mut Wakes) {
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
         wakes.add(&mut self.acceptor);
         wakes.append(&mut self.openers);
         wakes.add(&mut self.driver);
@@ -214,6 +220,17 @@ impl State {
         entries.sort_unstable_by_key(|(id, _)| **id);
         entries.into_iter().for_each(|(_, entry)| entry.wake(wakes));
     }
+}
+
+/// What the driver sees.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    /// The session closes.
+    pub(crate) closing: bool,
+    /// Streams wait for nothing but the peer's end.
+    pub(crate) lingering: bool,
+    /// Openers wait for the peer's first acknowledgement.
+    pub(crate) meeting: bool,
 }
 
 /// A connection.
@@ -245,6 +262,7 @@ impl Connection {
             streams: HashMap::with_hasher(IdHash::new(&env)),
             opened: 0,
             unacknowledged: 0,
+            met: false,
             next: Some(if role == Role::Dialer { 1 } else { 2 }),
             unaccepted: VecDeque::new(),
             acceptor: None,
@@ -252,6 +270,7 @@ impl Connection {
             control: Queue::default(),
             pongs: 0,
             ready: VecDeque::new(),
+            blocked: Vec::new(),
             queued: 0,
             pulse: Pulse::new(Duration::from_secs(interval.into()), Duration::from_secs(patience.into())),
             withdrawals: Withdrawals::default(),
@@ -277,71 +296,6 @@ impl Connection {
         result
     }
 
-    // --- for the session ----------------------------------------------------
-
-    pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
-        self.with(|state, wakes| {
-            if state.is_over() {
-                return Poll::Ready(Err(state.why_over()));
-            }
-            if state.went_away {
-                return Poll::Ready(Err(error(ErrorKind::Closed, "the peer is closing the connection")));
-            }
-            if state.opened >= state.limits.max_streams as usize || state.unacknowledged >= UNACKNOWLEDGED {
-                // A task that polls again without being woken is usually the last one that came.
-                if !state.openers.last().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                    if state.openers.len() >= OPENERS {
-                        wakes.append(&mut state.openers);
-                    }
-                    state.openers.push(cx.waker().clone());
-                }
-                return Poll::Pending;
-            }
-            let Some(id) = state.next else {
-                let kind =
-                    ErrorKind::LimitExceeded { limit: "stream ids of a connection", max: u64::from(u32::MAX / 2) };
-                return Poll::Ready(Err(error(kind, "opening a stream")));
-            };
-            state.next = id.checked_add(2);
-            state.opened += 1;
-            state.unacknowledged += 1;
-            state.streams.insert(id, Entry::new(true, &state.budget));
-            Poll::Ready(Ok(id))
-        })
-    }
-
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<u32>> {
-        self.with(|state, _| {
-            // What arrived before the peer closed is still handed out.
-            if let Some(id) = state.unaccepted.pop_front() {
-                return Poll::Ready(Ok(id));
-            }
-            if state.is_over() {
-                return Poll::Ready(Err(state.why_over()));
-            }
-            register(&mut state.acceptor, cx);
-            Poll::Pending
-        })
-    }
-
-    pub(crate) fn close(&self, code: u32) {
-        self.with(|state, wakes| {
-            if state.is_over() {
-                return;
-            }
-            state.closing = Some(code);
-            for id in mem::take(&mut state.unaccepted) {
-                state.reset(id, 0, wakes);
-                state.abandon(id, wakes);
-            }
-            state.wake_all(wakes);
-        });
-    }
-
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.state.lock().pulse.round_trip()
-    }
-
     /// Bytes of memory for what streams received and what they sent, and the most that all windows allow now.
     pub(crate) fn held(&self) -> (usize, u64) {
         let state = self.state.lock();
@@ -353,13 +307,16 @@ impl Connection {
 
     // --- for the driver -----------------------------------------------------
 
-    /// The driver looks what there is to do, and need not be woken until it [waits](Self::wait). Returns whether the
-    /// session closes, and whether streams linger.
-    pub(crate) fn look(&self, cx: &Context<'_>) -> (bool, bool) {
+    /// The driver looks what there is to do, and need not be woken until it [waits](Self::wait).
+    pub(crate) fn look(&self, cx: &Context<'_>) -> Look {
         let mut state = self.state.lock();
         register(&mut state.driver, cx);
         state.looking = true;
-        (state.closing.is_some(), !state.lingering.is_empty())
+        Look {
+            closing: state.closing.is_some(),
+            lingering: !state.lingering.is_empty(),
+            meeting: !state.met && !state.openers.is_empty(),
+        }
     }
 
     /// Whether the driver, who found the session `closing` or not, may wait: from now on it is woken. Otherwise there is
@@ -414,6 +371,7 @@ impl Connection {
             state.control.rest();
             state.streams.shrink_to(state.streams.len() * 2);
             state.ready.shrink_to_fit();
+            state.blocked.shrink_to_fit();
             state.unaccepted.shrink_to_fit();
             state.lingering.shrink_to_fit();
             state.openers.shrink_to_fit();
@@ -430,6 +388,7 @@ impl Connection {
             state.ended = Some(why.unwrap_or_else(closed));
             state.control = Queue::default();
             state.ready = VecDeque::new();
+            state.blocked = Vec::new();
             state.lingering = VecDeque::new();
             for entry in state.streams.values_mut() {
                 state.queued -= entry.queued.clear();

@@ -7,20 +7,22 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Pipe, Result, buffer};
+use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Pipe, Result, buffer};
 use stackwire_driver::{Drive as _, Ran, Turn, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
     YamuxConfig,
     chunks::Queue,
-    connection::Connection,
-    muxer::{NAME, error},
+    connection::{Connection, Look},
+    ending::{Phase, REPROACH, Step},
+    muxer::error,
     receive::Receiver,
+    session::MEETING,
     wire::{Header, Kind},
 };
 
@@ -35,30 +37,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
 /// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
 const CLEANINGS: u8 = 3;
-/// How long telling a peer what it did wrong may take.
-const REPROACH: Duration = Duration::from_secs(1);
-/// The code of a go-away for breaking the protocol.
-const PROTOCOL_ERROR: u32 = 1;
-
-/// What is left to do once no more frames are exchanged. While it waits, what arrives is discarded: otherwise a peer
-/// that also only writes would wait for us as we for it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Send what is in the batch.
-    Send,
-    /// End our side of the pipe.
-    Shutdown,
-    /// Wait for the peer's end. Leaving earlier, with bytes unread, could make the operating system abort the
-    /// connection under what the peer has not read yet.
-    Linger,
-    /// Nothing: the pipe is of no more use.
-    Leave,
-}
-
-pub(crate) enum Phase {
-    Running,
-    Ending { result: Result<()>, step: Step, linger: bool },
-}
 
 /// What a turn of sending came to.
 enum Sent {
@@ -72,25 +50,31 @@ enum Sent {
 
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
 pub(crate) struct Drive {
-    connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
     pub(crate) pipe: BoxPipe,
-    env: Env,
+    pub(crate) env: Env,
     keepalive: Option<Duration>,
-    close_timeout: Duration,
-    phase: Phase,
+    pub(crate) close_timeout: Duration,
+    pub(crate) phase: Phase,
     receiver: Receiver,
     /// Being written.
     pub(crate) batch: Queue,
     /// Written since the last flush.
     pub(crate) unflushed: usize,
-    turn: Turn,
+    /// The pipe took nothing of what it was offered last, and has not woken our task since: it need not be tried.
+    pub(crate) refused: bool,
+    /// The pipe takes no more bytes, for this reason, since then.
+    broken: Option<(io::Error, Instant)>,
+    pub(crate) turn: Turn,
     wakes: Wakes,
     /// Those that are still due.
     cleanings: u8,
     pulse: Option<BoxFuture<'static, ()>>,
     cleaning: Option<BoxFuture<'static, ()>>,
+    /// How long openers wait still for the peer's first acknowledgement.
+    meeting: Option<BoxFuture<'static, ()>>,
     /// Set once the connection is to end.
-    deadline: Option<BoxFuture<'static, ()>>,
+    pub(crate) deadline: Option<BoxFuture<'static, ()>>,
 }
 
 impl Drive {
@@ -106,11 +90,14 @@ impl Drive {
             receiver: Receiver::default(),
             batch: Queue::default(),
             unflushed: 0,
+            refused: false,
+            broken: None,
             turn: Turn::default(),
             wakes: Wakes::default(),
             cleanings: 0,
             pulse: None,
             cleaning: None,
+            meeting: None,
             deadline: None,
         }
     }
@@ -122,11 +109,13 @@ impl Drive {
     }
 
     /// Writes the batch, flushed or not.
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.batch.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let used = self.batch.slices(&mut slices);
-            match ready!(Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..used]))? {
+            let written = Pin::new(&mut self.pipe).poll_write_vectored(cx, &slices[..used]);
+            self.refused = written.is_pending();
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     self.batch.consume(n);
@@ -150,7 +139,8 @@ impl Drive {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
         if self.batch.is_empty() {
             let vectored = self.pipe.is_write_vectored();
-            let closing = self.connection.next_batch(&mut self.batch, self.turn.left(), vectored, &mut self.wakes);
+            let most = self.turn.left();
+            let closing = self.connection.next_batch(&mut self.batch, most, vectored, &mut self.wakes);
             if self.batch.is_empty() {
                 ready!(self.poll_flush(cx))?;
                 return Poll::Ready(Ok(closing.map_or(Sent::Nothing, Sent::Everything)));
@@ -205,43 +195,35 @@ impl Drive {
         }))
     }
 
-    /// What it means that the pipe takes no more bytes: a peer that closed and left breaks our writes, and what it
-    /// said before says whether that was on purpose.
-    fn broken(&mut self, why: io::Error, closing: bool, cx: &mut Context<'_>) -> Result<()> {
-        loop {
-            match self.poll_receive(cx) {
-                Poll::Ready(Ok(false)) => {}
-                // It closed with a code, or because it has no such muxer.
-                Poll::Ready(Err(e))
-                    if matches!(e.kind(), ErrorKind::Reset { code: 1.. } | ErrorKind::NoCommonProtocol { .. }) =>
-                {
-                    return Err(e);
+    /// A turn once the pipe takes no more bytes, since then and for this reason. A peer that closed and left breaks our
+    /// writes, and what it said before says whether that was on purpose: so that is read still, for a short time.
+    fn run_broken(&mut self, why: io::Error, since: Instant, closing: bool, cx: &mut Context<'_>) -> Ran<Phase> {
+        let mut read = Poll::Ready(Ok(false));
+        while matches!(read, Poll::Ready(Ok(false))) {
+            if self.turn.is_over() {
+                if self.env.now().saturating_duration_since(since) < REPROACH {
+                    self.broken = Some((why, since));
+                    return Ran::Tired;
                 }
-                _ if closing || self.connection.went_away() => return Ok(()),
-                _ => return Err(Error::io("writing frames", why)),
+                break;
             }
+            read = self.poll_receive(cx);
         }
-    }
-
-    /// Ends the connection for its streams, which the peer or a fault ended; the pipe is to be ended still.
-    fn ending(&mut self, result: Result<()>) -> Phase {
-        let result = result.map_err(|e| e.at(Layer::Muxer, NAME));
-        self.connection.end(result.as_ref().err().cloned());
-        let (step, time) = match result.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::PeerMisbehaved) => {
-                self.batch.append(&Header::session(Kind::GoAway, 0, PROTOCOL_ERROR).encode());
-                (Step::Send, REPROACH)
+        let end = match read {
+            // It closed with a code, or because it has no such muxer.
+            Poll::Ready(Err(e))
+                if matches!(e.kind(), ErrorKind::Reset { code: 1.. } | ErrorKind::NoCommonProtocol { .. }) =>
+            {
+                Err(e)
             }
-            // The peer has closed, and there is nothing to say.
-            Ok(()) | Err(ErrorKind::Reset { code: 1.. }) => (Step::Shutdown, self.close_timeout),
-            Err(_) => (Step::Leave, self.close_timeout),
+            _ if closing || self.connection.went_away() => Ok(()),
+            _ => Err(Error::io("writing frames", why)),
         };
-        self.deadline = Some(self.env.sleep(time));
-        Phase::Ending { result, step, linger: step == Step::Send }
+        Ran::Ends(self.ending(end))
     }
 
     /// Ready when a timer has made something to send.
-    fn poll_timers(&mut self, lingering: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_timers(&mut self, look: Look, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let env = &self.env;
         if let Some(deadline) = &mut self.deadline
             && deadline.poll_unpin(cx).is_ready()
@@ -257,7 +239,14 @@ impl Drive {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.cleaning.is_none() && (self.cleanings > 0 || lingering) {
+        if look.meeting {
+            let meeting = self.meeting.get_or_insert_with(|| env.sleep(MEETING));
+            if meeting.poll_unpin(cx).is_ready() {
+                self.meeting = None;
+                self.connection.assume_met();
+            }
+        }
+        if self.cleaning.is_none() && (self.cleanings > 0 || look.lingering) {
             self.cleaning = Some(env.sleep(IDLE));
         }
         if let Some(cleaning) = &mut self.cleaning {
@@ -278,55 +267,6 @@ impl Drive {
         self.wakes = Wakes::default();
         self.connection.clean()
     }
-
-    /// Throws away what arrives. Ready when nothing more will.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
-            match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
-                Ok([]) | Err(_) => return Poll::Ready(()),
-                Ok(bytes) => {
-                    let n = bytes.len();
-                    Pin::new(&mut self.pipe).consume(n);
-                    self.count(n);
-                }
-            }
-        }
-        self.env.yield_now(cx);
-        Poll::Pending
-    }
-
-    /// Ready when the pipe is ended as far as it will be. Whatever fails here has merely closed in another order than
-    /// ours. `Err` where there was no time to send what was left.
-    fn poll_ending(&mut self, mut step: Step, linger: bool, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        loop {
-            let done = match step {
-                Step::Send => self.poll_batch(cx),
-                Step::Shutdown => Pin::new(&mut self.pipe).poll_shutdown(cx),
-                Step::Linger => Poll::Pending,
-                Step::Leave => return Poll::Ready(Ok(())),
-            };
-            if let Phase::Ending { step: kept, .. } = &mut self.phase {
-                *kept = step;
-            }
-            match (done, step) {
-                (Poll::Ready(Err(_)), _) => return Poll::Ready(Ok(())),
-                (Poll::Ready(Ok(())), Step::Send) => step = Step::Shutdown,
-                (Poll::Ready(Ok(())), _) if !linger => return Poll::Ready(Ok(())),
-                (Poll::Ready(Ok(())), _) => step = Step::Linger,
-                (Poll::Pending, _) => break,
-            }
-        }
-        let (env, limit) = (&self.env, self.close_timeout);
-        let deadline = self.deadline.get_or_insert_with(|| env.sleep(limit));
-        if deadline.poll_unpin(cx).is_ready() {
-            return Poll::Ready(match step {
-                Step::Send => Err(error(ErrorKind::Timeout { limit }, "sending what was left before the close")),
-                _ => Ok(()),
-            });
-        }
-        self.poll_discard(cx).map(Ok)
-    }
 }
 
 impl stackwire_driver::Drive for Drive {
@@ -337,22 +277,22 @@ impl stackwire_driver::Drive for Drive {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Ran<Phase> {
-        let (closing, lingering) = self.connection.look(cx);
+        let look @ Look { closing, .. } = self.connection.look(cx);
         if closing && self.deadline.is_none() {
             self.deadline = Some(self.env.sleep(self.close_timeout));
         }
         self.turn = Turn::default();
+        if let Some((why, since)) = self.broken.take() {
+            return self.run_broken(why, since, closing, cx);
+        }
         while !self.turn.is_over() {
             let mut held_up = false;
-            let sent = match self.poll_send(cx) {
+            let sent = match if self.refused { Poll::Pending } else { self.poll_send(cx) } {
                 Poll::Ready(Ok(Sent::Everything(code))) => {
                     self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
                     return Ran::Ends(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
                 }
-                Poll::Ready(Err(e)) => {
-                    let end = self.broken(e, closing, cx);
-                    return Ran::Ends(self.ending(end));
-                }
+                Poll::Ready(Err(e)) => return self.run_broken(e, self.env.now(), closing, cx),
                 Poll::Ready(Ok(Sent::Batch)) => true,
                 Poll::Ready(Ok(Sent::Nothing)) => false,
                 Poll::Pending => {
@@ -370,13 +310,17 @@ impl stackwire_driver::Drive for Drive {
                 Poll::Pending if sent => continue,
                 Poll::Pending => {}
             }
-            match self.poll_timers(lingering, cx) {
+            match self.poll_timers(look, cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
                 // If the pipe holds it up, it is the pipe that wakes it.
                 Poll::Pending if held_up || self.connection.wait(closing) => return Ran::Waits,
                 Poll::Pending => {}
             }
+        }
+        // Time goes on while a peer keeps us busy. What a timer has made is sent in the next turn.
+        if let Poll::Ready(Err(e)) = self.poll_timers(look, cx) {
+            return Ran::Ends(self.ending(Err(e)));
         }
         // Whether that fails shows in the next turn.
         if self.unflushed < LITTLE {
@@ -407,6 +351,8 @@ impl Future for Drive {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
+        // It may be the pipe that woke this task.
+        this.refused = false;
         ready!(this.poll_turn(cx));
         let Phase::Ending { step, linger, .. } = this.phase else { return Poll::Pending };
         let ended = ready!(this.poll_ending(step, linger, cx));

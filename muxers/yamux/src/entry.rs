@@ -54,6 +54,8 @@ pub(crate) struct Entry {
     pub(crate) fin: Fin,
     /// Waits for its turn to send.
     pub(crate) ready: bool,
+    /// Has a frame that the pipe does not take now.
+    pub(crate) blocked: bool,
 
     /// Ended by force, with this code as our side sees it.
     pub(crate) reset: Option<u32>,
@@ -82,6 +84,7 @@ impl Entry {
             writer: None,
             fin: Fin::Open,
             ready: false,
+            blocked: false,
             reset: None,
             fault: None,
             meter,

@@ -19,6 +19,7 @@
 //!
 //! * **Opening** costs no bytes of its own: a stream is announced by its first frame, and acknowledged by the answer.
 //!   One that is only read or flushed is announced by an empty window update then.
+//!   Until the peer has acknowledged one, no more than 8 are opened.
 //! * **Sending** is fair: streams take turns, a frame each, and what governs the connection goes before data. Bytes
 //!   are accepted only within the peer's window, so that whatever was accepted can be sent.
 //! * **Receiving** is bounded by windows: 256 KiB for each stream at first, doubled while a stream is held up by its
@@ -34,6 +35,7 @@ mod chunks;
 mod config;
 mod connection;
 mod driver;
+mod ending;
 mod entry;
 mod flood;
 mod ids;

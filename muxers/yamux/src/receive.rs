@@ -54,7 +54,11 @@ impl Receiver {
             // No more than `left`, which is a u32.
             self.left -= buffer.len() as u32;
             if let Some((id, _)) = self.to {
-                state.whole(id, buffer, wakes);
+                // What streams hold is bounded by their windows: memory that is mostly empty does not go along.
+                match buffer.len() < buffer.capacity() / 2 {
+                    true => state.data(id, &buffer, self.left, wakes),
+                    false => state.whole(id, buffer, wakes),
+                }
             }
             self.finish(state, wakes);
         });
@@ -139,6 +143,7 @@ impl State {
         let Some(entry) = self.streams.get_mut(&id).filter(|entry| entry.reset.is_none()) else { return Ok(None) };
         if !mem::replace(&mut entry.acknowledged, true) {
             self.unacknowledged -= 1;
+            self.met = true;
             wakes.append(&mut self.openers);
         }
         if header.kind == Kind::WindowUpdate {

@@ -22,6 +22,7 @@ impl Connection {
     /// closes. `vectored`: the pipe writes several slices at once.
     pub(crate) fn next_batch(&self, batch: &mut Queue, most: usize, vectored: bool, wakes: &mut Wakes) -> Option<u32> {
         self.with_wakes(wakes, |state, wakes| {
+            state.wake_blocked(wakes);
             state.fill(batch, most.min(BATCH), if vectored { GATHER } else { usize::MAX }, wakes);
             if !batch.is_empty() {
                 return None;
@@ -37,6 +38,16 @@ impl Connection {
 }
 
 impl State {
+    /// Streams that wait for the pipe may try it again.
+    fn wake_blocked(&mut self, wakes: &mut Wakes) {
+        for id in self.blocked.drain(..) {
+            if let Some(entry) = self.streams.get_mut(&id) {
+                entry.blocked = false;
+                wakes.add(&mut entry.writer);
+            }
+        }
+    }
+
     fn fill(&mut self, batch: &mut Queue, most: usize, gather: usize, wakes: &mut Wakes) {
         let measure = self.pulse.is_new() && !self.ready.is_empty() && self.closing.is_none();
         mem::swap(&mut self.control, batch);
@@ -91,8 +102,6 @@ impl State {
             entry.fin = Fin::Sent;
             self.tidy(id, wakes);
         } else {
-            // Who wrote itself may be waiting for the pipe.
-            wakes.add(&mut entry.writer);
             entry.queued.rest();
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -38,23 +39,21 @@ impl Connection {
             return None;
         }
         let through = self.wheel.borrow(stint, |drive, driving, stint| {
-            if !drive.batch.is_empty() || self.has_to_send() {
+            if !drive.refused && (!drive.batch.is_empty() || self.has_to_send()) {
                 stint.drive(drive, driving);
             }
             if !drive.is_running() || !drive.pipe.is_write_vectored() {
                 return None;
             }
-            if !drive.batch.is_empty() {
+            if drive.refused || !drive.batch.is_empty() {
                 return self.wait_for_pipe(id, cx);
             }
             let body = self.begin_frame(id, total)?;
-            match self.write_frame(drive, id, body, slices, driving) {
-                Some(()) => {
-                    stint.count(body as usize);
-                    Some(Poll::Ready(Ok(body as usize)))
-                }
-                None => self.wait_for_pipe(id, cx),
+            if !self.write_frame(drive, id, body, slices, driving) {
+                return self.wait_for_pipe(id, cx);
             }
+            stint.count(body as usize);
+            Some(Poll::Ready(Ok(body as usize)))
         });
         through.flatten().inspect(|written| {
             if written.is_pending() {
@@ -67,8 +66,8 @@ impl Connection {
         self.with(|state, _| !state.ready.is_empty() || !state.control.is_empty())
     }
 
-    /// The pipe takes nothing now: the stream gets its turn when it does again. `None` where others wait, too: then it
-    /// may queue something meanwhile, as they do.
+    /// The pipe takes nothing now: the stream is woken when it has taken bytes, or has woken the driver. Until then another
+    /// attempt would be in vain. `None` where others wait, too: then it may queue something meanwhile, as they do.
     fn wait_for_pipe<T>(&self, id: u32, cx: &Context<'_>) -> Option<Poll<T>> {
         self.with(|state, _| {
             let alone = state.queued == 0 && !state.is_over();
@@ -77,7 +76,9 @@ impl Connection {
                 return None;
             }
             register(&mut entry.writer, cx);
-            entry.make_ready(id, &mut state.ready);
+            if !mem::replace(&mut entry.blocked, true) {
+                state.blocked.push(id);
+            }
             Some(Poll::Pending)
         })
     }
@@ -100,16 +101,9 @@ impl Connection {
         })
     }
 
-    /// Writes a frame with the first bytes of `slices`. What the pipe does not take of it becomes the driver's batch;
-    /// `None` if the pipe takes nothing.
-    fn write_frame(
-        &self,
-        drive: &mut Drive,
-        id: u32,
-        body: u32,
-        slices: &[IoSlice<'_>],
-        cx: &mut Context<'_>,
-    ) -> Option<()> {
+    /// Writes a frame with the first bytes of `slices`. What the pipe does not take of it becomes the driver's batch.
+    /// `false` if the pipe takes nothing: then it wakes the driver when it does.
+    fn write_frame(&self, drive: &mut Drive, id: u32, body: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> bool {
         let header: [u8; HEADER] = Header { kind: Kind::Data, flags: 0, stream: id, length: body }.encode();
         let mut frame = [IoSlice::new(&[]); 1 + SLICES];
         frame[0] = IoSlice::new(&header);
@@ -120,18 +114,18 @@ impl Connection {
         }
         let written = match Pin::new(&mut drive.pipe).poll_write_vectored(cx, &frame[..1 + slices.len()]) {
             Poll::Ready(Ok(n)) => n,
-            // The driver will see the error for itself.
-            Poll::Pending | Poll::Ready(Err(_)) => 0,
+            // The driver sees the error for itself, when it writes the batch.
+            Poll::Ready(Err(_)) => 0,
+            Poll::Pending => {
+                drive.refused = true;
+                self.with(|state, _| {
+                    if let Some(entry) = state.streams.get_mut(&id) {
+                        entry.credit = entry.credit.saturating_add(body);
+                    }
+                });
+                return false;
+            }
         };
-        if written == 0 {
-            self.with(|state, wakes| {
-                if let Some(entry) = state.streams.get_mut(&id) {
-                    entry.credit = entry.credit.saturating_add(body);
-                }
-                wakes.add(&mut state.driver);
-            });
-            return None;
-        }
         drive.unflushed += written;
         drive.count(written);
         let mut skip = written;
@@ -140,6 +134,6 @@ impl Connection {
             skip -= skip.min(part.len());
         }
         self.with(|state, wakes| state.wake_sender(wakes));
-        Some(())
+        true
     }
 }

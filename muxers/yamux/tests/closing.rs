@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use peer::{ACK, DATA, FIN, GO_AWAY, Peer, SYN, frame, start};
+use peer::{ACK, DATA, FIN, GO_AWAY, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
 use stackwire_core::{Buffered, Kind, Muxer, MuxerContext, Role, SessionExt};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
@@ -116,4 +116,38 @@ async fn a_driver_that_finds_a_go_away_while_it_flushes_waits_for_the_pipe() {
     peer.until(frame(DATA, FIN | ACK, 1, 0)).await;
     peer.send(frame(GO_AWAY, 0, 0, 0), b"").await;
     let _end = in_time("the end", driver).await.unwrap();
+}
+
+/// However the last stream ends after a go-away, and whenever its handle is dropped: then the connection ends, with no help of
+/// a timer.
+#[tokio::test(start_paused = true)]
+async fn the_connection_ends_with_its_last_stream_after_a_go_away() {
+    for how in 0..4 {
+        let config = YamuxConfig { keepalive_secs: 0, ..YamuxConfig::default() };
+        let (session, driver, mut peer) = start(config, Role::Listener);
+        peer.send(frame(DATA, SYN, 1, 2), b"ok").await;
+        peer.send(frame(GO_AWAY, 0, 0, 0), b"").await;
+        let mut stream = session.accept().await.unwrap();
+        stream.read_exact(&mut [0; 2]).await.unwrap();
+        match how {
+            // Both end, and the application lets go of it much later.
+            0 => {
+                peer.send(frame(DATA, FIN, 1, 0), b"").await;
+                stream.shutdown().await.unwrap();
+            }
+            // The peer ends it by force.
+            1 => peer.send(frame(WINDOW_UPDATE, RST, 1, 0), b"").await,
+            // We do.
+            2 => stream.reset(1),
+            // It is dropped open.
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(!driver.is_finished(), "its stream is held");
+        drop(stream);
+        let reading = tokio::spawn(async move { peer.until(frame(GO_AWAY, 0, 0, 0)).await });
+        tokio::time::timeout(Duration::from_secs(1), reading).await.expect("a go-away in answer").unwrap();
+        // The peer's end was dropped with the task that read.
+        tokio::time::timeout(Duration::from_secs(1), driver).await.expect("the end").unwrap().unwrap();
+    }
 }

@@ -22,9 +22,11 @@
 
 pub mod budget;
 pub mod close;
+pub mod ends;
 pub mod flow;
 pub mod hostile;
 pub mod life;
+pub mod pressure;
 pub mod reset;
 pub mod storms;
 pub mod streams;
@@ -64,12 +66,15 @@ pub struct Subject {
     pub limited: Option<(Arc<dyn Muxer>, usize)>,
     /// A transport's sessions, where it is those that are under test and no muxer.
     pub sessions: Option<Sessions>,
+    /// What a peer says first, and what it may say again and again without harm. Without it, the law on such a peer is
+    /// skipped.
+    pub talk: Option<(&'static [u8], &'static [u8])>,
 }
 
 impl Subject {
     /// This muxer, which says this of itself.
     pub fn new(muxer: Arc<dyn Muxer>, capabilities: Capabilities) -> Self {
-        Self { muxer, capabilities, limited: None, sessions: None }
+        Self { muxer, capabilities, limited: None, sessions: None, talk: None }
     }
 
     /// A transport's sessions, of which it says this.
@@ -95,6 +100,12 @@ impl Subject {
     pub fn registered(descriptor: &Descriptor, options: &str) -> Self {
         let muxer = muxer(descriptor.build_from(options).expect("the options under test are valid"));
         Self::new(muxer, descriptor.summary.capabilities)
+    }
+
+    /// Adds what a peer says first, and what it may say again and again without harm.
+    pub fn talking(mut self, greeting: &'static [u8], words: &'static [u8]) -> Self {
+        self.talk = Some((greeting, words));
+        self
     }
 
     /// Adds a config under which the peer may have at most `streams` streams at once.
@@ -222,6 +233,14 @@ macro_rules! muxer_laws {
             quiet storms::streams_are_replaced_at_once;
             quiet budget::a_peer_that_takes_nothing_is_held_within_the_budget;
             quiet budget::what_was_read_and_sent_is_held_no_more;
+            quiet pressure::writers_of_a_blocked_pipe_wait;
+            quiet pressure::a_slow_pipe_is_tried_seldom;
+            quiet pressure::a_pipe_that_fails_writes_ends_the_connection;
+            quiet pressure::a_peer_that_always_talks_holds_up_no_close;
+            quiet pressure::a_peer_that_always_talks_holds_up_no_failure;
+            quiet ends::however_a_stream_ends_the_connection_goes_on;
+            quiet ends::however_a_stream_ends_its_place_is_free;
+            busy ends::sessions_that_ended_hold_nothing;
             quiet hostile::garbage_ends_the_connection;
             quiet hostile::random_bytes_end_or_are_ignored;
             quiet hostile::a_conversation_cut_anywhere_ends;

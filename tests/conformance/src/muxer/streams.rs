@@ -153,6 +153,8 @@ pub async fn more_streams_than_the_peer_allows(subject: Subject) {
 /// its first frame. A muxer without acknowledgements opens at once.
 pub async fn too_many_unacknowledged_streams_wait(subject: Subject) {
     let pair = Pair::connect(&subject).await;
+    // Some open only few before the peer has acknowledged any.
+    pair.assert_alive().await;
     let mut opened = Vec::new();
     for _ in 0..256 {
         let mut stream = pair.dialer.session.open().await.unwrap();
