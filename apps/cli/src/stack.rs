@@ -77,9 +77,16 @@ pub fn read_config(path: &Path) -> Result<String> {
     })
 }
 
+/// The folder that a config's relative paths are relative to.
+pub fn folder_of(config: &Path) -> &Path {
+    config.parent().unwrap_or(Path::new(""))
+}
+
 /// The plan of these flags. `listen`: `None` does not listen, `Some` of none listens where the config says.
 pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     let catalogue = catalogue()?;
+    // Relative paths are those of the file; of flags there are none.
+    let folder = args.config.as_deref().map_or(Path::new(""), folder_of);
     let text = match &args.config {
         Some(path) => read_config(path)?,
         None => DEFAULT_CONFIG.to_string(),
@@ -90,7 +97,7 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
         None => error.into(),
     };
     let Ok(mut table) = text.parse::<Table>() else {
-        return Plan::parse(&text, &catalogue).map_err(in_file);
+        return Plan::parse_in(folder, &text, &catalogue).map_err(in_file);
     };
     apply(&mut table, args, &catalogue)?;
     match listen {
@@ -105,7 +112,7 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     // As it stands where no flag changes it: what turns out wrong later then has its line in the file.
     let unchanged = text.parse::<Table>().is_ok_and(|original| original == table);
     let text_with_flags = if unchanged { text.clone() } else { table.to_string() };
-    Plan::parse(&text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
+    Plan::parse_in(folder, &text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
         // The mistake is in the file: it has its place there, not in the text the flags have changed.
         Err(error) => in_file(error),
         Ok(_) => without_places(&error),

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 /// Takes the innermost key whose value lies at `span` out of `table`. Whether there was one.
 pub fn take_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
@@ -18,4 +21,15 @@ pub fn take_at(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
         (place.start <= span.start && span.end <= place.end && !place.is_empty()).then(|| key.clone())
     });
     key.is_some_and(|key| table.remove(key.get_ref().as_ref()).is_some())
+}
+
+/// Where the value of `option` stands; `a.b` is `b` in the table `a`.
+pub fn place_of(table: &DeTable<'_>, option: &str) -> Option<Range<usize>> {
+    match option.split_once('.') {
+        None => table.get(option).map(Spanned::span),
+        Some((outer, inner)) => match table.get(outer)?.get_ref() {
+            DeValue::Table(table) => place_of(table, inner),
+            _ => None,
+        },
+    }
 }

@@ -1,7 +1,7 @@
 //! Text to plan to stack.
 //!
 //! [`Plan::parse`] reads a config, validates it against a [`Catalogue`] and builds its plug-ins, all without I/O;
-//! [`Plan::stack`] is what a node runs. Everything that is wrong is reported at once, each with its place in the text.
+//! [`Plan::inspect`] looks at the files that it names; [`Plan::stack`] is what a node runs. Everything that is wrong is reported at once, each with its place in the text.
 //!
 //! ```toml
 //! [node]
@@ -28,6 +28,7 @@
 //! if it is linked. To have none, write `routing = []` or `protocol = []` at the top.
 
 mod error;
+mod files;
 mod keys;
 mod listen;
 mod plan;
@@ -44,6 +45,6 @@ pub use stack::Stack;
 
 // What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
 pub use stackwire_plugin::{
-    Built, Capabilities, Catalogue, Descriptor, Fixture, MAX_PROBLEMS, Plugin, Problem, Reach, Summary, register,
-    schemars, serde, suggest,
+    Built, Capabilities, Catalogue, Descriptor, FileOption, Finding, Fixture, MAX_PROBLEMS, Plugin, Problem, Reach,
+    Summary, register, schemars, serde, suggest,
 };

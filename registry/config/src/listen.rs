@@ -1,6 +1,12 @@
 //! `listen` of `[node]`: addresses, and which transport takes each.
 
-use stackwire_core::{Layer, Multiaddr, address};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    ops::Range,
+};
+
+use stackwire_core::{AddressPart, Layer, Multiaddr, address};
 use stackwire_plugin::{Built, Catalogue, Descriptor, Problem};
 use toml::{Spanned, de::DeValue};
 
@@ -88,6 +94,83 @@ pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], cata
         });
     }
     problems
+}
+
+/// The addresses that need a socket which an earlier one has, as problems. An address whose transport runs over another
+/// one's channel shares the socket of a listed address of that one.
+pub fn doubles(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], text: &str) -> Vec<Problem> {
+    let needs = |address: &Spanned<Multiaddr>| {
+        let bare = address.get_ref().without_fixed();
+        let carrier = plugins.iter().find_map(|plugin| match &plugin.built {
+            Built::Transport(transport) if transport.can_listen(&bare) => Some(transport.carrier(&bare)),
+            _ => None,
+        });
+        (carrier.flatten(), bare)
+    };
+    let needs: Vec<(Option<Multiaddr>, Multiaddr)> = addresses.iter().map(needs).collect();
+    let hosts: HashSet<&Multiaddr> =
+        needs.iter().filter(|(carrier, _)| carrier.is_none()).map(|(_, bare)| bare).collect();
+    let mut sockets = Sockets::default();
+    let mut guests: HashMap<&Multiaddr, Range<usize>> = HashMap::new();
+    let mut problems = Vec::new();
+    for (address, (carrier, bare)) in addresses.iter().zip(&needs) {
+        let span = address.span();
+        let taken = match carrier {
+            Some(carrier) if hosts.contains(carrier) => guests.insert(bare, span.clone()),
+            carrier => sockets.take(carrier.as_ref().unwrap_or(bare), span.clone()),
+        };
+        if let Some(first) = taken {
+            let line = text.get(..first.start).unwrap_or_default().matches('\n').count() + 1;
+            let first = text.get(first).unwrap_or_default();
+            problems.push(Problem {
+                span: Some(span),
+                message: format!("{} needs the socket of {first} on line {line}", address.get_ref()),
+                help: Some("keep one of them, or give one another port".into()),
+            });
+        }
+    }
+    problems
+}
+
+/// The sockets that are spoken for, each with the place of the address that needs it.
+#[derive(Default)]
+struct Sockets {
+    /// By family, whether it is TCP, and port.
+    ip: HashMap<(bool, bool, u16), Port>,
+    other: HashMap<Multiaddr, Range<usize>>,
+}
+
+#[derive(Default)]
+struct Port {
+    any: Option<Range<usize>>,
+    wildcard: Option<Range<usize>>,
+    ips: HashMap<IpAddr, Range<usize>>,
+}
+
+impl Sockets {
+    /// Takes a socket; gives the place of what has it already.
+    fn take(&mut self, address: &Multiaddr, place: Range<usize>) -> Option<Range<usize>> {
+        let Some((socket, transport, _)) = address::split_socket(address) else {
+            // Port 0 and `/memory/0` ask for whatever is free.
+            let free = matches!(address.iter().next(), Some(AddressPart::Memory(0)));
+            return if free { None } else { self.other.insert(address.clone(), place) };
+        };
+        if socket.port() == 0 {
+            return None;
+        }
+        let tcp = transport == address::Transport::Tcp;
+        let port = self.ip.entry((socket.is_ipv6(), tcp, socket.port())).or_default();
+        let taken = match socket.ip().is_unspecified() {
+            true => port.any.clone(),
+            false => port.wildcard.clone().or_else(|| port.ips.get(&socket.ip()).cloned()),
+        };
+        port.any.get_or_insert_with(|| place.clone());
+        match socket.ip().is_unspecified() {
+            true => port.wildcard = Some(place),
+            false => _ = port.ips.insert(socket.ip(), place),
+        }
+        taken
+    }
 }
 
 /// The plug-in that an address fixes and that the plan does not have, as a problem.

@@ -1,12 +1,21 @@
 //! A config that was read and found good.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use stackwire_core::Layer;
-use stackwire_plugin::{Built, Catalogue, Descriptor, Problem, Reach};
+use stackwire_plugin::{Built, Catalogue, Descriptor, NamedFile, Problem, Reach};
 
-use crate::{ConfigError, Settings, Stack, read};
+use crate::{
+    ConfigError, ConfigProblem, Settings, Stack,
+    files::{self, Content},
+    read,
+};
 
 /// A validated config: what a node would run. Nothing has been opened, bound or started.
 #[derive(Clone)]
@@ -22,6 +31,8 @@ pub struct Plan {
 #[derive(Clone, Default)]
 pub(crate) struct Source {
     pub(crate) text: Arc<str>,
+    /// What its relative paths are relative to.
+    pub(crate) folder: PathBuf,
     pub(crate) identity: Option<Range<usize>>,
     pub(crate) listen: Vec<Range<usize>>,
 }
@@ -47,6 +58,11 @@ pub struct PlannedPlugin {
     pub built: Built,
     /// Its options as they were written, to tell whether a new config changes them.
     pub(crate) options: toml::Table,
+    /// The files that its options name, with where each option stands.
+    pub(crate) files: Vec<(NamedFile, Option<Range<usize>>)>,
+    /// What those files held when a node was to run this, to tell whether they have changed.
+    pub(crate) content: Vec<Content>,
+    pub(crate) descriptor: &'static Descriptor,
 }
 
 impl Plan {
@@ -62,9 +78,35 @@ impl Plan {
         Layer::Protocol,
     ];
 
-    /// Reads and validates a config, and builds its plug-ins. No I/O. The error holds **all** problems.
+    /// Reads and validates a config, and builds its plug-ins. No I/O. The error holds **all** problems. Relative paths in
+    /// it are relative to the working folder.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self, ConfigError> {
-        read::plan(text, catalogue).map_err(|problems| ConfigError::new(text, problems))
+        Self::parse_in(Path::new(""), text, catalogue)
+    }
+
+    /// As [`Plan::parse`], with relative paths relative to `folder`: for a config file, the folder that it is in.
+    pub fn parse_in(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Self, ConfigError> {
+        read::plan(folder, text, catalogue).map_err(|problems| ConfigError::new(text, problems))
+    }
+
+    /// What its relative paths are relative to; empty: the working folder.
+    pub fn folder(&self) -> &Path {
+        &self.source.folder
+    }
+
+    /// Looks at the files that the config names, and gives what will be left out; the error holds all that would keep a
+    /// node from working, such as a key that others can read. Reads files, and changes none. A key file of the node that
+    /// is not there yet is made when the node starts.
+    pub fn inspect(&self) -> Result<Vec<ConfigProblem>, ConfigError> {
+        let identity = files::inspect_identity(self.settings.identity.as_deref());
+        let identity = identity.map(|message| (message, self.source.identity.clone()));
+        files::report(&self.source.text, &self.layers, self.folder(), identity)
+    }
+
+    /// As [`Plan::inspect`], of the plug-ins that a node which runs `old` would not go on with; the identity stays.
+    pub fn inspect_after(&self, old: &Stack) -> Result<Vec<ConfigProblem>, ConfigError> {
+        let new = self.layers.iter().filter(|plugin| plugin.unchanged_in(old, &files::read(plugin)).is_none());
+        files::report(&self.source.text, new, self.folder(), None)
     }
 
     /// The plug-ins of one layer, most wanted first.
@@ -72,8 +114,15 @@ impl Plan {
         self.layers.iter().filter(move |plugin| plugin.layer == layer)
     }
 
-    /// What a node runs.
-    pub fn stack(self) -> Stack {
+    /// What a node runs. Notes what the files hold that the options name.
+    pub fn stack(mut self) -> Stack {
+        for plugin in &mut self.layers {
+            plugin.content = files::read(plugin);
+        }
+        self.into_stack()
+    }
+
+    fn into_stack(self) -> Stack {
         let mut stack = Stack { settings: self.settings.clone(), ..Stack::default() };
         for plugin in &self.layers {
             stack.push(plugin.built.clone());
@@ -82,17 +131,18 @@ impl Plan {
         stack
     }
 
-    /// As [`Plan::stack`], with the plug-ins of `old` wherever nothing about them was changed: they keep what they know.
+    /// As [`Plan::stack`], with the plug-ins of `old` wherever nothing about them was changed, in the text or in the files
+    /// that it names: they keep what they know. What code had added to `old` is added again; see [`Stack::add`].
     pub fn stack_after(mut self, old: &Stack) -> Stack {
         for plugin in &mut self.layers {
-            let same = |other: &&PlannedPlugin| {
-                (other.layer, other.name, &other.options) == (plugin.layer, plugin.name, &plugin.options)
-            };
-            if let Some(same) = old.plan.iter().flat_map(|plan| &plan.layers).find(same) {
-                plugin.built = same.built.clone();
+            plugin.content = files::read(plugin);
+            if let Some(same) = plugin.unchanged_in(old, &plugin.content) {
+                plugin.built = same.clone();
             }
         }
-        self.stack()
+        let mut stack = self.into_stack();
+        stack.add(old.code());
+        stack
     }
 
     /// What is wrong with `identity`, with its place.
@@ -111,7 +161,17 @@ impl Plan {
 }
 
 impl PlannedPlugin {
-    pub(crate) fn new(descriptor: &Descriptor, built: Built, options: toml::Table, implied: bool) -> Self {
+    /// The plug-in in `old` that this one, with files that hold `content`, would only repeat.
+    fn unchanged_in<'a>(&self, old: &'a Stack, content: &[Content]) -> Option<&'a Built> {
+        let same = |other: &&PlannedPlugin| {
+            (other.layer, other.name, &other.options) == (self.layer, self.name, &self.options)
+                && other.files.iter().map(|(file, _)| file).eq(self.files.iter().map(|(file, _)| file))
+                && other.content == content
+        };
+        old.plan.iter().flat_map(|plan| &plan.layers).find(same).map(|other| &other.built)
+    }
+
+    pub(crate) fn new(descriptor: &'static Descriptor, built: Built, implied: bool) -> Self {
         let summary = &descriptor.summary;
         Self {
             layer: summary.layer,
@@ -122,7 +182,10 @@ impl PlannedPlugin {
             reaches: summary.capabilities.reaches,
             implied,
             built,
-            options,
+            options: toml::Table::new(),
+            files: Vec::new(),
+            content: Vec::new(),
+            descriptor,
         }
     }
 }

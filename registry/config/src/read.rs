@@ -1,6 +1,6 @@
 //! Reads a config, section by section, and gathers what is wrong with it.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use serde::{Deserialize, de::IntoDeserializer};
 use stackwire_core::{Layer, ProtocolId};
@@ -42,13 +42,13 @@ fn needed(layer: Layer, reach: Reach) -> bool {
 }
 
 /// The plan of a config, or everything that is wrong with it.
-pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
+pub fn plan(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
     if text.len() > MAX_CONFIG {
         let message = format!("the config has {} bytes; it may have at most {MAX_CONFIG}", text.len());
         return Err(vec![Problem { span: None, message, help: None }]);
     }
     let mut document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
-    let mut reader = Reader { text, catalogue, reach: Reach::Raw, problems: Vec::new() };
+    let mut reader = Reader { text, folder, catalogue, reach: Reach::Raw, problems: Vec::new() };
     let identity = identity_place(&document);
 
     reader.unknown_sections(&document);
@@ -69,8 +69,11 @@ pub fn plan(text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
     // A plug-in that was misspelt would make the addresses that speak of it look wrong, too.
     if addressed_are_good {
         reader.problems.extend(listen::untaken(&addresses, &layers, catalogue));
+        reader.problems.extend(listen::doubles(&addresses, &layers, text));
     }
-    let source = Source { text: text.into(), identity, listen: addresses.iter().map(|a| a.span()).collect() };
+    let listen = addresses.iter().map(|address| address.span()).collect();
+    let source = Source { text: text.into(), folder: folder.into(), identity, listen };
+    settings.identity = settings.identity.map(|path| folder.join(path));
     settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
 
     if reader.problems.is_empty() { Ok(Plan { settings, layers, source }) } else { Err(reader.problems) }
@@ -121,6 +124,8 @@ fn conflicts(layers: &[PlannedPlugin]) -> Vec<Problem> {
 
 struct Reader<'a> {
     text: &'a str,
+    /// What relative paths are relative to.
+    folder: &'a Path,
     catalogue: &'a Catalogue,
     /// How high all transports reach.
     reach: Reach,
@@ -191,7 +196,7 @@ impl Reader<'_> {
         for name in implied(layer) {
             let Some(descriptor) = self.find(layer, name) else { continue };
             match descriptor.build_from("") {
-                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, toml::Table::new(), true)),
+                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, true)),
                 Err(problem) => self.problem(None, format!("{layer} `{name}`, used by default: {problem}"), None),
             }
         }
@@ -239,9 +244,18 @@ impl Reader<'_> {
             self.problem(Some(name.span()), format!("{layer} `{text}` is used twice"), help);
         }
         let options = Spanned::new(span, options);
-        let written = toml::Table::deserialize(options.clone().into_deserializer()).unwrap_or_default();
-        let built = self.build(options, &descriptor.schema(), |o| descriptor.build(o))?;
-        Some(PlannedPlugin::new(descriptor, built, written, false))
+        let written = options.clone();
+        let folder = self.folder;
+        let (built, files) = self.build(options, &descriptor.schema(), |o| descriptor.build_in(o, folder))?;
+        let mut plugin = PlannedPlugin::new(descriptor, built, false);
+        let place = |option: &str| keys::place_of(written.get_ref(), option);
+        let placed = files.into_iter().map(|file| {
+            let place = place(file.option);
+            (file, place)
+        });
+        plugin.files = placed.collect();
+        plugin.options = toml::Table::deserialize(written.into_deserializer()).unwrap_or_default();
+        Some(plugin)
     }
 
     /// Makes something of options, or notes everything that is wrong with them.

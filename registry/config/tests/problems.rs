@@ -330,3 +330,35 @@ fn a_config_error_becomes_an_error_of_the_stack() {
     assert_eq!(error.kind(), &stackwire_core::Kind::ConfigInvalid);
     assert!(error.to_string().contains("did you mean `tcp`?"));
 }
+
+/// Which addresses can't be listened on side by side, told with the line of the other one.
+#[test]
+fn addresses_that_need_one_socket_are_told() {
+    let text = |addresses: &[&str]| {
+        let list: Vec<String> = addresses.iter().map(|address| format!("  \"{address}\",\n")).collect();
+        format!(
+            "[node]\nlisten = [\n{}]\n{}",
+            list.concat(),
+            "[[transport]]\nuse = \"tcp\"\n[[transport]]\nuse = \"memory\"\n\
+                 [[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n"
+        )
+    };
+    for good in [
+        &["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0", "/memory/0", "/memory/0"][..],
+        &["/ip4/0.0.0.0/tcp/1", "/ip6/::/tcp/1", "/ip4/0.0.0.0/tcp/2"],
+        &["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.2/tcp/1", "/memory/1", "/memory/2"],
+    ] {
+        assert!(Plan::parse(&text(good), &fake::catalogue()).is_ok(), "{good:?}");
+    }
+    for (bad, line, of) in [
+        (&["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1"][..], 4, 3),
+        (&["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.2/tcp/1", "/ip4/0.0.0.0/tcp/1"], 5, 3),
+        (&["/ip6/::/tcp/7", "/ip4/127.0.0.1/tcp/7", "/ip6/::1/tcp/7"], 5, 3),
+        (&["/memory/1", "/memory/2", "/memory/1"], 5, 3),
+    ] {
+        let error = Plan::parse(&text(bad), &fake::catalogue()).err().unwrap_or_else(|| panic!("{bad:?}"));
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert_eq!(error.problems[0].line, line, "{error}");
+        assert!(error.to_string().contains(&format!("on line {of}")), "{error}");
+    }
+}

@@ -1,12 +1,12 @@
 //! A plug-in's description of itself.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use stackwire_core::{Discovery, Layer, Muxer, Negotiator, Protector, Protocol, Result, Router, Security, Transport};
 
-use crate::{Capabilities, Fixture, Options, Problem, deserialize};
+use crate::{Capabilities, FileOption, Finding, Fixture, NamedFile, Options, Problem, deserialize};
 
 /// A config type that can build its plug-in.
 ///
@@ -19,6 +19,18 @@ pub trait Plugin: DeserializeOwned + JsonSchema + Default + 'static {
     /// Makes the plug-in. **No side effects**: no file, socket, thread or task; those belong to the plug-in's own
     /// methods. Fails with `ConfigInvalid` where options contradict each other, naming the fix.
     fn build(self) -> Result<Built>;
+
+    /// The files that the options name. A config's relative paths are made those of its folder by this before the
+    /// plug-in is built; a file whose content has changed makes its plug-in a changed one when a config is taken anew.
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::new()
+    }
+
+    /// Looks at the files that the options name and says what would fail, or be left out, once they are used. Reads and
+    /// changes nothing else. Called only where [`Plugin::files`] names some.
+    fn inspect(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// What a plug-in says about itself, in constants.
@@ -115,7 +127,8 @@ pub struct Descriptor {
     /// The package that registered it.
     pub package: &'static str,
     schema: fn() -> schemars::Schema,
-    build: fn(Options<'_>) -> Result<Built, Problem>,
+    build: fn(Options<'_>, &Path) -> Result<(Built, Vec<NamedFile>), Problem>,
+    inspect: fn(toml::Table, &Path) -> Vec<Finding>,
 }
 
 inventory::collect!(Descriptor);
@@ -123,7 +136,7 @@ inventory::collect!(Descriptor);
 impl Descriptor {
     /// Describes `P`, which lives in `package`. Called by [`register!`](crate::register).
     pub const fn of<P: Plugin>(package: &'static str) -> Self {
-        Self { summary: P::SUMMARY, package, schema: schema::<P>, build: build::<P> }
+        Self { summary: P::SUMMARY, package, schema: schema::<P>, build: build::<P>, inspect: inspect::<P> }
     }
 
     /// The JSON schema of its options.
@@ -133,7 +146,17 @@ impl Descriptor {
 
     /// Builds it from options. No side effects. The problem says where in the text it lies.
     pub fn build(&self, options: Options<'_>) -> Result<Built, Problem> {
-        (self.build)(options)
+        Ok(self.build_in(options, Path::new(""))?.0)
+    }
+
+    /// As [`Descriptor::build`], with relative paths taken from `folder`; gives the files that the options name, too.
+    pub fn build_in(&self, options: Options<'_>, folder: &Path) -> Result<(Built, Vec<NamedFile>), Problem> {
+        (self.build)(options, folder)
+    }
+
+    /// What is wrong with the files that options name, which it reads. Options that don't build have nothing wrong.
+    pub fn inspect(&self, options: &toml::Table, folder: &Path) -> Vec<Finding> {
+        (self.inspect)(options.clone(), folder)
     }
 
     /// Builds it from options as text.
@@ -155,8 +178,25 @@ fn schema<P: Plugin>() -> schemars::Schema {
     schemars::schema_for!(P)
 }
 
-fn build<P: Plugin>(options: Options<'_>) -> Result<Built, Problem> {
+fn build<P: Plugin>(options: Options<'_>, folder: &Path) -> Result<(Built, Vec<NamedFile>), Problem> {
     let span = options.span();
-    let config: P = deserialize(options)?;
-    config.build().map_err(|error| Problem { span: Some(span), message: error.to_string(), help: None })
+    let mut config: P = deserialize(options)?;
+    let files = placed(&mut config, folder);
+    let built = config.build().map_err(|error| Problem { span: Some(span), message: error.to_string(), help: None })?;
+    Ok((built, files))
+}
+
+fn inspect<P: Plugin>(options: toml::Table, folder: &Path) -> Vec<Finding> {
+    let Ok(mut config) = options.try_into::<P>() else { return Vec::new() };
+    placed(&mut config, folder);
+    config.inspect()
+}
+
+/// Makes the files of a config those of `folder`, and lists them.
+fn placed<P: Plugin>(config: &mut P, folder: &Path) -> Vec<NamedFile> {
+    let place = |file: FileOption<'_>| {
+        *file.path = folder.join(&*file.path);
+        NamedFile { option: file.option, path: file.path.clone(), watched: file.watched }
+    };
+    config.files().into_iter().map(place).collect()
 }

@@ -49,12 +49,14 @@ mod capabilities;
 mod catalogue;
 mod check;
 mod descriptor;
+mod files;
 mod options;
 
 pub use capabilities::{Capabilities, Fixture, Reach};
 pub use catalogue::Catalogue;
 pub use check::{MAX_PROBLEMS, check, shorten};
 pub use descriptor::{Built, Descriptor, Plugin, Summary};
+pub use files::{FileOption, Finding, NamedFile};
 pub use options::{Options, Problem, deserialize, nearest, parse_options, suggest};
 
 // What plug-ins need to derive their config, so that every one uses the same version.

@@ -7,11 +7,14 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Plugin, Summary};
 
 pub use handshake::{Dialect, HandshakeConfig, NetworkConfig};
 
-use crate::{Authentication, Noise, NoiseIk, NoiseIx, SecretKey, TrustedConfig};
+use crate::{
+    Authentication, Noise, NoiseIk, NoiseIx, SecretKey, TrustedConfig,
+    trust::{self, KnownBy},
+};
 
 const AN_END_BETWEEN_FRAMES: &str =
     "an end of the pipe below between two frames is an end of the data: Noise has no close message";
@@ -52,6 +55,14 @@ impl Plugin for NoiseConfig {
 
     fn build(self) -> Result<Built> {
         Ok(Built::Security(Arc::new(Noise::with_config(self)?)))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::from_iter(FileOption::watched("trusted_file", &mut self.trusted_file))
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        trust::inspect(self.trusted_file.as_ref(), KnownBy::Identity)
     }
 }
 
@@ -96,6 +107,14 @@ impl Plugin for NoiseIxConfig {
     fn build(self) -> Result<Built> {
         somebody_is_trusted(self.authentication, &self.trusted, &self.trusted_file)?;
         Ok(Built::Security(Arc::new(NoiseIx::new(self)?)))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::from_iter(FileOption::watched("trusted_file", &mut self.trusted_file))
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        trust::inspect(self.trusted_file.as_ref(), KnownBy::Key)
     }
 }
 
@@ -162,6 +181,14 @@ impl Plugin for NoiseIkConfig {
     fn build(self) -> Result<Built> {
         somebody_is_trusted(self.authentication, &self.trusted, &self.trusted_file)?;
         Ok(Built::Security(Arc::new(NoiseIk::new(self)?)))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::from_iter(FileOption::watched("trusted_file", &mut self.trusted_file))
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        trust::inspect(self.trusted_file.as_ref(), KnownBy::Account(usize::from(self.peer_id)))
     }
 }
 

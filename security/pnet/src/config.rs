@@ -5,9 +5,12 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Fixture, Plugin, Summary};
 
-use crate::{Pnet, PreSharedKey, pnet::NAME};
+use crate::{
+    Pnet, PreSharedKey,
+    pnet::{NAME, read},
+};
 
 /// Options of `pnet`: exactly one of the two.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -63,6 +66,15 @@ impl Plugin for PnetConfig {
             (Some(_), Some(_)) => return Err(invalid("`key` and `key_file` both name a key: keep one of them")),
         };
         Ok(Built::Protector(Arc::new(protector)))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::from_iter(FileOption::of("key_file", &mut self.key_file))
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        let wrong = self.key_file.as_ref().and_then(|file| read(file).err());
+        Vec::from_iter(wrong.map(|error| Finding::error("key_file", error)))
     }
 }
 

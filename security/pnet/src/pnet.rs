@@ -1,15 +1,14 @@
 //! The protector: finds the key and puts pipes under it.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Protector, Result, Role};
-use zeroize::Zeroizing;
+use stackwire_files::read_secret;
 
 use crate::{PreSharedKey, pipe::PnetPipe};
 
@@ -30,7 +29,8 @@ impl Pnet {
         Self { file: None, key: Mutex::new(Some(key)) }
     }
 
-    /// The network of the key in `file`, which is read when the first pipe is protected.
+    /// The network of the key in `file`, which is read when the first pipe is protected. Others than its owner must not be
+    /// able to read or write it.
     pub fn from_file(file: impl Into<PathBuf>) -> Self {
         Self { file: Some(file.into()), key: Mutex::new(None) }
     }
@@ -56,17 +56,15 @@ impl Pnet {
     }
 }
 
-fn read(path: &Path) -> Result<PreSharedKey> {
+/// Reads the key of a file; see [`Pnet::from_file`].
+pub(crate) fn read(path: &Path) -> Result<PreSharedKey> {
     let unusable = |why: &str| {
         let what = format!("`key_file`: {} {why}", path.display());
         Error::new(Kind::ConfigInvalid, what).at(Layer::Protector, NAME)
     };
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
-    let result = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes));
-    result.map_err(|e| match e.kind() {
+    let bytes = read_secret(path, MAX_FILE).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => unusable("does not exist: copy it from a member of the network").caused_by(e),
-        io::ErrorKind::PermissionDenied => unusable("must be readable by who runs this program").caused_by(e),
-        _ => unusable("cannot be read").caused_by(e),
+        _ => unusable("can't be used").caused_by(e),
     })?;
     PreSharedKey::from_swarm_key(&bytes).map_err(|why| {
         unusable(&format!("is no key of a private network, {why}: copy the file from a member of the network"))

@@ -70,14 +70,31 @@ async fn a_file_is_read_when_it_is_needed_and_read_again_once_repaired() {
         assert_eq!(pnet.fingerprint().unwrap_err().to_string(), text);
     };
     told("does not exist: copy it from a member").await;
-    fs::write(&path, KEY).unwrap();
+    let write = |bytes: &[u8]| {
+        let _ = fs::remove_file(&path);
+        stackwire_files::create_secret(&path, bytes, &env()).unwrap();
+    };
+    write(KEY.as_bytes());
     told("its first line is not `/key/swarm/psk/1.0.0/`").await;
-    fs::write(&path, "/key/swarm/psk/1.0.0/\n/base16/\nabcd").unwrap();
+    write(b"/key/swarm/psk/1.0.0/\n/base16/\nabcd");
     told("not 64 hex digits").await;
-    fs::write(&path, vec![b' '; 1 << 20]).unwrap();
+    write(&[b' '; 4096]);
     told("its first line").await;
+    write(&vec![b' '; 1 << 20]);
+    told("more than 4096 bytes").await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        write(PreSharedKey::from_hex(KEY).unwrap().to_swarm_key().as_bytes());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        told("chmod 600 ").await;
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    told("a folder").await;
+    fs::remove_dir(&path).unwrap();
 
-    fs::write(&path, PreSharedKey::from_hex(KEY).unwrap().to_swarm_key()).unwrap();
+    write(PreSharedKey::from_hex(KEY).unwrap().to_swarm_key().as_bytes());
     protect(&pnet).await.unwrap();
     assert_eq!(pnet.fingerprint().unwrap().to_string(), "45fc986bbc9388a11d939df26f730f0c");
     // It was read: what becomes of the file is of no consequence any more.
@@ -90,7 +107,7 @@ async fn a_key_and_its_file_are_the_same_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("swarm.key");
     let key = PreSharedKey::from_hex(KEY).unwrap();
-    fs::write(&path, key.to_swarm_key()).unwrap();
+    stackwire_files::create_secret(&path, key.to_swarm_key().as_bytes(), &env()).unwrap();
     let (a, b) = pipes::pair();
     let mut a = Pnet::new(key).protect(a, Role::Dialer, &env()).await.unwrap();
     let mut b = Pnet::from_file(path).protect(b, Role::Listener, &env()).await.unwrap();

@@ -7,15 +7,18 @@ fn may_need(member: &Member, other: &str) -> bool {
     match member.folder.as_str() {
         "layers/core" => false,
         "registry/plugin" => other == "layers/core",
-        "registry/config" => ["layers/core", "registry/plugin"].contains(&other),
-        // What several plug-ins share and no layer is: sockets, certificates, sealed records, drivers.
-        "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" => other == "layers/core",
+        "registry/config" => ["layers/core", "layers/files", "registry/plugin"].contains(&other),
+        // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers.
+        "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" => {
+            other == "layers/core"
+        }
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
         "node" => area(other) == "layers" || other == "registry/config",
         _ => match member.area() {
             "layers" => other == "layers/core",
             plugins if PLUGIN_FOLDERS.contains(&plugins) => [
                 "layers/core",
+                "layers/files",
                 "layers/socket",
                 "layers/certificate",
                 "layers/records",

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Fixture, Plugin, Summary};
 
-use crate::{NAME, WebSocket};
+use crate::{NAME, WebSocket, tls};
 
 /// Options of the `websocket` transport.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +91,20 @@ impl Plugin for WebSocketConfig {
             _ => {}
         }
         Ok(Built::Transport(Arc::new(WebSocket::new(self))))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        let tls = &mut self.tls;
+        let files = [
+            FileOption::of("tls.certificate", &mut tls.certificate),
+            FileOption::of("tls.private_key", &mut tls.private_key),
+            FileOption::of("tls.ca", &mut tls.ca),
+        ];
+        files.into_iter().flatten().collect()
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        tls::inspect(&self.tls)
     }
 }
 

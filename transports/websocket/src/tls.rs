@@ -1,21 +1,27 @@
 //! The outer TLS: that of the web, which proves a name at most. The security layer inside proves the peer.
 
-use std::{fs, io, net::IpAddr, path::Path, sync::Arc};
+use std::{io, net::IpAddr, path::Path, sync::Arc};
 
 use rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
+    sign::CertifiedKey,
     time_provider::TimeProvider,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject};
 use stackwire_certificate::{Key, unseeded};
 use stackwire_core::{Env, Error, Kind, Layer, Result};
+use stackwire_files as files;
+use stackwire_plugin::Finding;
 
 use crate::{NAME, TlsConfig, address::Endpoint};
 
 /// What we speak inside, so that a server that also has HTTP/2 does not choose that.
 const ALPN: &[u8] = b"http/1.1";
+
+/// Far above any chain, key, or list of authorities: those of the whole web have 250 KB.
+const MAX_FILE: u64 = 4 << 20;
 
 /// The settings of a dialer. Reads the file of additional authorities, if one is named.
 pub(crate) fn client(config: &TlsConfig, env: &Env) -> Result<Arc<ClientConfig>> {
@@ -26,9 +32,7 @@ pub(crate) fn client(config: &TlsConfig, env: &Env) -> Result<Arc<ClientConfig>>
     let mut client = if config.verify {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = &config.ca {
-            for certificate in certificates(path, "tls.ca")? {
-                roots.add(certificate).map_err(|e| unusable(path, "tls.ca", "is no authority's certificate", e))?;
-            }
+            trust(&mut roots, path)?;
         }
         builder.with_root_certificates(roots).with_no_client_auth()
     } else {
@@ -41,12 +45,7 @@ pub(crate) fn client(config: &TlsConfig, env: &Env) -> Result<Arc<ClientConfig>>
 /// The settings of a listener at `ip`. Reads the certificate and its key, or makes them.
 pub(crate) fn server(config: &TlsConfig, ip: IpAddr, env: &Env) -> Result<Arc<ServerConfig>> {
     let (chain, key) = match (&config.certificate, &config.private_key) {
-        (Some(certificate), Some(key)) => {
-            let chain = certificates(certificate, "tls.certificate")?;
-            let key = PrivateKeyDer::from_pem_slice(&read(key, "tls.private_key")?)
-                .map_err(|e| unusable(key, "tls.private_key", "holds no private key in PEM", e))?;
-            (chain, key)
-        }
+        (Some(certificate), Some(key)) => (certificates(certificate, "tls.certificate")?, private_key(key)?),
         _ => self_signed(ip)?,
     };
     let provider = Arc::new(unseeded(aws_lc_rs::default_provider()));
@@ -55,12 +54,43 @@ pub(crate) fn server(config: &TlsConfig, ip: IpAddr, env: &Env) -> Result<Arc<Se
         .map_err(internal)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|e| {
-            let message = "`tls.certificate` and `tls.private_key` do not belong together, or cannot be used";
-            Error::new(Kind::ConfigInvalid, message).caused_by(e).at(Layer::Transport, NAME)
-        })?;
+        .map_err(not_a_pair)?;
     server.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(server))
+}
+
+/// What is wrong with the files of the options.
+pub(crate) fn inspect(config: &TlsConfig) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let (Some(certificate), Some(key)) = (&config.certificate, &config.private_key) {
+        match (certificates(certificate, "tls.certificate"), private_key(key)) {
+            (Ok(chain), Ok(key)) => {
+                let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+                found.extend(pair.err().map(|e| Finding::error("tls.certificate", not_a_pair(e))));
+            }
+            (chain, key) => {
+                found.extend(chain.err().map(|e| Finding::error("tls.certificate", e)));
+                found.extend(key.err().map(|e| Finding::error("tls.private_key", e)));
+            }
+        }
+    }
+    if let Some(path) = config.ca.as_deref().filter(|_| config.verify) {
+        let mut roots = RootCertStore::empty();
+        found.extend(trust(&mut roots, path).err().map(|e| Finding::error("tls.ca", e)));
+    }
+    found
+}
+
+fn not_a_pair(e: rustls::Error) -> Error {
+    let message = "`tls.certificate` and `tls.private_key` do not belong together, or cannot be used";
+    Error::new(Kind::ConfigInvalid, message).caused_by(e).at(Layer::Transport, NAME)
+}
+
+fn trust(roots: &mut RootCertStore, path: &Path) -> Result<()> {
+    for certificate in certificates(path, "tls.ca")? {
+        roots.add(certificate).map_err(|e| unusable(path, "tls.ca", "is no authority's certificate", e))?;
+    }
+    Ok(())
 }
 
 /// Whom the dialer expects: the name of the address, or its IP.
@@ -109,7 +139,7 @@ fn self_signed(ip: IpAddr) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDe
 }
 
 fn certificates(path: &Path, option: &'static str) -> Result<Vec<CertificateDer<'static>>> {
-    let pem = read(path, option)?;
+    let pem = files::read(path, MAX_FILE).map_err(|e| unusable(path, option, "can't be used", e))?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|e| unusable(path, option, "is not PEM", e))?;
@@ -120,8 +150,10 @@ fn certificates(path: &Path, option: &'static str) -> Result<Vec<CertificateDer<
     Ok(chain)
 }
 
-fn read(path: &Path, option: &'static str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| unusable(path, option, "cannot be read", e))
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let option = "tls.private_key";
+    let pem = files::read_secret(path, MAX_FILE).map_err(|e| unusable(path, option, "can't be used", e))?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|e| unusable(path, option, "holds no private key in PEM", e))
 }
 
 fn unusable(

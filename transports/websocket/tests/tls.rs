@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
-use stackwire_conformance::in_time;
+use stackwire_conformance::{env, in_time};
 use stackwire_core::{Error, Kind, Listener, Opened, Result};
 use support::*;
 use tokio::{
@@ -42,12 +42,9 @@ async fn a_certificate_of_a_named_authority_is_trusted_for_its_names() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let made = rcgen::generate_simple_self_signed(vec!["example.org".to_string(), "127.0.0.1".to_string()]).unwrap();
-    let pem = |label: &str, der: &[u8]| {
-        let body: String = data(der);
-        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-    };
     fs::write(&certificate, pem("CERTIFICATE", made.cert.der())).unwrap();
-    fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+    let secret = pem("PRIVATE KEY", &made.signing_key.serialize_der());
+    stackwire_files::create_secret(&key, secret.as_bytes(), &env()).unwrap();
 
     let server = transport(&format!("tls.certificate = {certificate:?}\ntls.private_key = {key:?}"));
     let (mut listener, address) = listen(&server, WSS).await;
@@ -61,6 +58,11 @@ async fn a_certificate_of_a_named_authority_is_trusted_for_its_names() {
             assert_kind(&error, Kind::AuthenticationFailed);
         }
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = data(der);
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
 }
 
 /// Base64 of any length, for PEM.
@@ -92,6 +94,28 @@ async fn files_are_read_when_listening_starts_and_named_when_they_cannot_be() {
         assert!(error.to_string().contains("tls.certificate") && error.to_string().contains("cert.pem"), "{error}");
     }
     assert!(try_listen(&server, WS).await.is_ok(), "without TLS the files do not matter");
+
+    let told = async |certificate: &Path, key: &Path, what: &str| {
+        let server = transport(&format!("tls.certificate = {certificate:?}\ntls.private_key = {key:?}"));
+        let error = try_listen(&server, WSS).await.err().unwrap().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    told(folder.path(), &path, "a folder").await;
+    let long = folder.path().join("long.pem");
+    fs::write(&long, vec![b'x'; (4 << 20) + 1]).unwrap();
+    told(&long, &path, "more than 4194304 bytes").await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let made = rcgen::generate_simple_self_signed(vec!["example.org".to_string()]).unwrap();
+        let good = folder.path().join("good.pem");
+        fs::write(&good, pem("CERTIFICATE", made.cert.der())).unwrap();
+        let key = folder.path().join("open.pem");
+        let secret = pem("PRIVATE KEY", &made.signing_key.serialize_der());
+        stackwire_files::create_secret(&key, secret.as_bytes(), &env()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        told(&good, &key, &format!("chmod 600 {}", key.display())).await;
+    }
 
     let client = transport(&format!("tls.ca = {:?}", folder.path().join("none.pem")));
     let error = dial(&client, &"/ip4/127.0.0.1/tcp/1/wss".parse().unwrap()).await.err().unwrap();

@@ -17,10 +17,12 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
         Ok(read) => read,
         Err(error) => return out.finish(Err(error)),
     };
-    match Plan::parse(&text, &catalogue) {
-        Ok(plan) => {
+    let plan = Plan::parse_in(stack::folder_of(file), &text, &catalogue);
+    match plan.and_then(|plan| Ok((plan.inspect()?, plan))) {
+        Ok((warnings, plan)) => {
+            warnings.iter().for_each(|warning| out.complain(format_args!("warning: {warning}")));
             out.text(format!("{plan}\n{GOOD}ok{GOOD:#} {}", file.display()));
-            out.object(&json!({ "ok": true, "plan": plan }));
+            out.object(&json!({ "ok": true, "plan": plan, "warnings": warnings }));
             ExitCode::SUCCESS
         }
         Err(error) => {

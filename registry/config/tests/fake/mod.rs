@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use stackwire_config::{Built, Catalogue, Descriptor, Fixture, Plugin, Summary, schemars, serde};
 use stackwire_core::{
-    AddressPart, BoxPipe, Dial, Dialed, Driver, Error, Host, Kind, Layer, Listen, Listener, Multiaddr, Muxer,
-    MuxerContext, Protocol, ProtocolId, Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, Session,
-    Stream, Target, Transport,
+    AddressPart, BoxPipe, CandidateSink, Dial, Dialed, Discovery, Driver, Env, Error, Host, Kind, Layer, Listen,
+    Listener, Multiaddr, Muxer, MuxerContext, Negotiated, Negotiator, Protector, Protocol, ProtocolId, Recognition, Result, Role,
+    Route, Router, SecuredPipe, Security, SecurityContext, Session, Stream, Target, Transport, Wait,
 };
 
 /// tcp, memory, web; noise, plaintext; yamux; direct; identify, ping.
@@ -126,7 +126,7 @@ impl Plugin for Ping {
 }
 
 /// Implements every layer and does nothing.
-struct Fake(&'static str, fn(&Multiaddr) -> bool);
+pub struct Fake(pub &'static str, pub fn(&Multiaddr) -> bool);
 
 fn nothing<T>() -> Result<T> {
     Err(Error::new(Kind::Unsupported, "fake"))
@@ -189,6 +189,39 @@ impl Protocol for Fake {
         vec![self.0.into()]
     }
     async fn serve(&self, _: Stream, _: &Host) -> Result<()> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl Protector for Fake {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    async fn protect(&self, _: BoxPipe, _: Role, _: &Env) -> Result<BoxPipe> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl Negotiator for Fake {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    async fn select(&self, _: BoxPipe, _: Role, _: &[ProtocolId], _: Wait) -> Result<Negotiated> {
+        nothing()
+    }
+    fn recognizes(&self, _: &[u8]) -> Recognition {
+        Recognition::No
+    }
+}
+
+#[async_trait]
+impl Discovery for Fake {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    async fn run(&self, _: &dyn CandidateSink, _: &Host) -> Result<()> {
         nothing()
     }
 }

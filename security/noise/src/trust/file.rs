@@ -1,8 +1,7 @@
 //! A trusted set in a file, read again when it changes.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
@@ -66,6 +65,11 @@ impl TrustedFile {
         }
     }
 
+    /// What is wrong with the file at `path`.
+    pub fn inspect(path: PathBuf, known_by: KnownBy) -> Result<()> {
+        Self::new(path, Vec::new(), known_by).read().map(drop)
+    }
+
     fn look(&self, state: &mut State, peers: &TrustedPeers) {
         let stamp = fs::metadata(&self.path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
         if stamp.is_some() && stamp == state.stamp {
@@ -91,11 +95,7 @@ impl TrustedFile {
     fn read(&self) -> Result<Vec<TrustedPeer>> {
         let path = self.path.display();
         let io = |e| Error::new(Kind::ConfigInvalid, format!("reading the trusted set {path}")).caused_by(e);
-        let mut text = String::new();
-        File::open(&self.path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)).map_err(io)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(Error::new(Kind::ConfigInvalid, format!("the trusted set {path} is longer than 16 MiB")));
-        }
+        let text = stackwire_files::read_text(&self.path, MAX_BYTES).map_err(io)?;
         let at = |offset: Option<usize>, why: &str| {
             let before = text.get(..offset.unwrap_or(0)).unwrap_or_default();
             let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -10,6 +10,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Env, Error, Kind, PublicKey, Result};
+use stackwire_plugin::Finding;
 
 pub use account::AccountId;
 pub use options::TrustedConfig;
@@ -100,6 +101,12 @@ impl Trust {
         }
         Ok(self.peers.current())
     }
+}
+
+/// What is wrong with the file of a trusted set.
+pub(crate) fn inspect(file: Option<&PathBuf>, known_by: KnownBy) -> Vec<Finding> {
+    let wrong = file.and_then(|path| TrustedFile::inspect(path.clone(), known_by).err());
+    Vec::from_iter(wrong.map(|error| Finding::error("trusted_file", error)))
 }
 
 /// Somebody is not in the set.
