@@ -1,25 +1,32 @@
 //! Making a node in code.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use stackwire_config::{Catalogue, Plan, Settings, Stack};
 use stackwire_core::{
     Discovery, Env, EventStream, Keypair, Multiaddr, Muxer, Negotiator, Protector, Protocol, Result, Router, Runtime,
     Security, Transport, identity::KeyType,
 };
+use stackwire_files::load_or_create_key_file;
 
 use crate::{
     Node, TokioRuntime,
-    key_file::load_or_create_key_file,
-    resolve::{Lookup, System},
+    lookup::{Lookup, System},
     setup::Setup,
     shared::Shared,
 };
 
 /// Collects the parts of a node; [`Builder::start`] runs it. Order within a layer is preference.
+///
+/// Parts may come of a text and of code. A part that code adds takes the place of the text's part with its name (or, for
+/// protocols, with one of its ids), else it comes last in its layer. What code adds stays when the node takes a new text
+/// ([`Node::configure`]), by the same rule; only settings are the new text's.
 #[derive(Default)]
 pub struct Builder {
     stack: Stack,
+    /// What code adds to it.
+    code: Stack,
+    listen: Vec<Multiaddr>,
     identity: Option<Keypair>,
     env: Option<Env>,
     lookup: Option<Arc<dyn Lookup>>,
@@ -34,7 +41,13 @@ impl From<Stack> for Builder {
 impl Builder {
     /// Begins with a text config, to which code adds; see [`Node::from_config`].
     pub fn from_config(text: &str, catalogue: &Catalogue) -> Result<Self> {
-        Ok(Plan::parse(text, catalogue)?.stack().into())
+        Self::from_config_in(Path::new(""), text, catalogue)
+    }
+
+    /// As [`Builder::from_config`], with relative paths in the config relative to `folder`: for a config file, the folder
+    /// that it is in. They stay so when the node takes a new text.
+    pub fn from_config_in(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Self> {
+        Ok(Plan::parse_in(folder, text, catalogue)?.stack().into())
     }
 
     /// Uses this identity. Without it: the key file of the settings, else a fresh Ed25519 key.
@@ -43,63 +56,63 @@ impl Builder {
         self
     }
 
-    /// Uses these settings.
+    /// Uses these settings instead of the text's, until the node takes a new text.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.stack.settings = settings;
         self
     }
 
-    /// Listens on `address` from the start.
+    /// Listens on `address` from the start, and whatever a later text says.
     pub fn listen(mut self, address: Multiaddr) -> Self {
-        self.stack.settings.listen.push(address);
+        self.listen.push(address);
         self
     }
 
     /// Adds a transport.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.stack.transports.push(Arc::new(transport));
+        self.code.transports.push(Arc::new(transport));
         self
     }
 
     /// Adds a security protocol.
     pub fn security(mut self, security: impl Security) -> Self {
-        self.stack.securities.push(Arc::new(security));
+        self.code.securities.push(Arc::new(security));
         self
     }
 
     /// Adds a negotiator.
     pub fn negotiator(mut self, negotiator: impl Negotiator) -> Self {
-        self.stack.negotiators.push(Arc::new(negotiator));
+        self.code.negotiators.push(Arc::new(negotiator));
         self
     }
 
     /// Adds what wraps raw pipes.
     pub fn protector(mut self, protector: impl Protector) -> Self {
-        self.stack.protectors.push(Arc::new(protector));
+        self.code.protectors.push(Arc::new(protector));
         self
     }
 
     /// Adds a muxer.
     pub fn muxer(mut self, muxer: impl Muxer) -> Self {
-        self.stack.muxers.push(Arc::new(muxer));
+        self.code.muxers.push(Arc::new(muxer));
         self
     }
 
     /// Adds a router.
     pub fn router(mut self, router: impl Router) -> Self {
-        self.stack.routers.push(Arc::new(router));
+        self.code.routers.push(Arc::new(router));
         self
     }
 
     /// Adds a discovery.
     pub fn discovery(mut self, discovery: impl Discovery) -> Self {
-        self.stack.discoveries.push(Arc::new(discovery));
+        self.code.discoveries.push(Arc::new(discovery));
         self
     }
 
     /// Adds an application protocol.
     pub fn protocol(mut self, protocol: impl Protocol) -> Self {
-        self.stack.protocols.push(Arc::new(protocol));
+        self.code.protocols.push(Arc::new(protocol));
         self
     }
 
@@ -109,15 +122,26 @@ impl Builder {
         self
     }
 
-    /// Starts the node: reads or makes its key file, listens, discovers. Fails where a part is missing, two protocols
-    /// claim one id, the key file is unusable, or an address can't be listened on. Must be called within a tokio
+    /// Resolves names by this instead of the machine's own resolver.
+    pub fn lookup(mut self, lookup: impl Lookup) -> Self {
+        self.lookup = Some(Arc::new(lookup));
+        self
+    }
+
+    /// Starts the node: looks at the files that its config names, reads or makes its key file, listens, discovers. Fails
+    /// where a part is missing, two protocols claim one id, a file is of no use, or an address can't be listened on. Must be called within a tokio
     /// runtime.
     pub async fn start(self) -> Result<Node> {
         Ok(self.start_watched().await?.0)
     }
 
     /// As [`Builder::start`], with the events from the very first on, such as the addresses that are listened on.
-    pub async fn start_watched(self) -> Result<(Node, EventStream)> {
+    pub async fn start_watched(mut self) -> Result<(Node, EventStream)> {
+        self.stack.add(self.code);
+        if let Some(plan) = &self.stack.plan {
+            // What is only left out is told by the plug-in that leaves it out.
+            plan.inspect()?;
+        }
         let env = self.env.unwrap_or_else(|| Env::new(TokioRuntime));
         let identity = match (self.identity, &self.stack.settings.identity) {
             (Some(identity), _) => identity,
@@ -128,6 +152,6 @@ impl Builder {
         let setup = Setup::new(self.stack, &identity, &env)?;
         let shared = Shared::new(setup, identity, env, lookup);
         let events = shared.events.subscribe();
-        Ok((Node::run(shared).await?, events))
+        Ok((Node::run(shared, self.listen).await?, events))
     }
 }

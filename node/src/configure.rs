@@ -45,12 +45,13 @@ pub(crate) async fn begin(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-/// Swaps `stack` in. On error nothing has changed.
-pub(crate) async fn configure(shared: &Arc<Shared>, stack: Stack) -> Result<Changes> {
+/// Swaps in what `after` makes of the stack that there is. On error nothing has changed.
+pub(crate) async fn configure(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> Result<Stack>) -> Result<Changes> {
     let _one_at_a_time = shared.configuring.lock().await;
     shared.check_open()?;
-    let plan = stack.plan.clone();
     let before = shared.setup();
+    let stack = after(&before.stack)?;
+    let plan = stack.plan.clone();
     if stack.settings.identity != before.stack.settings.identity {
         let why = "`identity` can't change while the node runs: it is who the node is. Restart it".to_string();
         return Err(plan.map_or_else(

@@ -15,8 +15,8 @@ use futures::{
 };
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, PeerId, Result, Role, Session,
-    SessionExt, Task,
+    Budget, CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Result, Role,
+    Session, SessionExt, Task,
 };
 use stackwire_upgrade::{Climbed, Negotiators};
 use stackwire_wrap::Meter;
@@ -229,6 +229,9 @@ impl Connection {
 pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
     let Climbed { peer, session, driver, negotiators, path, budget } = climbed;
     let peer = peer.peer_id();
+    if peer == shared.peer_id() {
+        return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
+    }
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
     let connection = Arc::new(Connection {

@@ -1,158 +1,207 @@
 //! Dialing: from a peer or an address to a connection.
+//!
+//! A dial is shared by everyone who wants it: whoever joins brings its addresses into the race. It stops when nobody
+//! waits for it any more. A place among the dials that are under way (`max_pending_dials`) is taken by an attempt at one
+//! address, not while names are resolved or routers are asked.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future::OptionFuture, stream, stream::BoxStream};
 use stackwire_core::{
-    AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Target, address,
+    AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Route, Target,
+    address::{self, Origin},
 };
 use stackwire_upgrade::{Climbed, Start};
 use stackwire_wrap::Meter;
+use tokio::sync::SemaphorePermit;
 
 use crate::{
     connection::{self, Connection},
     host::NodeHost,
-    race::race,
+    pending::{Joined, PendingDial, Whom},
+    race::{Next, Source, race},
     renew,
-    resolve::{MAX_ADDRESSES, resolve},
+    resolve::{Candidate, MAX_ADDRESSES, Named, Resolver},
     setup::Setup,
     shared::Shared,
     traffic,
 };
 
-/// Connects to `address`; its `/p2p/…`, if any, must be who answers. An existing connection with that peer is used.
-pub(crate) async fn address(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Arc<Connection>> {
-    let (bare, peer) = address::split_peer(address);
-    match peer {
-        Some(peer) => self::peer(shared, peer, vec![bare]).await,
-        None => {
-            let result = dial(shared, None, vec![bare]).await;
-            report(shared, None, result)
-        }
-    }
+/// Who wants a dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Somebody who waits for it.
+    Request,
+    /// A discovery, which has more to try: it leaves places to others.
+    Discovery,
 }
 
-/// Connects to `peer` at `known` addresses and at those the routers find. An existing connection is used; a dial that
-/// is under way is joined. It stops when nobody waits for it any more.
-pub(crate) async fn peer(shared: &Arc<Shared>, peer: PeerId, known: Vec<Multiaddr>) -> Result<Arc<Connection>> {
-    if let Some(connection) = shared.connection_with(&peer) {
-        return Ok(connection);
-    }
-    if peer == shared.peer_id() {
+/// Connects to `address`; its `/p2p/…`, if any, must be who answers. An existing connection with that peer, or with who
+/// has answered there before, is used.
+pub(crate) async fn address(
+    shared: &Arc<Shared>,
+    address: &Multiaddr,
+    origin: Origin,
+    by: By,
+) -> Result<Arc<Connection>> {
+    let (bare, peer) = address::split_peer(address);
+    let whom = peer.map_or_else(|| Whom::Address(bare.clone()), Whom::Peer);
+    join(shared, whom, vec![Named { address: bare, origin }], by).await
+}
+
+/// Connects to `peer` at the addresses that the routers find. An existing connection is used.
+pub(crate) async fn peer(shared: &Arc<Shared>, peer: PeerId) -> Result<Arc<Connection>> {
+    join(shared, Whom::Peer(peer), Vec::new(), By::Request).await
+}
+
+/// Whether there is a connection that [`address`] would use.
+pub(crate) fn is_connected(shared: &Shared, address: &Multiaddr) -> bool {
+    let (bare, peer) = address::split_peer(address);
+    let setup = shared.setup();
+    let state = shared.state.lock();
+    let answering = peer.or_else(|| state.answered.get(&bare));
+    answering.is_some_and(|peer| state.connection_with(&peer, &setup).is_some())
+}
+
+async fn join(shared: &Arc<Shared>, whom: Whom, named: Vec<Named>, by: By) -> Result<Arc<Connection>> {
+    if let Whom::Peer(peer) = whom
+        && peer == shared.peer_id()
+    {
         return Err(Error::new(Kind::AddressInvalid, "a node does not dial itself").at(Layer::Node, "dialer"));
     }
-    let joined = {
+    let dial = {
+        let setup = shared.setup();
         let mut state = shared.state.lock();
-        state.dials.retain(|_, dial| dial.upgrade().is_some());
-        match state.dials.get(&peer).and_then(|dial| dial.upgrade()) {
+        let answering = match &whom {
+            Whom::Peer(peer) => Some(*peer),
+            Whom::Address(address) => state.answered.get(address),
+        };
+        if let Some(connection) = answering.and_then(|peer| state.connection_with(&peer, &setup)) {
+            return Ok(connection);
+        }
+        state.dials.retain(|_, dial| dial.is_wanted());
+        match state.dials.get(&whom).and_then(|dial| dial.join(&named, by)) {
             Some(dial) => dial,
             None => {
-                let node = shared.clone();
-                let dial = async move {
-                    let result = async {
-                        let mut addresses = known;
-                        addresses.extend(route(&node, peer).await);
-                        dial(&node, Some(peer), addresses).await
-                    };
-                    let result = result.await;
-                    node.state.lock().dials.remove(&peer);
-                    report(&node, Some(peer), result)
-                };
-                let dial = dial.boxed().shared();
-                state.dials.extend(dial.downgrade().map(|weak| (peer, weak)));
-                dial
+                let joined = Arc::new(Joined::new(by));
+                let work = begin(shared.clone(), whom.clone(), named, joined.clone()).boxed().shared();
+                if let Some(weak) = work.downgrade() {
+                    state.dials.insert(whom, PendingDial::new(weak, joined));
+                }
+                work
             }
         }
     };
-    joined.await
+    dial.await
 }
 
-fn report(shared: &Shared, peer: Option<PeerId>, result: Result<Arc<Connection>>) -> Result<Arc<Connection>> {
+async fn begin(shared: Arc<Shared>, whom: Whom, named: Vec<Named>, joined: Arc<Joined>) -> Result<Arc<Connection>> {
+    let peer = whom.peer();
+    let result = dial(&shared, peer, named, &joined).await;
+    {
+        let mut state = shared.state.lock();
+        if state.dials.get(&whom).is_some_and(|dial| dial.is_of(&joined)) {
+            state.dials.remove(&whom);
+        }
+        if let (Whom::Address(address), Ok(connection)) = (whom, &result) {
+            state.answered.insert(address, connection.info.peer);
+        }
+    }
     if let Err(error) = &result {
         shared.events.emit(|| Event::DialFailed { peer, error: error.clone() });
     }
     result
 }
 
-/// Where the routers think `peer` is.
-pub(crate) async fn route(shared: &Arc<Shared>, peer: PeerId) -> Vec<Multiaddr> {
-    let mut found = Vec::new();
-    let host = NodeHost::host(shared);
-    for router in &shared.setup().stack.routers {
-        let mut routes = router.find(&Target::Peer(peer), &host);
-        while let Some(route) = routes.next().await {
-            if route.peer == peer && !found.contains(&route.address) {
-                found.push(route.address);
-            }
-            if found.len() == MAX_ADDRESSES {
-                return found;
-            }
-        }
-    }
-    found
+/// Makes a connection beside `old`, with the peer at its other end.
+pub(crate) async fn again(shared: &Arc<Shared>, old: &Connection) -> Result<Arc<Connection>> {
+    // It has led there before, whoever named it then.
+    let known = Named { address: old.info.path.remote.clone(), origin: Origin::Operator };
+    dial(shared, Some(old.info.peer), vec![known], &Joined::new(By::Request)).await
 }
 
-/// Makes a connection, whatever others there are.
-pub(crate) async fn dial(
+/// Makes a connection, whatever others there are, at `named` addresses, at those that the routers find, and at those
+/// that `joined` brings.
+async fn dial(
     shared: &Arc<Shared>,
     peer: Option<PeerId>,
-    addresses: Vec<Multiaddr>,
+    named: Vec<Named>,
+    joined: &Joined,
 ) -> Result<Arc<Connection>> {
     shared.check_open()?;
     connection::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
     let setup = shared.setup();
-    let _permit = setup.dialing.acquire().await.map_err(|_| Error::closed("the node is shutting down"))?;
-    let (candidates, mut failures) = expand(shared, peer, addresses).await;
-    let mut candidates = candidates.into_iter();
-    let delay = setup.stack.settings.timeouts.dial_attempt_delay;
-    let attempts = race(&shared.env, delay, || {
-        let (address, peer) = candidates.next()?;
-        let setup = &setup;
-        Some(async move {
-            match attempt_unless_met(shared, setup, &address, peer).await {
-                Ok(climbed) => Ok((address, climbed)),
-                Err(error) => Err(AddressFailure { address, error }),
-            }
-        })
+    let timeouts = &setup.stack.settings.timeouts;
+    let host = NodeHost::host(shared);
+    let routes = peer.map(|peer| {
+        let target = Target::Peer(peer);
+        let found = stream::select_all(setup.stack.routers.iter().map(|router| router.find(&target, &host)));
+        let found = found.filter(move |route| std::future::ready(route.peer == peer)).take(MAX_ADDRESSES);
+        found.take_until(shared.env.sleep(timeouts.dial)).boxed()
     });
-    match attempts.await {
-        Ok((address, (climbed, meter))) => {
-            shared.learn(climbed.peer.peer_id(), &[address]);
-            let connection = connection::adopt(shared, climbed, meter)?;
-            renew::if_outdated(shared, &setup, &connection);
-            Ok(connection)
+    let mut resolver = Resolver::new(&*shared.lookup, &shared.env, timeouts.dial, peer, shared.listening());
+    named.into_iter().for_each(|named| resolver.add(named));
+    let mut addresses = Addresses { resolver, routes, joined };
+    let attempts = race(&shared.env, timeouts.dial_attempt_delay, &mut addresses, |candidate| {
+        let setup = &setup;
+        async move {
+            let candidate = candidate?;
+            match attempt_unless_met(shared, setup, &candidate, joined).await {
+                Ok(climbed) => Ok((candidate, climbed)),
+                Err(error) => Err(AddressFailure { address: candidate.address, error }),
+            }
         }
-        Err(failed) => {
-            failures.extend(failed);
-            Err(all_failed(peer, failures))
+    });
+    let (candidate, (climbed, meter)) = attempts.await.map_err(|failures| all_failed(peer, failures))?;
+    let Candidate { address, origin, .. } = candidate;
+    let answered = climbed.peer.peer_id();
+    let known = peer.is_none().then(|| shared.connection_with(&answered)).flatten();
+    let connection = match (connection::adopt(shared, climbed, meter), known) {
+        (connection, None) => connection?,
+        // Who answers there shows only now.
+        (second, Some(known)) => {
+            second.inspect(|second| second.close("there is a connection with this peer")).ok();
+            known
         }
-    }
+    };
+    shared.learn(answered, &[address], origin);
+    renew::if_outdated(shared, &setup, &connection);
+    Ok(connection)
 }
 
-/// Names resolved, doubles and excess dropped; with the addresses that could not even be resolved.
-async fn expand(
-    shared: &Shared,
-    peer: Option<PeerId>,
-    addresses: Vec<Multiaddr>,
-) -> (Vec<(Multiaddr, Option<PeerId>)>, Vec<AddressFailure>) {
-    let mut candidates: Vec<(Multiaddr, Option<PeerId>)> = Vec::new();
-    let mut failures = Vec::new();
-    let limit = shared.setup().stack.settings.timeouts.dial;
-    for address in addresses {
-        let resolving = resolve(&*shared.lookup, &address, peer);
-        match shared.env.timeout(limit, "resolving a name", resolving).await {
-            Ok(found) => {
-                for candidate in found {
-                    if !candidates.contains(&candidate) {
-                        candidates.push(candidate);
-                    }
-                }
+/// The candidates of a dial, from all who have some.
+struct Addresses<'a> {
+    resolver: Resolver<'a>,
+    /// What routers find, until they have found all.
+    routes: Option<BoxStream<'a, Route>>,
+    joined: &'a Joined,
+}
+
+impl Source for Addresses<'_> {
+    type Candidate = Result<Candidate, AddressFailure>;
+
+    async fn next(&mut self) -> Option<Next<Self::Candidate>> {
+        let routes = OptionFuture::from(self.routes.as_mut().map(|routes| routes.next()));
+        tokio::select! {
+            biased;
+            brought = self.joined.take() => {
+                self.resolver.join(brought);
+                None
             }
-            Err(error) => failures.push(AddressFailure { address, error }),
+            candidate = self.resolver.next() => candidate,
+            Some(route) = routes => {
+                match route {
+                    Some(Route { address, origin, .. }) => self.resolver.add(Named { address, origin }),
+                    None => self.routes = None,
+                }
+                None
+            }
         }
     }
-    candidates.truncate(MAX_ADDRESSES);
-    (candidates, failures)
+
+    fn close(&mut self) -> bool {
+        self.routes.is_none() && self.resolver.is_done() && self.joined.close()
+    }
 }
 
 fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
@@ -168,32 +217,46 @@ fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
 async fn attempt_unless_met(
     shared: &Shared,
     setup: &Setup,
-    address: &Multiaddr,
-    peer: Option<PeerId>,
+    candidate: &Candidate,
+    joined: &Joined,
 ) -> Result<(Climbed, Arc<Meter>)> {
-    let first = attempt(shared, setup, address, peer).await;
+    let first = attempt(shared, setup, candidate, joined).await;
     if !first.as_ref().is_err_and(|error| *error.kind() == Kind::SimultaneousOpen) {
         return first;
     }
     let moment = Duration::from_millis(u64::from(u8::from_be_bytes(shared.env.random())));
     shared.env.sleep(moment).await;
-    attempt(shared, setup, address, peer).await
+    attempt(shared, setup, candidate, joined).await
+}
+
+/// Waits for a place among the dials that are under way. What discoveries want gets half of them, so that there is one
+/// for whoever waits, and joins the others once somebody does.
+async fn place<'a>(setup: &'a Setup, joined: &Joined) -> Result<[Option<SemaphorePermit<'a>>; 2]> {
+    let closed = |_| Error::closed("the node is shutting down");
+    let volunteer = tokio::select! {
+        biased;
+        () = joined.requested() => None,
+        permit = setup.volunteering.acquire() => Some(permit.map_err(closed)?),
+    };
+    Ok([volunteer, Some(setup.dialing.acquire().await.map_err(closed)?)])
 }
 
 /// One attempt at one address, to the top of the ladder.
 async fn attempt(
     shared: &Shared,
     setup: &Setup,
-    address: &Multiaddr,
-    peer: Option<PeerId>,
+    candidate: &Candidate,
+    joined: &Joined,
 ) -> Result<(Climbed, Arc<Meter>)> {
+    let Candidate { address, peer, .. } = candidate;
     let bare = address.without_fixed();
     let transport = setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
+    let _place = place(setup, joined).await?;
     let timeouts = &setup.stack.settings.timeouts;
     let name = transport.name();
     let begin = shared.env.now();
     let budget = shared.memory.scope(address);
-    let dial = Dial::new(&bare, &shared.identity, &shared.env).to(peer).with_budget(budget.clone());
+    let dial = Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone());
     let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
     let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
     let now = shared.env.now();
@@ -201,7 +264,7 @@ async fn attempt(
     let start = Start {
         stage,
         role: Role::Dialer,
-        expected: peer,
+        expected: *peer,
         remote: address.clone(),
         local: dialed.local,
         fixed: address.fixed().clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stackwire_core::{
     Chosen, ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Layer, LocalInfo,
-    Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Rung, Stream, Traffic,
+    Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Rung, Stream, Traffic, address::Origin,
 };
 
 use crate::{shared::Shared, streams, traffic};
@@ -87,8 +87,8 @@ impl HostApi for NodeHost {
         }
     }
 
-    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
-        self.0.learn(peer, addresses);
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        self.0.learn(peer, addresses, origin);
     }
 
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {

@@ -1,17 +1,27 @@
 //! The net API of a node.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures::future::join_all;
 use stackwire_config::{Catalogue, Plan, Stack};
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, EventStream, Host, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Stream,
-    Traffic, address,
+    Traffic,
+    address::{self, Origin},
 };
 
 use crate::{
-    Builder, Changes, capacity::Population, configure, dial, host::NodeHost, listen, memory, shared::Shared, streams,
-    traffic,
+    Builder, Changes,
+    capacity::Population,
+    configure,
+    dial::{self, By},
+    host::NodeHost,
+    listen, memory,
+    shared::Shared,
+    streams, traffic,
 };
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
@@ -51,38 +61,48 @@ impl Node {
         Builder::from(stack).start_watched().await
     }
 
-    pub(crate) async fn run(shared: Arc<Shared>) -> Result<Self> {
+    /// Runs what `shared` is made of, and listens on `listen` beside what its settings say.
+    pub(crate) async fn run(shared: Arc<Shared>, listen: Vec<Multiaddr>) -> Result<Self> {
         let node = Self(Arc::new(Running { shared: shared.clone() }));
         let watched = shared.clone();
         shared.keep(async move { memory::watch(&watched).await });
         configure::begin(&shared).await?;
+        for address in listen {
+            listen::listen(&shared, &address).await?;
+        }
         Ok(node)
     }
 
     /// Takes a new text config while running: it is read, validated and built, its new addresses are bound, and then it
     /// is swapped in as a whole. On error everything stays as it was, and the error says which line is wrong.
     ///
-    /// New connections use it at once. Plug-ins about which nothing has changed stay the ones they are. A connection
-    /// that would come about otherwise now is upgraded: a better one is made beside it where both sides can, new streams
-    /// go there, and the old one is closed when its streams have ended. Changed options of a plug-in apply to new
-    /// connections only. The identity can't change.
+    /// Parts that code added stay, and addresses that code listens on: see [`Builder`].
+    ///
+    /// New connections use it at once. Plug-ins about which nothing has changed, neither their options nor the files that
+    /// those name, stay the ones they are. A connection that would come about otherwise now is upgraded: a better one is
+    /// made beside it where both sides can, new streams go there, and the old one is closed when its streams have ended.
+    /// Changed options of a plug-in apply to new connections only. The identity can't change.
     ///
     /// Cancel-safe in that the node never stops half-way between two configs, but addresses that were to change hands
     /// may be left closed.
     pub async fn configure(&self, text: &str, catalogue: &Catalogue) -> Result<Changes> {
-        self.configure_as(Plan::parse(text, catalogue)?).await
+        let folder = self.0.shared.setup().stack.plan.as_ref().map_or_else(PathBuf::new, |plan| plan.folder().into());
+        self.configure_as(Plan::parse_in(&folder, text, catalogue)?).await
     }
 
     /// As [`Node::configure`], with a text that was read already.
     pub async fn configure_as(&self, plan: Plan) -> Result<Changes> {
-        let stack = plan.stack_after(&self.0.shared.setup().stack);
-        self.reconfigure(stack).await
+        let after = |before: &Stack| {
+            plan.inspect_after(before)?;
+            Ok(plan.stack_after(before))
+        };
+        configure::configure(&self.0.shared, after).await
     }
 
     /// As [`Node::configure`], with a stack that was made by hand: plug-ins stay the ones they are where the stack holds
     /// the same ones.
     pub async fn reconfigure(&self, stack: Stack) -> Result<Changes> {
-        configure::configure(&self.0.shared, stack).await
+        configure::configure(&self.0.shared, |_| Ok(stack)).await
     }
 
     /// Our peer id.
@@ -110,20 +130,21 @@ impl Node {
         self.0.shared.listening().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
     }
 
-    /// Connects to `address`, or returns the connection there is with its `/p2p/…`. The error lists every address
-    /// that was tried. Dropping the future stops the dial.
+    /// Connects to `address`, or returns the connection there is with its `/p2p/…`, or with who has answered there. The
+    /// error lists every address that was tried. Dropping the future stops the dial, unless others wait for it.
     pub async fn connect(&self, address: &Multiaddr) -> Result<Arc<ConnectionInfo>> {
-        Ok(dial::address(&self.0.shared, address).await?.info.clone())
+        Ok(dial::address(&self.0.shared, address, Origin::Operator, By::Request).await?.info.clone())
     }
 
     /// Connects to `peer` at the addresses the routers know, or returns the connection there is.
     pub async fn connect_peer(&self, peer: PeerId) -> Result<Arc<ConnectionInfo>> {
-        Ok(dial::peer(&self.0.shared, peer, Vec::new()).await?.info.clone())
+        Ok(dial::peer(&self.0.shared, peer).await?.info.clone())
     }
 
-    /// Tells the routers where `peer` may be reached.
+    /// Tells the routers where `peer` may be reached. They are the application's own: whoever passes on what strangers say
+    /// goes through [`Host`], with its origin.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
-        self.0.shared.learn(peer, addresses);
+        self.0.shared.learn(peer, addresses, Origin::Operator);
     }
 
     /// Opens a stream to `peer`, dialing if there is no connection, for the first of `ids` (newest version first)

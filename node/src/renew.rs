@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures::future::{Either, select};
-use stackwire_core::{ConnectionId, Error, Event, Multiaddr, ProtocolId, Result, Role, Stream};
+use stackwire_core::{ConnectionId, Error, Event, ProtocolId, Result, Role, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{connection::Connection, dial, setup::Setup, shared::Shared, streams};
@@ -78,9 +78,7 @@ async fn replace(shared: &Arc<Shared>, old: &Arc<Connection>) -> bool {
         return false;
     }
     let peer = old.info.peer;
-    let mut addresses: Vec<Multiaddr> = vec![old.info.path.remote.clone()];
-    addresses.extend(dial::route(shared, peer).await);
-    let new = match dial::dial(shared, Some(peer), addresses).await {
+    let new = match dial::again(shared, old).await {
         Ok(new) => new,
         Err(error) => {
             tracing::debug!(%error, "no better connection");

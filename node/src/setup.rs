@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) serving: Vec<Arc<dyn Protocol>>,
     /// Permits for dials.
     pub(crate) dialing: Arc<Semaphore>,
+    /// Permits for those of them that only discoveries want.
+    pub(crate) volunteering: Arc<Semaphore>,
 }
 
 /// How well a connection's path fits a stack: smaller is better, the best is all zeros. Compared from the wire up.
@@ -60,6 +62,7 @@ impl Setup {
             protocol_ids: protocol_ids.into(),
             serving,
             dialing: Arc::new(Semaphore::new(limits.max_pending_dials)),
+            volunteering: Arc::new(Semaphore::new(limits.max_pending_dials.div_ceil(2))),
             stack,
         })
     }

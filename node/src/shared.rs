@@ -8,12 +8,12 @@ use std::{
     },
 };
 
-use futures::{
-    FutureExt,
-    future::{BoxFuture, WeakShared},
-};
+use futures::FutureExt;
 use parking_lot::{Mutex, RwLock};
-use stackwire_core::{Candidate, ConnectionId, Env, Error, Keypair, Multiaddr, PeerId, RemoteInfo, Result, address};
+use stackwire_core::{
+    Candidate, ConnectionId, Env, Error, Keypair, Multiaddr, PeerId, RemoteInfo, Result,
+    address::{self, Origin},
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,14 +22,12 @@ use crate::{
     connection::{Connection, MAX_FAREWELLS},
     events::Events,
     listen::Entry,
+    lookup::Lookup,
     memory::Memory,
-    resolve::Lookup,
+    pending::{Answered, PendingDial, Whom},
     setup::Setup,
     tasks::PluginTasks,
 };
-
-/// The dial of a peer that is under way, shared by everyone who wants it.
-pub(crate) type PendingDial = WeakShared<BoxFuture<'static, Result<Arc<Connection>>>>;
 
 /// A running node's parts.
 pub(crate) struct Shared {
@@ -69,7 +67,18 @@ pub(crate) struct State {
     pub(crate) by_peer: HashMap<PeerId, Vec<ConnectionId>>,
     /// What connected peers told about themselves.
     pub(crate) remotes: HashMap<PeerId, Arc<RemoteInfo>>,
-    pub(crate) dials: HashMap<PeerId, PendingDial>,
+    pub(crate) dials: HashMap<Whom, PendingDial>,
+    /// Who has answered at addresses without `/p2p/…`.
+    pub(crate) answered: Answered,
+}
+
+impl State {
+    /// The connection with `peer` that new streams go to: the one whose path fits the stack best, of those the oldest.
+    pub(crate) fn connection_with(&self, peer: &PeerId, setup: &Setup) -> Option<Arc<Connection>> {
+        let all = self.by_peer.get(peer)?.iter().filter_map(|id| self.connections.get(id));
+        let usable = all.filter(|connection| connection.is_usable());
+        usable.min_by_key(|connection| setup.rank(&connection.info.path)).cloned()
+    }
 }
 
 impl Shared {
@@ -124,20 +133,17 @@ impl Shared {
         if self.closing.load(Ordering::Acquire) { Err(Error::closed("the node is shutting down")) } else { Ok(()) }
     }
 
-    /// The connection with `peer` that new streams go to: the one whose path fits the stack best, of those the oldest.
+    /// See [`State::connection_with`].
     pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<Arc<Connection>> {
         let setup = self.setup();
-        let state = self.state.lock();
-        let all = state.by_peer.get(peer)?.iter().filter_map(|id| state.connections.get(id));
-        let usable = all.filter(|connection| connection.is_usable());
-        usable.min_by_key(|connection| setup.rank(&connection.info.path)).cloned()
+        self.state.lock().connection_with(peer, &setup)
     }
 
-    /// Teaches the routers where `peer` is.
-    pub(crate) fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
+    /// Teaches the routers where `peer` is, as `origin` says.
+    pub(crate) fn learn(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         let bare: Vec<Multiaddr> = addresses.iter().map(|address| address::split_peer(address).0).collect();
         for router in &self.setup().stack.routers {
-            router.learn(peer, &bare);
+            router.learn(peer, &bare, origin);
         }
     }
 

@@ -25,7 +25,7 @@ const MAX_MOVES: usize = 4;
 pub(crate) async fn open_to(shared: &Arc<Shared>, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
     let mut moves = 0;
     loop {
-        let connection = dial::peer(shared, peer, Vec::new()).await?;
+        let connection = dial::peer(shared, peer).await?;
         match open(shared, &connection, ids).await {
             Err(_) if connection.is_draining() && moves < MAX_MOVES => moves += 1,
             result => return result,

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Built, FileOption, Finding, Plugin, Summary};
 
-use crate::{Seeds, list};
+use crate::{Seeds, file, list};
 
 pub(crate) const NAME: &str = "seeds";
 
@@ -54,6 +54,20 @@ impl Plugin for SeedsConfig {
             interval: Duration::from_secs(self.interval_secs),
             reannounce: (self.reannounce_secs > 0).then(|| Duration::from_secs(self.reannounce_secs)),
         })))
+    }
+
+    fn files(&mut self) -> Vec<FileOption<'_>> {
+        Vec::from_iter(FileOption::watched("file", &mut self.file))
+    }
+
+    fn inspect(&self) -> Vec<Finding> {
+        let Some(path) = &self.file else { return Vec::new() };
+        let shown = path.display();
+        match file::inspect(path) {
+            Ok(wrong) if wrong.count == 0 => Vec::new(),
+            Ok(wrong) => vec![Finding::warning("file", format!("seeds of {shown} are left out: {wrong}"))],
+            Err(error) => vec![Finding::error("file", format!("the file of seeds {shown} can't be used: {error}"))],
+        }
     }
 }
 

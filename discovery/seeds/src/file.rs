@@ -1,10 +1,13 @@
 //! The watched file.
 
-use std::{collections::HashSet, io, path::PathBuf, time::SystemTime};
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
-use tokio::io::AsyncReadExt;
-
-use crate::list::{Seed, parse_lines};
+use crate::list::{Seed, Wrong, parse_lines};
 
 /// The largest file that is read, in bytes: some ten thousand seeds.
 const MAX_SIZE: u64 = 1 << 20;
@@ -35,9 +38,9 @@ impl SeedFile {
 
     /// Reads the file if it has changed; gives the seeds that are new. What cannot be read leaves the seeds as they
     /// were, so that a file which is being replaced loses nobody.
-    pub(crate) async fn refresh(&mut self) -> Vec<Seed> {
+    pub(crate) fn refresh(&mut self) -> Vec<Seed> {
         let path = self.path.display();
-        let (state, text) = match self.read_changed().await {
+        let (state, text) = match self.read_changed() {
             Ok(None) => return Vec::new(),
             Ok(Some(read)) => read,
             Err(error) => {
@@ -53,8 +56,8 @@ impl SeedFile {
             }
         };
         let (seeds, wrong) = parse_lines(&text);
-        for (line, error) in wrong {
-            tracing::warn!(file = %path, line, %error, "skipped a seed");
+        if wrong.count > 0 {
+            tracing::warn!(file = %path, "seeds are left out: {wrong}");
         }
         let known: HashSet<&Seed> = self.seeds.iter().collect();
         let new = seeds.iter().filter(|seed| !known.contains(seed)).cloned().collect();
@@ -62,24 +65,27 @@ impl SeedFile {
         new
     }
 
-    async fn read_changed(&self) -> io::Result<Option<(State, String)>> {
-        let metadata = tokio::fs::metadata(&self.path).await?;
+    fn read_changed(&self) -> io::Result<Option<(State, String)>> {
+        let metadata = fs::metadata(&self.path)?;
         // Neither is there on every file system; together they show nearly every change.
         let state = State::Read { modified: metadata.modified().ok(), size: metadata.len() };
         if state == self.state {
             return Ok(None);
         }
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        if metadata.len() > MAX_SIZE {
-            let message = format!("it has more than {MAX_SIZE} bytes");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        let mut bytes = Vec::new();
-        // Whatever it grows by while it is read is left for the next look.
-        tokio::fs::File::open(&self.path).await?.take(MAX_SIZE).read_to_end(&mut bytes).await?;
-        // A line that is not UTF-8 is a line that does not parse, not a reason to lose the others.
-        Ok(Some((state, String::from_utf8_lossy(&bytes).into_owned())))
+        Ok(Some((state, read(&self.path)?)))
+    }
+}
+
+/// The text of a file of seeds. A line that is not UTF-8 is a line that does not parse, not a reason to lose the others.
+fn read(path: &Path) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&stackwire_files::read(path, MAX_SIZE)?).into_owned())
+}
+
+/// What is wrong with the lines of a file; a file that is not there yet is a good one.
+pub(crate) fn inspect(path: &Path) -> io::Result<Wrong> {
+    match read(path) {
+        Ok(text) => Ok(parse_lines(&text).1),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Wrong::default()),
+        Err(error) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use stackwire_core::{Candidate, CandidateSink, Discovery, Host, Result};
+use stackwire_core::{Candidate, CandidateSink, Discovery, Host, Result, address::Origin};
 
 use crate::{config::NAME, file::SeedFile, list::Seed};
 
@@ -35,7 +35,7 @@ impl Discovery for Seeds {
             let announced = env.now();
             announce(sink, &self.list, None).await;
             if let Some(file) = &mut file {
-                file.refresh().await;
+                file.refresh();
                 announce(sink, file.seeds(), self.file_expiry()).await;
             }
             if self.list.is_empty() && file.is_none() {
@@ -50,7 +50,7 @@ impl Discovery for Seeds {
                 match (&mut file, left) {
                     (Some(file), left) => {
                         env.sleep(left.unwrap_or(self.interval).min(self.interval)).await;
-                        let new = file.refresh().await;
+                        let new = file.refresh();
                         announce(sink, &new, self.file_expiry()).await;
                     }
                     (None, Some(left)) => env.sleep(left).await,
@@ -69,6 +69,8 @@ impl Seeds {
 
 async fn announce(sink: &dyn CandidateSink, seeds: &[Seed], expires_in: Option<Duration>) {
     for Seed { peer, address } in seeds {
-        sink.add(Candidate { peer: *peer, address: address.clone(), source: NAME, expires_in }).await;
+        // The file is the operator's, as the config is.
+        let (address, origin) = (address.clone(), Origin::Operator);
+        sink.add(Candidate { peer: *peer, address, source: NAME, origin, expires_in }).await;
     }
 }

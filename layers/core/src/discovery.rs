@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{Host, Multiaddr, PeerId, Result, event};
+use crate::{Host, Multiaddr, PeerId, Result, address::Origin, event};
 
 /// A peer that may be worth a connection.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,9 @@ pub struct Candidate {
     pub address: Multiaddr,
     /// The plug-in that volunteered it.
     pub source: &'static str,
+    /// Who named the address.
+    #[serde(skip)]
+    pub origin: Origin,
     /// How long the source vouches for it; `None`: until it says otherwise.
     #[serde(skip)]
     pub expires_in: Option<Duration>,

@@ -144,7 +144,7 @@ impl fmt::Display for Kind {
             Kind::LimitExceeded { limit, max } => write!(f, "limit exceeded: {limit} = {max}"),
             Kind::Reset { code } => write!(f, "reset with code {code}"),
             Kind::DialFailed(failures) => {
-                write!(f, "no address could be reached")?;
+                f.write_str(outcome(failures))?;
                 for failure in failures.iter().take(MAX_SHOWN) {
                     write!(f, "\n  {}: {}", printable(&failure.address), failure.error)?;
                 }
@@ -161,6 +161,14 @@ impl fmt::Display for Kind {
 /// Names, some of them a stranger's.
 fn list(names: &[String]) -> Printable<String> {
     printable(names.join(", "))
+}
+
+/// What all failures of a dial come to.
+fn outcome(failures: &[AddressFailure]) -> &'static str {
+    match failures.iter().any(|failure| failure.error.is_an_answer()) {
+        true => "an address was reached, and no connection came of it",
+        false => "no address could be reached",
+    }
 }
 
 /// Whether trying again can help. The dialer reads only this.
@@ -357,6 +365,21 @@ impl Error {
         self.0.plugin.as_deref()
     }
 
+    /// Whether it takes somebody at the other end who answered: above the transport there always is.
+    fn is_an_answer(&self) -> bool {
+        let above = matches!(self.layer(), Some(Layer::Protector | Layer::Security | Layer::Muxer | Layer::Negotiator));
+        above
+            || matches!(
+                self.kind(),
+                Kind::NoCommonProtocol { .. }
+                    | Kind::AuthenticationFailed
+                    | Kind::PeerMismatch { .. }
+                    | Kind::PeerMisbehaved
+                    | Kind::Reset { .. }
+                    | Kind::Closed
+            )
+    }
+
     /// What was being done.
     pub fn during(&self) -> &str {
         &self.0.during
@@ -457,6 +480,24 @@ mod tests {
         assert_eq!(back.kind(), &Kind::PeerMisbehaved);
         assert_eq!(back.plugin(), Some("mplex"));
         assert_eq!(back.to_string(), "muxer mplex: a frame of 3 GiB");
+    }
+
+    #[test]
+    fn a_dial_says_whether_anybody_was_reached() {
+        let failed = |error: Error| AddressFailure { address: Multiaddr::empty(), error };
+        let refused = || failed(Error::new(Kind::Refused, "connecting").at(Layer::Transport, "tcp"));
+        let slow = failed(Error::new(Kind::Timeout { limit: Duration::from_secs(1) }, "connecting"));
+        let text = |failures: Vec<AddressFailure>| Error::new(Kind::DialFailed(failures), "dialing").to_string();
+        assert!(text(vec![refused(), slow]).contains("no address could be reached"));
+        for reached in [
+            Error::new(Kind::AuthenticationFailed, "handshake"),
+            Error::closed("reading message 2").at(Layer::Security, "noise"),
+            Error::new(Kind::Timeout { limit: Duration::from_secs(1) }, "handshake").at(Layer::Security, "tls"),
+            Error::new(Kind::NoCommonProtocol { offered: vec![], supported: vec![] }, "negotiating"),
+        ] {
+            let text = text(vec![refused(), failed(reached)]);
+            assert!(text.contains("an address was reached") && !text.contains("no address"), "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Keypair, Multiaddr, PeerId, ProtocolId, Result,
-    Stream,
+    Stream, address::Origin,
 };
 
 /// The node, as its plug-ins see it.
@@ -39,8 +39,8 @@ pub trait HostApi: Send + Sync + 'static {
     }
     /// Tells the application.
     fn emit(&self, event: Event);
-    /// Adds addresses of `peer` to the address book.
-    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]);
+    /// Adds addresses of `peer` that `origin` has named to the address book.
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin);
     /// What `peer` told about itself on its connection, most recently.
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>>;
     /// Keeps what `peer` told about itself and emits `Identified`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::{Error, Host, Kind, Layer, Multiaddr, PeerId, ProtocolId, Result};
+use crate::{Error, Host, Kind, Layer, Multiaddr, PeerId, ProtocolId, Result, address::Origin};
 
 /// What a route is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,8 @@ pub struct Route {
     pub peer: PeerId,
     /// An address of it.
     pub address: Multiaddr,
+    /// Who named the address.
+    pub origin: Origin,
 }
 
 /// Answers questions. It never connects to what it finds.
@@ -36,9 +38,10 @@ pub trait Router: Send + Sync + 'static {
     /// Routes to `target`, best first, as they are found. Ends when there are no more; dropping it stops the search.
     fn find<'a>(&'a self, target: &Target, host: &'a Host) -> BoxStream<'a, Route>;
 
-    /// Learns routes that somebody else found.
-    fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
-        let _ = (peer, addresses);
+    /// Learns addresses of `peer` that `origin` has named; [`Router::find`] gives them with it, or with a freer one that
+    /// has named them, too.
+    fn learn(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        let _ = (peer, addresses, origin);
     }
 
     /// Tells the network that we have the content of `key`.

@@ -1,6 +1,7 @@
 //! Writing a file that must not exist yet.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -23,8 +24,7 @@ pub fn create_secret(path: &Path, bytes: &[u8], env: &Env) -> io::Result<()> {
         let message = format!("its folder is not there: run `mkdir -p {}`", folder.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, message));
     }
-    let aside = Aside(beside(path, env)?);
-    write(&aside.0, bytes)?;
+    let aside = write_aside(path, bytes, env)?;
     match fs::hard_link(&aside.0, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
@@ -35,13 +35,25 @@ pub fn create_secret(path: &Path, bytes: &[u8], env: &Env) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// A name in the same folder that nobody else uses.
-fn beside(path: &Path, env: &Env) -> io::Result<PathBuf> {
+/// Writes a file of a name in the same folder that nobody else has.
+fn write_aside(path: &Path, bytes: &[u8], env: &Env) -> io::Result<Aside> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
-    let mut aside = std::ffi::OsString::from(".");
-    aside.push(name);
-    aside.push(format!(".{:016x}.new", u64::from_le_bytes(env.random())));
-    Ok(path.with_file_name(aside))
+    loop {
+        let mut aside = OsString::from(".");
+        aside.push(name);
+        aside.push(format!(".{:016x}.new", u64::from_le_bytes(env.random())));
+        let aside = path.with_file_name(aside);
+        match create(&aside) {
+            Ok(file) => {
+                let aside = Aside(aside);
+                fill(file, bytes)?;
+                return Ok(aside);
+            }
+            // Whoever draws the same numbers has taken it; the next one is another.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Goes away, whatever happens.
@@ -55,20 +67,21 @@ impl Drop for Aside {
 }
 
 fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write(path, bytes).inspect_err(|error| {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            // A part of a key is worse than none.
-            let _ = fs::remove_file(path);
-        }
+    fill(create(path)?, bytes).inspect_err(|_| {
+        // A part of a key is worse than none.
+        let _ = fs::remove_file(path);
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    options.open(path)
+}
+
+fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -275,3 +275,23 @@ async fn who_misuses_the_protocol_of_replacing_harms_nobody() {
     other.connect(&address(&server)).await.unwrap();
     echo(&mut open(&other, &server).await, "undisturbed").await;
 }
+
+/// The two snippets of the README: a protocol in code, and a config that is taken anew.
+#[tokio::test]
+async fn what_code_added_survives_a_new_config() {
+    let text = config("", "");
+    let builder = stackwire_node::Builder::from_config(&text, &catalogue()).unwrap();
+    let node = builder.protocol(Echo).listen("/ip6/::1/tcp/0".parse().unwrap()).start().await.unwrap();
+    let peer = start(&stack("", &["noise"], &["yamux"])).await;
+    let before = node.addresses();
+    for text in [text.clone(), text.replace("[[muxer]]", "[[muxer]]\nuse = \"mplex\"\n[[muxer]]"), text] {
+        node.configure(&text, &catalogue()).await.unwrap();
+        assert_eq!(node.addresses().len(), 2);
+        assert!(node.addresses().contains(&before[1]), "code listens there");
+        peer.connect(&address(&node)).await.unwrap();
+        echo(&mut open(&peer, &node).await, "still served").await;
+        let ids = node.host().local().protocols;
+        assert_eq!(ids.iter().filter(|id| id.as_str() == "/echo").count(), 1);
+        assert!(ids.iter().any(|id| id.as_str() == "/ipfs/ping/1.0.0"), "and what the text has by default: {ids:?}");
+    }
+}

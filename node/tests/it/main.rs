@@ -3,6 +3,7 @@
 mod bad_input;
 mod configure;
 mod dialing;
+mod files;
 mod floods;
 mod life;
 mod protocols;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stackwire_core::{
     ConnectionInfo, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result,
+    address::{Origin, Reach},
 };
 use tokio::sync::watch;
 
@@ -37,7 +38,8 @@ pub(crate) fn accept(host: &Host, peer: PeerId, remote: Option<&Multiaddr>, mut 
     if let Some(remote) = remote {
         keep_reachable(&mut info.listen, remote);
     }
-    host.add_addresses(peer, &info.listen);
+    let origin = remote.map_or(Origin::Peer(Reach::World), Origin::peer_at);
+    host.add_addresses(peer, &info.listen, origin);
     host.set_remote(peer, info);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use stackwire_core::{Multiaddr, PeerId};
+use stackwire_core::{Multiaddr, PeerId, address::Origin};
 
 /// Learnt addresses. Forgets the peer that was learnt of longest ago, and of a peer its oldest address.
 pub(crate) struct Book {
@@ -16,8 +16,8 @@ pub(crate) struct Book {
 
 #[derive(Default)]
 struct Entry {
-    /// Most recently learnt first.
-    addresses: VecDeque<Multiaddr>,
+    /// Most recently learnt first, each with the freest origin that has named it.
+    addresses: VecDeque<(Multiaddr, Origin)>,
     learnt: u64,
 }
 
@@ -27,7 +27,7 @@ impl Book {
     }
 
     /// Puts `addresses` in front of what is known of `peer`, in their order.
-    pub(crate) fn learn(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
+    pub(crate) fn learn(&mut self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         if addresses.is_empty() {
             return;
         }
@@ -37,8 +37,9 @@ impl Book {
         self.order.insert(self.now, peer);
         entry.learnt = self.now;
         for address in addresses.iter().take(self.max_addresses).rev() {
-            entry.addresses.retain(|known| known != address);
-            entry.addresses.push_front(address.clone());
+            let known = entry.addresses.iter().position(|(known, _)| known == address);
+            let before = known.and_then(|at| entry.addresses.remove(at)).map_or(origin, |(_, before)| before);
+            entry.addresses.push_front((address.clone(), origin.min(before)));
         }
         entry.addresses.truncate(self.max_addresses);
         if self.entries.len() > self.max_peers
@@ -49,7 +50,7 @@ impl Book {
     }
 
     /// What is known of `peer`, most recently learnt first.
-    pub(crate) fn addresses(&self, peer: &PeerId) -> impl Iterator<Item = &Multiaddr> {
+    pub(crate) fn addresses(&self, peer: &PeerId) -> impl Iterator<Item = &(Multiaddr, Origin)> {
         self.entries.get(peer).into_iter().flat_map(|entry| &entry.addresses)
     }
 }
@@ -72,13 +73,13 @@ mod tests {
                 let peer = peers[usize::from(peer)];
                 let addresses: Vec<Multiaddr> =
                     addresses.into_iter().map(|n| Multiaddr::empty().with(AddressPart::Memory(n))).collect();
-                book.learn(peer, &addresses);
+                book.learn(peer, &addresses, Origin::Operator);
                 prop_assert!(book.entries.len() <= 3);
                 prop_assert_eq!(book.entries.len(), book.order.len());
                 for (learnt, peer) in &book.order {
                     prop_assert_eq!(book.entries[peer].learnt, *learnt);
                 }
-                let known: Vec<&Multiaddr> = book.addresses(&peer).collect();
+                let known: Vec<&Multiaddr> = book.addresses(&peer).map(|(address, _)| address).collect();
                 prop_assert!(known.len() <= 4);
                 prop_assert!(known.iter().enumerate().all(|(i, address)| !known[..i].contains(address)));
                 if let Some(first) = addresses.first() {

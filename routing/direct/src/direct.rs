@@ -7,7 +7,10 @@ use futures::{
     stream::{self, BoxStream},
 };
 use parking_lot::Mutex;
-use stackwire_core::{Host, Multiaddr, PeerId, Route, Router, Target, address};
+use stackwire_core::{
+    Host, Multiaddr, PeerId, Route, Router, Target,
+    address::{self, Origin},
+};
 
 use crate::book::Book;
 
@@ -34,14 +37,15 @@ impl Direct {
     /// The addresses of `peer`, without `/p2p/…`: fixed ones in the config's order, then learnt ones, the most recent
     /// first.
     pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        let mut addresses = self.fixed.get(peer).cloned().unwrap_or_default();
-        let fixed = addresses.len();
-        for learnt in self.book.lock().addresses(peer) {
-            if !addresses[..fixed].contains(learnt) {
-                addresses.push(learnt.clone());
-            }
-        }
-        addresses
+        self.known(peer).into_iter().map(|(address, _)| address).collect()
+    }
+
+    fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, Origin)> {
+        let fixed = self.fixed.get(peer).cloned().unwrap_or_default();
+        let learnt =
+            self.book.lock().addresses(peer).filter(|(address, _)| !fixed.contains(address)).cloned().collect();
+        let fixed = fixed.into_iter().map(|address| (address, Origin::Operator));
+        fixed.chain::<Vec<_>>(learnt).collect()
     }
 }
 
@@ -52,18 +56,18 @@ impl Router for Direct {
 
     fn find<'a>(&'a self, target: &Target, _: &'a Host) -> BoxStream<'a, Route> {
         let Target::Peer(peer) = *target else { return stream::empty().boxed() };
-        stream::iter(self.addresses(&peer)).map(move |address| Route { peer, address }).boxed()
+        stream::iter(self.known(&peer)).map(move |(address, origin)| Route { peer, address, origin }).boxed()
     }
 
     /// The best address first. A trailing `/p2p/…` is taken off; an address of somebody else is ignored, as is one
     /// with nothing else in it.
-    fn learn(&self, peer: PeerId, addresses: &[Multiaddr]) {
+    fn learn(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         let addresses: Vec<Multiaddr> = addresses
             .iter()
             .map(address::split_peer)
             .filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer))
             .map(|(rest, _)| rest)
             .collect();
-        self.book.lock().learn(peer, &addresses);
+        self.book.lock().learn(peer, &addresses, origin);
     }
 }

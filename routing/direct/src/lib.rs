@@ -4,12 +4,12 @@
 //! bounded; who was learnt of longest ago is forgotten first. Keys and services it knows nothing about.
 //!
 //! ```
-//! use stackwire_core::{Keypair, Router};
+//! use stackwire_core::{Keypair, Router, address::Origin};
 //! use stackwire_routing_direct::Direct;
 //!
 //! let book = Direct::new(Vec::new(), 1000, 8);
 //! let peer = Keypair::ed25519_from_seed([1; 32]).peer_id();
-//! book.learn(peer, &["/ip4/192.0.2.1/tcp/4001".parse().unwrap()]);
+//! book.learn(peer, &["/ip4/192.0.2.1/tcp/4001".parse().unwrap()], Origin::Operator);
 //! assert_eq!(book.addresses(&peer).len(), 1);
 //! ```
 

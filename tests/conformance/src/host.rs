@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr,
-    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task, Traffic,
+    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task, Traffic, address::Origin,
 };
 use tokio::sync::mpsc;
 
@@ -208,7 +208,7 @@ impl HostApi for FakeHost {
         state.emitted.push(event.clone());
         state.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
     }
-    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], _: Origin) {
         self.state.lock().addresses.entry(peer).or_default().extend_from_slice(addresses);
     }
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {

@@ -20,13 +20,10 @@ use stackwire_core::{Keypair, Multiaddr, PeerId, Protocol, Result, Runtime};
 use stackwire_node::{Builder, Changes, Node};
 use std::sync::Arc;
 
-/// A node of a simulated network and the stack it runs.
+/// A node of a simulated network.
 pub struct SimNode {
     /// The node.
     pub node: Node,
-    stack: Stack,
-    /// What no config names: the test's own protocols.
-    protocols: Vec<Arc<dyn Protocol>>,
 }
 
 impl SimNode {
@@ -36,8 +33,7 @@ impl SimNode {
         Self::start_changed(seed, number, text, protocols, |_| ()).await
     }
 
-    /// As [`SimNode::start`], with the stack `changed` by code before it runs: decorated by faults, for instance. A new
-    /// config later has what is in its text, and the protocols.
+    /// As [`SimNode::start`], with the stack `changed` by code before it runs: decorated by faults, for instance.
     pub async fn start_changed(
         seed: u64,
         number: u8,
@@ -50,17 +46,14 @@ impl SimNode {
         runtime.fill_random(&mut key[1..]);
         let mut stack = Plan::parse(text, &catalogue()?)?.stack();
         changed(&mut stack);
-        stack.protocols.extend(protocols.iter().cloned());
-        let builder = Builder::from(stack.clone()).identity(Keypair::ed25519_from_seed(key)).runtime(runtime);
-        Ok(Self { node: builder.start().await?, stack, protocols })
+        stack.protocols.extend(protocols);
+        let builder = Builder::from(stack).identity(Keypair::ed25519_from_seed(key)).runtime(runtime);
+        Ok(Self { node: builder.start().await? })
     }
 
     /// Takes a new config while running.
-    pub async fn configure(&mut self, text: &str) -> Result<Changes> {
-        let mut stack = Plan::parse(text, &catalogue()?)?.stack_after(&self.stack);
-        stack.protocols.extend(self.protocols.iter().cloned());
-        self.stack = stack.clone();
-        self.node.reconfigure(stack).await
+    pub async fn configure(&self, text: &str) -> Result<Changes> {
+        self.node.configure(text, &catalogue()?).await
     }
 
     /// Who it is.

@@ -7,10 +7,12 @@ use std::{
 
 mod fixed;
 mod multiaddr;
+mod origin;
 
 pub use ::multiaddr::Protocol;
 pub use fixed::{Fixed, FixedPath};
 pub use multiaddr::Multiaddr;
+pub use origin::{Origin, Reach};
 
 use crate::{
     Error, Kind, PeerId, Result,

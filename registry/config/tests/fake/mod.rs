@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 use stackwire_config::{Built, Catalogue, Descriptor, Fixture, Plugin, Summary, schemars, serde};
 use stackwire_core::{
     AddressPart, BoxPipe, CandidateSink, Dial, Dialed, Discovery, Driver, Env, Error, Host, Kind, Layer, Listen,
-    Listener, Multiaddr, Muxer, MuxerContext, Negotiated, Negotiator, Protector, Protocol, ProtocolId, Recognition, Result, Role,
-    Route, Router, SecuredPipe, Security, SecurityContext, Session, Stream, Target, Transport, Wait,
+    Listener, Multiaddr, Muxer, MuxerContext, Negotiated, Negotiator, Protector, Protocol, ProtocolId, Recognition,
+    Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, Session, Stream, Target, Transport, Wait,
 };
 
 /// tcp, memory, web; noise, plaintext; yamux; direct; identify, ping.
