@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
-use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Opened, Result, Stage, address};
-use stackwire_socket::{Accepted, Acceptor};
+use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Opened, Result, Stage};
+use stackwire_socket::{Accepted, Acceptor, tcp_address};
 use tokio::net::TcpStream;
 
 use crate::{TcpConfig, TcpPipe, config::ProxyProtocol, ports::Port, proxy, socket, transport::NAME};
@@ -20,7 +20,7 @@ pub(crate) struct TcpListener {
 #[async_trait]
 impl Listener for TcpListener {
     fn addresses(&self) -> Vec<Multiaddr> {
-        self.acceptor.bound().addresses().into_iter().map(address::tcp).collect()
+        self.acceptor.bound().addresses().into_iter().map(tcp_address).collect()
     }
 
     async fn accept(&mut self) -> Result<Incoming> {
@@ -31,12 +31,12 @@ impl Listener for TcpListener {
             ProxyProtocol::Off => Box::pin(plain(self.config, stream, self.env.clone())),
             ProxyProtocol::Require => Box::pin(behind_proxy(self.config, stream, self.env.clone())),
         };
-        Ok(Incoming { remote: address::tcp(remote), local: address::tcp(local), open })
+        Ok(Incoming { remote: tcp_address(remote), local: tcp_address(local), open })
     }
 
     fn watch(&mut self) -> Option<BoxStream<'static, Vec<Multiaddr>>> {
         let lists = self.acceptor.bound().watch()?;
-        Some(lists.map(|list| list.into_iter().map(address::tcp).collect()).boxed())
+        Some(lists.map(|list| list.into_iter().map(tcp_address).collect()).boxed())
     }
 }
 
@@ -49,7 +49,7 @@ async fn plain(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened>
 async fn behind_proxy(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened> {
     let mut pipe = pipe(&config, stream, env)?;
     let source = proxy::read_header(&mut pipe).await?;
-    Ok(Opened { stage: Stage::Raw(Box::new(pipe)), remote: source.map(address::tcp) })
+    Ok(Opened { stage: Stage::Raw(Box::new(pipe)), remote: source.map(tcp_address) })
 }
 
 fn pipe(config: &TcpConfig, stream: TcpStream, env: Env) -> Result<TcpPipe> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use stackwire_core::{
     Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport, address,
 };
-use stackwire_socket::{Acceptor, canonical, dial_error, listen_error};
+use stackwire_socket::{Acceptor, Zoned, canonical, dial_error, listen_error, tcp_address};
 use tokio::net::TcpStream;
 
 use crate::{TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
@@ -47,7 +47,7 @@ impl Transport for Tcp {
     }
 
     fn can_dial(&self, address: &Multiaddr) -> bool {
-        socket_of(address).is_some_and(can_be_dialed)
+        socket_of(address).is_some_and(|to| can_be_dialed(to.socket))
     }
 
     fn can_listen(&self, address: &Multiaddr) -> bool {
@@ -56,16 +56,17 @@ impl Transport for Tcp {
 
     /// Where we dial from a port that we listen on: the peer may do the same, at the same moment.
     fn may_meet(&self, address: &Multiaddr) -> bool {
-        self.config.port_reuse && socket_of(address).is_some_and(|remote| self.ports.towards(remote).is_some())
+        self.config.port_reuse && socket_of(address).and_then(|to| self.ports.towards(to.resolve().ok()?)).is_some()
     }
 
     /// One round trip, the three-way handshake. Dropping the future closes the socket.
     async fn dial(&self, dial: Dial<'_>) -> Result<Dialed> {
         let address = dial.address;
-        let remote =
-            socket_of(address).filter(|remote| can_be_dialed(*remote)).ok_or_else(|| not_ours(address, "dialed"))?;
-        let stream = self.connect(remote).await.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
-        let local = stream.local_addr().ok().map(canonical).map(address::tcp);
+        let remote = socket_of(address).filter(|to| can_be_dialed(to.socket));
+        let remote = remote.ok_or_else(|| not_ours(address, "dialed"))?.resolve();
+        let connecting = async { self.connect(remote?).await };
+        let stream = connecting.await.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
+        let local = stream.local_addr().ok().map(canonical).map(tcp_address);
         let pipe = TcpPipe::new(stream, &self.config, dial.env.clone());
         Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local, round_trips: 1 })
     }
@@ -73,17 +74,19 @@ impl Transport for Tcp {
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
         let address = listen.address;
         let wanted = socket_of(address).ok_or_else(|| not_ours(address, "listened on"))?;
-        let acceptor = Acceptor::bind(wanted, socket::listen_options(&self.config), listen.env)
+        let acceptor = wanted
+            .resolve()
+            .and_then(|wanted| Acceptor::bind(wanted, socket::listen_options(&self.config), listen.env))
             .map_err(|e| listen_error(address, e).at(Layer::Transport, NAME))?;
         let port = self.ports.add(acceptor.bound());
         Ok(Box::new(TcpListener { config: self.config, acceptor, env: listen.env.clone(), _port: port }))
     }
 }
 
-/// The socket of an address that is exactly `/ip4|ip6/<address>/tcp/<port>`.
-fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
-    match address::split_socket(address) {
-        Some((socket, address::Transport::Tcp, rest)) if rest.is_empty() => Some(socket),
+/// The socket of an address that is exactly `[/ip6zone/<interface>]/ip4|ip6/<address>/tcp/<port>`.
+fn socket_of(address: &Multiaddr) -> Option<Zoned> {
+    match Zoned::split(address) {
+        Some((zoned, address::Transport::Tcp, rest)) if rest.is_empty() => Some(zoned),
         _ => None,
     }
 }
@@ -129,7 +132,7 @@ mod tests {
         fn a_socket_is_its_address_and_nothing_longer(ip: IpAddr, port: u16) {
             let socket = SocketAddr::new(ip, port);
             let address = address::tcp(socket);
-            prop_assert_eq!(socket_of(&address), Some(socket));
+            prop_assert_eq!(socket_of(&address).map(|zoned| zoned.socket), Some(socket));
             for more in ["/ws", "/p2p-circuit", "/tls/ws", "/tcp/1"] {
                 let longer = format!("{address}{more}").parse().unwrap();
                 prop_assert_eq!(socket_of(&longer), None);

@@ -4,6 +4,7 @@ use stackwire_conformance::{transport::Subject, transport_laws};
 use stackwire_transport_tcp::{Tcp, TcpConfig};
 
 transport_laws!(Subject::of_plugin::<TcpConfig>);
+transport_laws! { @tests (Subject::of_plugin::<TcpConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
 
 fn subject(config: TcpConfig) -> Subject {
     let transport = Tcp::new(config).expect("the options are in range");

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use stackwire_core::{AddressPart, Error, Kind, Layer, Multiaddr, Result, address};
+use stackwire_socket::{Zoned, tcp_address};
 
 use crate::NAME;
 
@@ -10,7 +11,7 @@ use crate::NAME;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// Where to connect to or listen.
-    pub socket: SocketAddr,
+    pub at: Zoned,
     /// Whether TLS lies between TCP and HTTP.
     pub tls: bool,
     /// The name that TLS and HTTP ask for, if not the IP.
@@ -23,7 +24,7 @@ impl Endpoint {
     /// Reads an address of one of the forms in the crate's documentation; `None` for any other.
     pub fn parse(address: &Multiaddr) -> Option<Self> {
         use AddressPart::{Sni, Tls, Ws, Wss};
-        let (socket, address::Transport::Tcp, rest) = address::split_socket(address)? else { return None };
+        let (at, address::Transport::Tcp, rest) = Zoned::split(address)? else { return None };
         let (tls, sni, path) = match rest.as_slice() {
             [Ws(path)] => (false, None, path),
             [Sni(name), Ws(path)] => (false, Some(name.to_string()), path),
@@ -32,7 +33,7 @@ impl Endpoint {
             _ => return None,
         };
         let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
-        Some(Self { socket, tls, sni, path })
+        Some(Self { at, tls, sni, path })
     }
 
     /// As [`parse`](Self::parse), with an error that names the forms.
@@ -63,12 +64,12 @@ impl Endpoint {
 
     /// The value of the `Host` header: the port is left out where it is the scheme's own.
     pub fn host(&self) -> String {
-        let host = match (&self.sni, self.socket.ip()) {
+        let host = match (&self.sni, self.at.socket.ip()) {
             (Some(name), _) => name.clone(),
             (None, IpAddr::V4(ip)) => ip.to_string(),
             (None, IpAddr::V6(ip)) => format!("[{ip}]"),
         };
-        match (self.socket.port(), self.tls) {
+        match (self.at.socket.port(), self.tls) {
             (80, false) | (443, true) => host,
             (port, _) => format!("{host}:{port}"),
         }
@@ -77,7 +78,7 @@ impl Endpoint {
 
 /// The address of a socket that speaks WebSocket.
 pub(crate) fn of(socket: SocketAddr, tls: bool) -> Multiaddr {
-    on(address::tcp(socket), tls)
+    on(tcp_address(socket), tls)
 }
 
 /// The address of a WebSocket on this address of TCP.

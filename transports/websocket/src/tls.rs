@@ -96,7 +96,7 @@ fn trust(roots: &mut RootCertStore, path: &Path) -> Result<()> {
 /// Whom the dialer expects: the name of the address, or its IP.
 pub(crate) fn server_name(endpoint: &Endpoint) -> Result<ServerName<'static>> {
     match &endpoint.sni {
-        None => Ok(ServerName::from(endpoint.socket.ip())),
+        None => Ok(ServerName::from(endpoint.at.socket.ip())),
         Some(name) => ServerName::try_from(name.clone()).map_err(|e| {
             let message = format!("{name:?} in `/sni/…` is no DNS name");
             Error::new(Kind::AddressInvalid, message).caused_by(e).at(Layer::Transport, NAME)

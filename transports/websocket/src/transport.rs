@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 use stackwire_core::{
-    Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result, Stage, Transport,
+    AddressPart, Dial, Dialed, Env, Error, Layer, Listen, Listener, Multiaddr, Opened, Over, Recognition, Result,
+    Stage, Transport,
 };
 use stackwire_socket::{Acceptor, TcpOptions, canonical, connect_tcp, dial_error, listen_error};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -86,9 +87,8 @@ impl Transport for WebSocket {
             true => Some((self.client(dial.env)?, tls::server_name(&endpoint)?)),
             false => None,
         };
-        let tcp = connect_tcp(endpoint.socket, None)
-            .await
-            .map_err(|e| dial_error(dial.address, e).at(Layer::Transport, NAME))?;
+        let connecting = async { connect_tcp(endpoint.at.resolve()?, None).await };
+        let tcp = connecting.await.map_err(|e| dial_error(dial.address, e).at(Layer::Transport, NAME))?;
         tcp.set_nodelay(self.config.nodelay).map_err(|e| failed("setting nodelay", e))?;
         let local = tcp.local_addr().ok().map(|local| address::of(canonical(local), endpoint.tls));
         let (stage, round_trips) = match tls {
@@ -107,19 +107,23 @@ impl Transport for WebSocket {
     async fn listen(&self, listen: Listen<'_>) -> Result<Box<dyn Listener>> {
         let endpoint = Endpoint::require_listen(listen.address)?;
         let tls = match endpoint.tls {
-            true => Some(self.server(endpoint.socket.ip(), listen.env)?),
+            true => Some(self.server(endpoint.at.socket.ip(), listen.env)?),
             false => None,
         };
         let options = TcpOptions { dual_stack: self.config.dual_stack, ..TcpOptions::default() };
-        let acceptor = Acceptor::bind(endpoint.socket, options, listen.env)
+        let acceptor = endpoint
+            .at
+            .resolve()
+            .and_then(|socket| Acceptor::bind(socket, options, listen.env))
             .map_err(|e| listen_error(listen.address, e).at(Layer::Transport, NAME))?;
         Ok(Box::new(WebSocketListener { acceptor, tls, config: self.config.clone(), env: listen.env.clone() }))
     }
 
     /// TCP at the same socket.
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
-        let endpoint = Endpoint::parse(address).filter(Endpoint::can_listen)?;
-        Some(stackwire_core::address::tcp(endpoint.socket))
+        Endpoint::parse(address).filter(Endpoint::can_listen)?;
+        let tcp = address.iter().position(|part| matches!(part, AddressPart::Tcp(_)))?;
+        Some(address.iter().take(tcp + 1).collect())
     }
 
     fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition {
@@ -136,7 +140,7 @@ impl Transport for WebSocket {
     async fn accept_over(&self, over: Over<'_>) -> Result<Opened> {
         let endpoint = Endpoint::require_listen(over.address)?;
         let tls = match endpoint.tls {
-            true => Some(self.shared_server(endpoint.socket.ip(), over.env)?),
+            true => Some(self.shared_server(endpoint.at.socket.ip(), over.env)?),
             false => None,
         };
         let stage = open(over.pipe, tls, self.config.max_message_bytes, over.env).await?;

@@ -5,6 +5,9 @@ mod ws {
     use stackwire_transport_websocket::WebSocketConfig;
 
     transport_laws!(|| Subject::of_plugin_by::<WebSocketConfig>("ws"));
+    transport_laws! { @tests (|| Subject::of_plugin_by::<WebSocketConfig>("ws"))
+        link_local_addresses_are_listened_on_shown_and_dialed
+    }
 }
 
 mod wss {
