@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Multiaddr, PeerId, Result, address};
 use stackwire_plugin::{Built, Plugin, Summary};
 
-use crate::Direct;
+use crate::{Direct, direct::MAX_BYTES};
 
 /// Options of `direct`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,11 +22,15 @@ pub struct DirectConfig {
     /// The most learnt addresses that are kept of one peer, at least 1.
     #[schemars(range(min = 1, max = 4096))]
     pub max_addresses: usize,
+    /// The most bytes that learnt addresses take, 65536 to 1073741824. Peers of whom only other peers have told are
+    /// forgotten first.
+    #[schemars(range(min = 65536, max = 1_073_741_824))]
+    pub max_bytes: usize,
 }
 
 impl Default for DirectConfig {
     fn default() -> Self {
-        Self { peers: Vec::new(), max_peers: 10_000, max_addresses: 32 }
+        Self { peers: Vec::new(), max_peers: 10_000, max_addresses: 32, max_bytes: MAX_BYTES }
     }
 }
 
@@ -35,7 +39,8 @@ impl Plugin for DirectConfig {
         .example(
             "peers = []          # fixed addresses, such as \"/ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…\"\n\
              max_peers = 10000   # peers to keep addresses of\n\
-             max_addresses = 32  # addresses to keep of each\n",
+             max_addresses = 32  # addresses to keep of each\n\
+             max_bytes = 4194304 # of all learnt addresses together\n",
         );
 
     fn build(self) -> Result<Built> {
@@ -44,8 +49,13 @@ impl Plugin for DirectConfig {
                 return Err(invalid(format!("{name} = 0 leaves no room: say 1 or more")));
             }
         }
+        if !(64 << 10..=1 << 30).contains(&self.max_bytes) {
+            return Err(invalid(format!("max_bytes = {} must be from 65536 to 1073741824", self.max_bytes)));
+        }
         let fixed: Vec<_> = self.peers.iter().map(|entry| fixed_address(entry)).collect::<Result<_>>()?;
-        Ok(Built::Router(Arc::new(Direct::new(fixed, self.max_peers, self.max_addresses))))
+        Ok(Built::Router(Arc::new(
+            Direct::new(fixed, self.max_peers, self.max_addresses).with_max_bytes(self.max_bytes),
+        )))
     }
 }
 

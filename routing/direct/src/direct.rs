@@ -12,7 +12,10 @@ use stackwire_core::{
     address::{self, Origin},
 };
 
-use crate::book::Book;
+use crate::book::{Book, Bounds};
+
+/// The most bytes that learnt addresses take, where nothing else is said.
+pub(crate) const MAX_BYTES: usize = 4 << 20;
 
 /// The router `direct`: answers from memory, at once.
 pub struct Direct {
@@ -31,7 +34,21 @@ impl Direct {
                 known.push(address);
             }
         }
-        Self { fixed: by_peer, book: Mutex::new(Book::new(max_peers.max(1), max_addresses.max(1))) }
+        Self {
+            fixed: by_peer,
+            book: Mutex::new(Book::new(Bounds {
+                peers: max_peers.max(1),
+                addresses: max_addresses.max(1),
+                bytes: MAX_BYTES,
+            })),
+        }
+    }
+
+    /// Its learnt addresses take at most so many bytes; without this 4 MiB.
+    #[must_use]
+    pub fn with_max_bytes(self, bytes: usize) -> Self {
+        self.book.lock().set_max_bytes(bytes);
+        self
     }
 
     /// The addresses of `peer`, without `/p2p/…`: fixed ones in the config's order, then learnt ones, the most recent

@@ -1,7 +1,8 @@
 //! The address book as a router: a peer is reached at the addresses that were learnt of it, or that the config names.
 //!
-//! It asks nobody and remembers nothing across restarts. Both the number of peers and that of each one's addresses are
-//! bounded; who was learnt of longest ago is forgotten first. Keys and services it knows nothing about.
+//! It asks nobody and remembers nothing across restarts. The numbers of peers and of each one's addresses are bounded, and
+//! the bytes of all. Who was learnt of longest ago is forgotten first, and before all others those of whom only peers have
+//! told. Keys and services it knows nothing about.
 //!
 //! ```
 //! use stackwire_core::{Keypair, Router, address::Origin};
