@@ -14,7 +14,7 @@ use crate::{ID, Perf};
 #[serde(default, deny_unknown_fields)]
 pub struct PerfConfig {
     /// The most bytes a peer may upload, and the most it may download, on one stream; 0: as many as it likes.
-    #[schemars(range(min = 0, max = 1_152_921_504_606_846_976_u64))]
+    #[schemars(range(min = 0, max = 1_125_899_906_842_624_u64))]
     pub max_bytes: u64,
 }
 

@@ -47,8 +47,11 @@ fn published(max_streams: u32) -> Arc<dyn Muxer> {
 
 fn pairing(dialer: Make, listener: Make) -> Subject {
     let mixed = |streams| Arc::new(Mixed { dialer: dialer(streams), listener: listener(streams) }) as Arc<dyn Muxer>;
-    // What the two declare is the same, but for their notes.
-    Subject { muxer: mixed(1024), limited: Some((mixed(16), 16)), ..Subject::of(YamuxConfig::default()) }
+    let mut subject = Subject::of(YamuxConfig::default());
+    // What the two declare is the same, but for their notes and that the published one does not tell what it holds.
+    let name = listener(1).name();
+    subject.capabilities.budget &= name == ours(1).name();
+    Subject { muxer: mixed(1024), limited: Some((mixed(16), 16)), ..subject }
 }
 
 mod ours_and_ours {
