@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Prefaced, Priority, ProtocolId, wake_both};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Kind, Layer, Pipe, Prefaced, Priority, ProtocolId, wake_both};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
@@ -111,6 +111,11 @@ impl Lazy {
     }
 }
 
+fn is_reset(error: &io::Error) -> bool {
+    let ours = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    ours.is_some_and(|ours| matches!(ours.kind(), Kind::Reset { .. }))
+}
+
 impl Awaiting {
     /// Notes who waits on this side. Wakes everybody who does.
     fn wait(&mut self, side: Side, waker: &Waker) -> Waker {
@@ -182,15 +187,24 @@ impl AsyncWrite for Lazy {
         this.poll_written(flushed, cx)
     }
 
-    /// Flushes, waits for the answer, then ends our side. A refusal, or a peer that left without an answer, is an error.
+    /// Flushes, waits for the answer, then ends our side. A refusal, or a peer that left without an answer, is an error. A
+    /// reset after all was flushed is none: it ends both directions, so that nothing is left to end, and a reader learns
+    /// of it. Peers reset a stream that they are done with, and the reset may take their answer along.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.awaiting.is_some() {
             // Who refuses may take nothing more: the answer is looked for while the rest still waits for room.
             let flushed = Pin::new(&mut this.pipe).poll_flush(cx);
-            let answered = this.poll_answer(Side::Writer, cx)?;
-            ready!(flushed)?;
-            ready!(answered);
+            match this.poll_answer(Side::Writer, cx) {
+                Poll::Ready(Err(error)) if matches!(flushed, Poll::Ready(Ok(()))) && is_reset(&error) => {
+                    return Poll::Ready(Ok(()));
+                }
+                answered => {
+                    let answered = answered?;
+                    ready!(flushed)?;
+                    ready!(answered);
+                }
+            }
         }
         Pin::new(&mut this.pipe).poll_shutdown(cx)
     }

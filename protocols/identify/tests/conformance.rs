@@ -149,6 +149,13 @@ async fn what_is_missing_is_tolerated() {
 }
 
 #[tokio::test]
+async fn an_agent_that_is_no_text_is_shown_as_far_as_it_is() {
+    let (a, _b, _running) = hearing(message(&[(6, b"tiny\xff"), (3, b"/one")]));
+    let info = identified(&a, |_| true).await;
+    assert_eq!((info.agent.as_str(), &info.protocols[..]), ("tiny\u{fffd}", &["/one".into()][..]));
+}
+
+#[tokio::test]
 async fn a_message_in_parts_is_joined() {
     let mut bytes = message(&[(6, b"parts"), (3, b"/one")]);
     bytes.extend(message(&[(3, b"/two"), (2, &at("/memory/7").to_vec()), (2, b"\xff\xff")]));
@@ -173,9 +180,8 @@ async fn lies_about_who_it_is_are_the_peers_fault() {
 async fn malformed_answers_are_the_peers_fault() {
     let too_long = varint(8193);
     let many = message(&[(6, b"again")]).repeat(11);
-    let not_utf8 = message(&[(6, b"\xff")]);
     let cut_short = message(&[(6, b"agent")])[..4].to_vec();
-    for bytes in [too_long, many, not_utf8, cut_short] {
+    for bytes in [too_long, many, cut_short] {
         let (a, b, _running) = hearing(bytes);
         assert_eq!(failed(&a).await, Kind::PeerMisbehaved);
         assert!(a.remote(&b.peer()).is_none());

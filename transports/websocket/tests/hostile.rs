@@ -43,15 +43,15 @@ async fn response(bytes: &[u8]) -> Error {
 
 #[tokio::test]
 async fn requests_that_are_no_upgrade() {
-    for (bytes, status) in [
-        (&b"\x13/multistream/1.0.0\n"[..], "400"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
-        (b"GET / HTTP/1.0\r\n\r\n", "400"),
-        (b"\x16\x03\x01\x02\x00\x01\x00", "400"), // TLS where none is spoken
+    for (bytes, status, kind) in [
+        (&b"\x13/multistream/1.0.0\n"[..], "400", Kind::PeerMisbehaved),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "426", Kind::PeerMisbehaved),
+        (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "405", Kind::Unsupported), // asking is no misbehaviour
+        (b"GET / HTTP/1.0\r\n\r\n", "400", Kind::PeerMisbehaved),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "400", Kind::PeerMisbehaved), // TLS where none is spoken
     ] {
         let (error, answer) = request(bytes).await;
-        assert_kind(&error, Kind::PeerMisbehaved);
+        assert_kind(&error, kind);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
 }

@@ -42,10 +42,13 @@ fn run(law: &Law, subject: Subject) {
     );
 }
 
-fn walk(decorate: impl Fn(Arc<dyn Muxer>) -> Arc<dyn Muxer>, exceptions: &[Exception]) {
+/// `exceptions` are of one muxer, or of all.
+fn walk(decorate: impl Fn(Arc<dyn Muxer>) -> Arc<dyn Muxer>, exceptions: &[(Option<&str>, Exception)]) {
     let laws = muxer::laws();
     for plugin in linked(Layer::Muxer) {
-        each(plugin.summary.name, laws.iter().map(|law| law.name), exceptions, |name| {
+        let its = exceptions.iter().filter(|(muxer, _)| muxer.is_none_or(|muxer| muxer == plugin.summary.name));
+        let its: Vec<Exception> = its.map(|(_, exception)| *exception).collect();
+        each(plugin.summary.name, laws.iter().map(|law| law.name), &its, |name| {
             let law = laws.iter().find(|law| law.name == name).expect("it is one of them");
             run(law, subject(plugin, &decorate));
         });
@@ -56,14 +59,18 @@ fn over_pipes(faults: Faults) -> impl Fn(Arc<dyn Muxer>) -> Arc<dyn Muxer> {
     move |muxer| over_muxer(muxer, with(faults.clone()))
 }
 
+/// Our own yamux keeps the law.
+const LOST_BY_THE_REFERENCE: (Option<&str>, Exception) =
+    (Some("yamux-ref"), ("storms_of_streams_pass", "the published crate loses a stream of a storm there"));
+
 #[test]
 fn far_away() {
-    walk(over_pipes(distance()), &[]);
+    walk(over_pipes(distance()), &[LOST_BY_THE_REFERENCE]);
 }
 
 #[test]
 fn far_away_on_a_busy_machine() {
-    walk(over_pipes(distance_and_waits()), &[]);
+    walk(over_pipes(distance_and_waits()), &[LOST_BY_THE_REFERENCE]);
 }
 
 /// Decorates every stream of a muxer.
@@ -88,5 +95,7 @@ impl Muxer for Streams {
 fn streams_that_overtake_each_other() {
     let faults = Faults { fragment: 0, ..distance() };
     let wrap: Wrap = Arc::new(with(faults));
-    walk(|muxer| Arc::new(Streams(muxer, wrap.clone())), &[]);
+    let name = "a_peer_that_takes_nothing_is_held_within_the_budget";
+    let exception = (None, (name, "what is delayed above a muxer is not held by it"));
+    walk(|muxer| Arc::new(Streams(muxer, wrap.clone())), &[exception]);
 }
