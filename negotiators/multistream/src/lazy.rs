@@ -22,6 +22,8 @@ pub(crate) struct Lazy {
     pipe: Prefaced,
     /// Gone once the answer has been checked.
     awaiting: Option<Box<Awaiting>>,
+    /// What was written has been flushed by a shutdown, which waits for the answer now.
+    all_sent: bool,
 }
 
 struct Awaiting {
@@ -55,7 +57,7 @@ impl Lazy {
             waiting: [None, None],
             deaf: false,
         };
-        Self { pipe: Prefaced::new(pipe, proposal), awaiting: Some(Box::new(awaiting)) }
+        Self { pipe: Prefaced::new(pipe, proposal), awaiting: Some(Box::new(awaiting)), all_sent: false }
     }
 
     /// Waits until the answer is here, and checks it.
@@ -163,6 +165,7 @@ impl AsyncBufRead for Lazy {
 impl AsyncWrite for Lazy {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.all_sent = false;
         let written = Pin::new(&mut this.pipe).poll_write(cx, data);
         this.poll_written(written, cx)
     }
@@ -172,6 +175,7 @@ impl AsyncWrite for Lazy {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.all_sent = false;
         let written = Pin::new(&mut this.pipe).poll_write_vectored(cx, slices);
         this.poll_written(written, cx)
     }
@@ -194,11 +198,13 @@ impl AsyncWrite for Lazy {
         let this = self.get_mut();
         if this.awaiting.is_some() {
             // Who refuses may take nothing more: the answer is looked for while the rest still waits for room.
-            let flushed = Pin::new(&mut this.pipe).poll_flush(cx);
+            let flushed = match this.all_sent {
+                true => Poll::Ready(Ok(())),
+                false => Pin::new(&mut this.pipe).poll_flush(cx),
+            };
+            this.all_sent = matches!(flushed, Poll::Ready(Ok(())));
             match this.poll_answer(Side::Writer, cx) {
-                Poll::Ready(Err(error)) if matches!(flushed, Poll::Ready(Ok(()))) && is_reset(&error) => {
-                    return Poll::Ready(Ok(()));
-                }
+                Poll::Ready(Err(error)) if this.all_sent && is_reset(&error) => return Poll::Ready(Ok(())),
                 answered => {
                     let answered = answered?;
                     ready!(flushed)?;
