@@ -120,6 +120,9 @@ impl Built {
     }
 }
 
+/// What a plug-in built, and the files that its options name.
+pub type BuiltWithFiles = (Built, Vec<NamedFile>);
+
 /// A registered plug-in.
 pub struct Descriptor {
     /// What it says about itself.
@@ -127,7 +130,7 @@ pub struct Descriptor {
     /// The package that registered it.
     pub package: &'static str,
     schema: fn() -> schemars::Schema,
-    build: fn(Options<'_>, &Path) -> Result<(Built, Vec<NamedFile>), Problem>,
+    build: fn(Options<'_>, &Path) -> Result<BuiltWithFiles, Problem>,
     inspect: fn(toml::Table, &Path) -> Vec<Finding>,
 }
 
@@ -150,7 +153,7 @@ impl Descriptor {
     }
 
     /// As [`Descriptor::build`], with relative paths taken from `folder`; gives the files that the options name, too.
-    pub fn build_in(&self, options: Options<'_>, folder: &Path) -> Result<(Built, Vec<NamedFile>), Problem> {
+    pub fn build_in(&self, options: Options<'_>, folder: &Path) -> Result<BuiltWithFiles, Problem> {
         (self.build)(options, folder)
     }
 
@@ -178,7 +181,7 @@ fn schema<P: Plugin>() -> schemars::Schema {
     schemars::schema_for!(P)
 }
 
-fn build<P: Plugin>(options: Options<'_>, folder: &Path) -> Result<(Built, Vec<NamedFile>), Problem> {
+fn build<P: Plugin>(options: Options<'_>, folder: &Path) -> Result<BuiltWithFiles, Problem> {
     let span = options.span();
     let mut config: P = deserialize(options)?;
     let files = placed(&mut config, folder);

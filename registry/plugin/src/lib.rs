@@ -55,7 +55,7 @@ mod options;
 pub use capabilities::{Capabilities, Fixture, Reach};
 pub use catalogue::Catalogue;
 pub use check::{MAX_PROBLEMS, check, shorten};
-pub use descriptor::{Built, Descriptor, Plugin, Summary};
+pub use descriptor::{Built, BuiltWithFiles, Descriptor, Plugin, Summary};
 pub use files::{FileOption, Finding, NamedFile};
 pub use options::{Options, Problem, deserialize, nearest, parse_options, suggest};
 
