@@ -39,7 +39,7 @@ fn floods(size: &Size) -> Vec<Flood> {
 }
 
 /// The address that honest peers of a flood dial: of the listener that is flooded.
-fn target<'a>(victim: &'a Victim, kind: Kind) -> &'a stackwire_node::Multiaddr {
+fn target(victim: &Victim, kind: Kind) -> &stackwire_node::Multiaddr {
     match kind {
         Kind::Initials => &victim.addresses[1],
         Kind::Syns => &victim.addresses[2],
