@@ -1,7 +1,7 @@
 //! The laws of sealed records.
 //!
 //! ```ignore
-//! record_laws!(|| Subject { name: "noise", receive: Box::new(…), seal: Box::new(…) });
+//! record_laws!(|| Subject { name: "noise", receive: Box::new(receive), seal: Box::new(seal) });
 //! ```
 //!
 //! What a peer seals is no accident of the network: it holds the keys, so every record opens. These laws are about the
