@@ -38,6 +38,8 @@ const node = await createLibp2p({
   connectionEncrypters: [{ noise, tls }[security]()],
   streamMuxers: [{ yamux, mplex }[muxer]()],
   connectionGater: { denyDialMultiaddr: () => false },
+  // By default it resets a host's sixth connection of a second, and the tools are quicker than that.
+  connectionManager: { inboundConnectionThreshold: 1000 },
   services: { identify: identify(), ping: ping() }
 })
 
