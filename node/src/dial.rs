@@ -120,6 +120,13 @@ pub(crate) async fn again(shared: &Arc<Shared>, old: &Connection) -> Result<Arc<
     dial(shared, Some(old.info.peer), vec![known], &Joined::new(By::Request)).await
 }
 
+/// Makes a connection to `address`, whatever others there are. Joins no other dial, and none joins it.
+pub(crate) async fn fresh(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Arc<Connection>> {
+    let (address, peer) = address::split_peer(address);
+    let named = Named { address, origin: Origin::Operator };
+    dial(shared, peer, vec![named], &Joined::new(By::Request)).await
+}
+
 /// Makes a connection, whatever others there are, at `named` addresses, at those that the routers find, and at those
 /// that `joined` brings.
 async fn dial(

@@ -136,6 +136,12 @@ impl Node {
         Ok(dial::address(&self.0.shared, address, Origin::Operator, By::Request).await?.info.clone())
     }
 
+    /// Connects to `address` by a connection of its own, whatever others there are. Its `/p2p/…`, if any, must be who
+    /// answers. The error lists every address that was tried. Dropping the future stops the dial.
+    pub async fn connect_fresh(&self, address: &Multiaddr) -> Result<Arc<ConnectionInfo>> {
+        Ok(dial::fresh(&self.0.shared, address).await?.info.clone())
+    }
+
     /// Connects to `peer` at the addresses the routers know, or returns the connection there is.
     pub async fn connect_peer(&self, peer: PeerId) -> Result<Arc<ConnectionInfo>> {
         Ok(dial::peer(&self.0.shared, peer).await?.info.clone())

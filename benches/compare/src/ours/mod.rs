@@ -95,9 +95,8 @@ impl Contestant for OurClient {
     }
 
     async fn dial(&self, address: SocketAddr, peer: &str) -> Result<OurConnection> {
-        // Without a `/p2p/…` a node makes a new connection even where it has one.
         let address: Multiaddr = self.stack.address(address).parse()?;
-        let info = self.node.connect(&address).await?;
+        let info = self.node.connect_fresh(&address).await?;
         if info.peer.to_string() != peer {
             return Err(format!("somebody else answered at {address}: {}", info.peer).into());
         }
