@@ -97,7 +97,21 @@ async fn join(shared: &Arc<Shared>, whom: Whom, named: Vec<Named>, by: By) -> Re
 
 async fn begin(shared: Arc<Shared>, whom: Whom, named: Vec<Named>, joined: Arc<Joined>) -> Result<Arc<Connection>> {
     let peer = whom.peer();
-    let result = dial(&shared, peer, named, &joined).await;
+    let result = match dial(&shared, peer, named, &joined).await {
+        Ok(dialed) => {
+            // Who answers at an address shows only now.
+            let known = peer.is_none().then(|| shared.connection_with(&dialed.climbed.peer.peer_id())).flatten();
+            let connection = adopt(&shared, dialed);
+            match known {
+                Some(known) => {
+                    connection.inspect(|second| second.close("there is a connection with this peer")).ok();
+                    Ok(known)
+                }
+                None => connection,
+            }
+        }
+        Err(error) => Err(error),
+    };
     {
         let mut state = shared.state.lock();
         if state.dials.get(&whom).is_some_and(|dial| dial.is_of(&joined)) {
@@ -113,28 +127,47 @@ async fn begin(shared: Arc<Shared>, whom: Whom, named: Vec<Named>, joined: Arc<J
     result
 }
 
+/// Makes a connection to `address`, whatever others there are; its `/p2p/…`, if any, must be who answers. Joins no other
+/// dial, and none joins it.
+pub(crate) async fn fresh(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Arc<Connection>> {
+    let (bare, peer) = address::split_peer(address);
+    let connection = beside(shared, peer, bare.clone()).await?;
+    if peer.is_none() {
+        shared.state.lock().answered.insert(bare, connection.info.peer);
+    }
+    Ok(connection)
+}
+
 /// Makes a connection beside `old`, with the peer at its other end.
 pub(crate) async fn again(shared: &Arc<Shared>, old: &Connection) -> Result<Arc<Connection>> {
-    // It has led there before, whoever named it then.
-    let known = Named { address: old.info.path.remote.clone(), origin: Origin::Operator };
-    dial(shared, Some(old.info.peer), vec![known], &Joined::new(By::Request)).await
+    beside(shared, Some(old.info.peer), old.info.path.remote.clone()).await
 }
 
-/// Makes a connection to `address`, whatever others there are. Joins no other dial, and none joins it.
-pub(crate) async fn fresh(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Arc<Connection>> {
-    let (address, peer) = address::split_peer(address);
+async fn beside(shared: &Arc<Shared>, peer: Option<PeerId>, address: Multiaddr) -> Result<Arc<Connection>> {
+    // The operator has named it, or it has led there before, whoever named it then.
     let named = Named { address, origin: Origin::Operator };
-    dial(shared, peer, vec![named], &Joined::new(By::Request)).await
+    adopt(shared, dial(shared, peer, vec![named], &Joined::new(By::Request)).await?)
 }
 
-/// Makes a connection, whatever others there are, at `named` addresses, at those that the routers find, and at those
+/// What has come of a dial, before the node knows of it.
+struct Dialed {
+    setup: Arc<Setup>,
+    candidate: Candidate,
+    climbed: Climbed,
+    meter: Arc<Meter>,
+}
+
+fn adopt(shared: &Arc<Shared>, dialed: Dialed) -> Result<Arc<Connection>> {
+    let Dialed { setup, candidate, climbed, meter } = dialed;
+    let connection = connection::adopt(shared, climbed, meter)?;
+    shared.learn(connection.info.peer, &[candidate.address], candidate.origin);
+    renew::if_outdated(shared, &setup, &connection);
+    Ok(connection)
+}
+
+/// Reaches a peer, whatever connections there are, at `named` addresses, at those that the routers find, and at those
 /// that `joined` brings.
-async fn dial(
-    shared: &Arc<Shared>,
-    peer: Option<PeerId>,
-    named: Vec<Named>,
-    joined: &Joined,
-) -> Result<Arc<Connection>> {
+async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, named: Vec<Named>, joined: &Joined) -> Result<Dialed> {
     shared.check_open()?;
     connection::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
     let setup = shared.setup();
@@ -160,20 +193,8 @@ async fn dial(
         }
     });
     let (candidate, (climbed, meter)) = attempts.await.map_err(|failures| all_failed(peer, failures))?;
-    let Candidate { address, origin, .. } = candidate;
-    let answered = climbed.peer.peer_id();
-    let known = peer.is_none().then(|| shared.connection_with(&answered)).flatten();
-    let connection = match (connection::adopt(shared, climbed, meter), known) {
-        (connection, None) => connection?,
-        // Who answers there shows only now.
-        (second, Some(known)) => {
-            second.inspect(|second| second.close("there is a connection with this peer")).ok();
-            known
-        }
-    };
-    shared.learn(answered, &[address], origin);
-    renew::if_outdated(shared, &setup, &connection);
-    Ok(connection)
+    drop(addresses);
+    Ok(Dialed { setup, candidate, climbed, meter })
 }
 
 /// The candidates of a dial, from all who have some.

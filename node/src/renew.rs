@@ -63,7 +63,7 @@ async fn renew(shared: &Arc<Shared>, connection: &Arc<Connection>) {
         Role::Listener => ask(shared, connection).await.unwrap_or(false),
     };
     let gone = shared.setup().rank(&connection.info.path).is_gone();
-    if !better && gone && connection.is_usable() {
+    if !better && gone && connection.is_usable() && connection.begin_draining() {
         drain(shared, connection, "its stack is no longer in the configuration".to_string()).await;
     }
 }
@@ -91,8 +91,11 @@ async fn replace(shared: &Arc<Shared>, old: &Arc<Connection>) -> bool {
     }
     let (from, to) = (old.info.id, new.info.id);
     shared.events.emit(|| Event::Upgraded { peer, from, to });
-    let (node, old) = (shared.clone(), old.clone());
-    shared.keep(async move { drain(&node, &old, upgraded(to)).await });
+    // Before the turn ends: whoever has the next one must see that this is done.
+    if old.begin_draining() {
+        let (node, old) = (shared.clone(), old.clone());
+        shared.keep(async move { drain(&node, &old, upgraded(to)).await });
+    }
     true
 }
 
@@ -131,11 +134,8 @@ pub(crate) async fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mu
     }
 }
 
-/// Lets the streams of a connection end and closes it, within the time a config gives.
+/// Lets the streams of a connection that begins to drain end and closes it, within the time a config gives.
 async fn drain(shared: &Shared, connection: &Arc<Connection>, why: String) {
-    if !connection.begin_draining() {
-        return;
-    }
     let limit = shared.setup().stack.settings.timeouts.drain;
     let draining = async {
         if let Err(error) = settle(shared, connection).await {

@@ -194,6 +194,38 @@ async fn connections_are_upgraded_under_open_streams() {
     assert_eq!(client.connections().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_asks_at_once_gets_one_better_connection() {
+    for _ in 0..4 {
+        let server = start(&stack(ANY_PORT, &["noise"], &["mplex"])).await;
+        let client = start(&stack("", &["noise"], &["mplex"])).await;
+        let old = client.connect(&address(&server)).await.unwrap();
+        let better = |listen| stack(listen, &["tls", "noise"], &["yamux", "mplex"]);
+        configure(&server, &better(ANY_PORT)).await.unwrap();
+        let mut asking = Vec::new();
+        for _ in 0..8 {
+            let mut stream = server.open_stream(client.peer_id(), &["/stackwire/renew/1.0.0".into()]).await.unwrap();
+            stream.flush().await.unwrap();
+            asking.push(stream);
+        }
+        let mut heard = client.events();
+        configure(&client, &better("")).await.unwrap();
+        let answers = futures::future::join_all(asking.iter_mut().map(|stream| async {
+            stream.write_all(b"R").await.unwrap();
+            stream.read_u8().await
+        }));
+        in_time("answers to all", answers).await;
+        drop(asking);
+        let mut better = 0;
+        event(&mut heard, |event| {
+            better += usize::from(matches!(event, Event::Upgraded { .. }));
+            matches!(event, Event::Disconnected { connection, .. } if connection == old.id).then_some(())
+        })
+        .await;
+        assert_eq!((better, client.connections().len()), (1, 1));
+    }
+}
+
 #[tokio::test]
 async fn what_left_the_config_is_not_used_any_more() {
     let server = start(&stack(ANY_PORT, &["noise", "tls"], &["mplex"])).await;

@@ -1,5 +1,7 @@
 //! Dialing: every failure is told, the right peer is insisted on, doubles are joined.
 
+use std::collections::HashSet;
+
 use stackwire_node::{Kind, address};
 
 use super::*;
@@ -59,6 +61,20 @@ async fn many_dials_of_one_peer_are_one_connection() {
     let first = dials[0].as_ref().unwrap().id;
     assert!(dials.iter().all(|dial| dial.as_ref().unwrap().id == first));
     assert_eq!(client.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn fresh_dials_make_a_connection_each() {
+    let (server, client) = (node("", "").await, node("", "").await);
+    let (bare, _) = address::split_peer(&address(&server));
+    for address in [address(&server), bare.clone()] {
+        let dials = futures::future::join_all((0..3).map(|_| client.connect_fresh(&address))).await;
+        let ids: HashSet<_> = dials.into_iter().map(|dial| dial.expect("it connects").id).collect();
+        assert_eq!(ids.len(), 3, "{address}");
+    }
+    assert_eq!(client.connections().len(), 6);
+    client.connect(&bare).await.expect("it is connected");
+    assert_eq!(client.connections().len(), 6, "nobody else gets a connection of its own");
 }
 
 #[tokio::test]
