@@ -34,7 +34,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Start five nodes with five different mixes and watch them negotiate, talk and move a file.
+    /// Start five nodes with five different mixes and watch them negotiate, talk, move a file, and change a path under it.
     Demo(Demo),
     /// Run a node until Ctrl-C.
     Run(Run),
@@ -68,7 +68,7 @@ pub enum Command {
 /// `demo`
 #[derive(Args)]
 pub struct Demo {
-    /// The file to send through all nodes; without it 64 MiB are generated.
+    /// The file to send; without it 64 MiB are generated.
     #[arg(long, value_name = "F")]
     pub file: Option<PathBuf>,
 }

@@ -12,25 +12,37 @@ use super::courier::Courier;
 use crate::stack;
 
 /// A mix: what a node listens on, and what it speaks, most wanted first.
-struct Mix {
+pub(super) struct Mix {
     name: &'static str,
     listen: &'static str,
-    securities: &'static [&'static str],
-    muxers: &'static [&'static str],
+    pub(super) securities: &'static [&'static str],
+    pub(super) muxers: &'static [&'static str],
 }
 
+/// Each dials those before it.
 const MIXES: [Mix; 5] = [
-    Mix { name: "anna", listen: "/ip4/127.0.0.1/tcp/0", securities: &["noise"], muxers: &["yamux"] },
-    Mix { name: "ben", listen: "/ip4/127.0.0.1/tcp/0/ws", securities: &["tls", "noise"], muxers: &["mplex", "yamux"] },
-    Mix { name: "cleo", listen: "/memory/0", securities: &["noise", "tls"], muxers: &["yamux", "mplex"] },
+    Mix { name: "anna", listen: "/ip4/127.0.0.1/tcp/0", securities: &["noise", "tls"], muxers: &["yamux", "priority"] },
     Mix {
-        name: "dora",
+        name: "ben",
+        listen: "/ip4/127.0.0.1/udp/0/quic-v1",
+        securities: &["tls", "noise"],
+        muxers: &["priority", "yamux"],
+    },
+    Mix {
+        name: "cleo",
         listen: "/ip4/127.0.0.1/tcp/0/tls/ws",
         securities: &["noise", "tls"],
         muxers: &["mplex", "yamux"],
     },
-    Mix { name: "emil", listen: "/ip4/127.0.0.1/tcp/0", securities: &["tls", "noise"], muxers: &["yamux", "mplex"] },
+    Mix { name: "dora", listen: "/memory/0", securities: &["tls"], muxers: &["yamux", "mplex"] },
+    Mix { name: "emil", listen: EMIL_LISTENS, securities: &["noise", "tls"], muxers: &["mplex", "yamux"] },
 ];
+
+const EMIL_LISTENS: &str = "/ip4/127.0.0.1/tcp/0/ws";
+
+/// What becomes of the last of the five while it runs: it knows one muxer more, and wants other things most.
+pub(super) const BETTER: Mix =
+    Mix { name: "emil", listen: EMIL_LISTENS, securities: &["tls", "noise"], muxers: &["priority", "mplex", "yamux"] };
 
 /// Shares nothing with anybody.
 const STRANGER: Mix =
@@ -41,8 +53,8 @@ pub(super) struct Member {
     pub(super) name: &'static str,
     pub(super) node: Node,
     pub(super) courier: Arc<Courier>,
-    mix: &'static Mix,
-    seeds: usize,
+    pub(super) mix: &'static Mix,
+    seeds: Vec<Multiaddr>,
 }
 
 /// All nodes of the demo.
@@ -51,17 +63,32 @@ pub(super) struct Village {
 }
 
 impl Member {
-    async fn start(mix: &'static Mix, seeds: &[Multiaddr]) -> Result<Self> {
-        let mut stack = Plan::parse(&config(mix, seeds), &stack::catalogue()?)?.stack();
+    async fn start(mix: &'static Mix, seeds: Vec<Multiaddr>) -> Result<Self> {
+        let mut stack = Plan::parse(&config(mix, &seeds), &stack::catalogue()?)?.stack();
         let courier = Arc::new(Courier::default());
         stack.protocols.push(courier.clone());
         let node = Node::start(stack).await?;
-        Ok(Self { name: mix.name, node, courier, mix, seeds: seeds.len() })
+        Ok(Self { name: mix.name, node, courier, mix, seeds })
     }
 
     /// A node that takes plaintext only.
     pub(super) async fn stranger() -> Result<Self> {
-        Self::start(&STRANGER, &[]).await
+        Self::start(&STRANGER, Vec::new()).await
+    }
+
+    /// Makes it take another mix while it runs.
+    pub(super) async fn configure(&self, mix: &Mix) -> Result<()> {
+        self.node.configure(&config(mix, &self.seeds), &stack::catalogue()?).await.map(|_| ())
+    }
+
+    /// The connection that it has dialed to `other`.
+    pub(super) fn dialed(&self, other: &Member) -> Result<Arc<ConnectionInfo>> {
+        let found = self.dials().find(|connection| connection.peer == other.node.peer_id());
+        found.ok_or_else(|| Error::new(Kind::Internal, format!("{} has not dialed {}", self.name, other.name)))
+    }
+
+    fn dials(&self) -> impl Iterator<Item = Arc<ConnectionInfo>> {
+        self.node.connections().into_iter().filter(|connection| connection.path.role == Role::Dialer)
     }
 
     pub(super) fn address(&self) -> Result<Multiaddr> {
@@ -73,7 +100,7 @@ impl Member {
     pub(super) fn row(&self) -> [String; 5] {
         let address = self.node.addresses().first().map_or_else(String::new, |a| split_peer(a).0.to_string());
         let Mix { securities, muxers, .. } = self.mix;
-        [self.name.to_string(), address, securities.join(", "), muxers.join(", "), self.seeds.to_string()]
+        [self.name.to_string(), address, securities.join(", "), muxers.join(", "), self.seeds.len().to_string()]
     }
 
     /// The same for machines.
@@ -81,7 +108,7 @@ impl Member {
         json!({
             "name": self.name, "peer": self.node.peer_id().to_string(),
             "addresses": self.node.addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "security": self.mix.securities, "muxer": self.mix.muxers, "seeds": self.seeds,
+            "security": self.mix.securities, "muxer": self.mix.muxers, "seeds": self.seeds.len(),
         })
     }
 }
@@ -92,7 +119,7 @@ impl Village {
         let mut members: Vec<Member> = Vec::new();
         for mix in &MIXES {
             let seeds: Vec<Multiaddr> = members.iter().map(Member::address).collect::<Result<_>>()?;
-            members.push(Member::start(mix, &seeds).await?);
+            members.push(Member::start(mix, seeds).await?);
         }
         for pair in members.windows(2) {
             pair[0].courier.set_next(pair[1].node.peer_id());
@@ -113,11 +140,7 @@ impl Village {
 
     /// Every connection, with the name of who dialed it.
     pub(super) fn dialed(&self) -> Vec<(&'static str, Arc<ConnectionInfo>)> {
-        let of = |member: &Member| {
-            let name = member.name;
-            let ours = member.node.connections().into_iter().filter(|c| c.path.role == Role::Dialer);
-            ours.map(move |connection| (name, connection)).collect::<Vec<_>>()
-        };
+        let of = |member: &Member| member.dials().map(move |dialed| (member.name, dialed)).collect::<Vec<_>>();
         self.members.iter().flat_map(of).collect()
     }
 
@@ -142,7 +165,7 @@ impl Village {
 }
 
 /// The last two parts of an id: `ping/1.0.0` of `/ipfs/ping/1.0.0`.
-pub(super) fn short(id: &ProtocolId) -> String {
+fn short(id: &ProtocolId) -> String {
     let all: Vec<&str> = id.as_str().split('/').filter(|part| !part.is_empty()).collect();
     all[all.len().saturating_sub(2)..].join("/")
 }
@@ -161,7 +184,7 @@ fn config(mix: &Mix, seeds: &[Multiaddr]) -> String {
     format!(
         "[node]\nlisten = [\"{}\"]\n{}{}{}[[routing]]\nuse = \"direct\"\n{}[[discovery]]\nuse = \"seeds\"\npeers = [{}]\n",
         mix.listen,
-        sections("transport", &["tcp", "websocket", "memory"]),
+        sections("transport", &["tcp", "websocket", "quic", "memory"]),
         sections("security", mix.securities),
         sections("muxer", mix.muxers),
         sections("protocol", &["identify", "ping"]),

@@ -3,37 +3,31 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stackwire_node::{Chosen, ConnectionInfo, Layer, Multiaddr, Path, ProtocolId, address};
+use stackwire_node::{Chosen, ConnectionInfo, Layer, Multiaddr, Path, address};
 
-use super::nodes::{Village, short};
-use crate::output::{DIM, Table, millis};
+use super::nodes::Village;
+use crate::output::{DIM, Table, ms};
 
 /// The connections, each with the name of who dialed it, as a table.
 pub(super) fn connections(village: &Village, connections: &[(&str, Arc<ConnectionInfo>)]) -> String {
-    let head =
-        ["dialer → listener", "transport", "ms", "security", "ms", "muxer", "ms", "trips", "why: first in common of"];
+    let head = ["who dials whom", "transport", "security", "muxer", "ms", "trips", "dialer's wish"];
     let mut table = Table::new(&head);
-    for (dialer, connection) in connections {
-        let path = &connection.path;
-        let mut row = vec![format!("{dialer} → {}", village.name_of(&connection.peer))];
-        for layer in [Layer::Transport, Layer::Security, Layer::Muxer] {
-            let rung = path.rung(layer);
-            row.push(match rung {
-                Some(rung) if layer == Layer::Transport => form(&path.remote, &rung.plugin),
-                Some(rung) => rung.protocol.as_ref().map_or(rung.plugin.clone(), short),
-                None => "-".to_string(),
-            });
-            row.push(rung.map_or_else(|| "-".to_string(), millis));
-        }
-        row.push(path.round_trips().to_string());
-        row.push(format!("{}; {}", why(path, Layer::Security), why(path, Layer::Muxer)));
-        table.row(row);
+    for (dialer, ConnectionInfo { peer, path, .. }) in connections.iter().map(|(dialer, c)| (dialer, &**c)) {
+        let plugin = |layer| path.plugin(layer).to_string();
+        table.row([
+            format!("{dialer} → {}", village.name_of(peer)),
+            form(&path.remote, path.plugin(Layer::Transport)),
+            plugin(Layer::Security),
+            plugin(Layer::Muxer) + if in_handshake(path) { "*" } else { "" },
+            format!("{:.2}", ms(path.took())),
+            path.round_trips().to_string(),
+            wish(path),
+        ]);
     }
-    format!(
-        "{}{DIM}* agreed inside the security handshake, at no extra round trip{DIM:#}\n{}",
-        table.render(),
-        served(village)
-    )
+    let notes = "trips: round trips until streams could be opened\n\
+                 dialer's wish: which of its security protocols and muxers the listener has too\n\
+                 *: agreed inside the security handshake, at no extra round trip";
+    format!("{}{DIM}{notes}{DIM:#}\n{}", table.render(), served(village))
 }
 
 /// The same for machines.
@@ -62,25 +56,30 @@ fn served(village: &Village) -> String {
     groups.iter().map(line).collect()
 }
 
-/// The transport as the address spells it: `tcp`, `tcp/ws`, `tcp/tls/ws`, `memory`.
+/// The transport as the address spells it: `tcp`, `udp/quic-v1`, `tcp/tls/ws`, `memory`.
 fn form(address: &Multiaddr, plugin: &str) -> String {
     let parts = address.iter().filter(|part| address::ip_of(&Multiaddr::from(part.clone())).is_none());
     let names: Vec<&str> = parts.map(|part| part.tag()).collect();
     if names.is_empty() { plugin.to_string() } else { names.join("/") }
 }
 
-/// Why a layer is what it is, in a few words: what the dialer offered.
-fn why(path: &Path, layer: Layer) -> String {
-    let names = |offered: &[ProtocolId]| offered.iter().map(name).collect::<Vec<_>>().join(", ");
-    match path.rung(layer).map(|rung| &rung.chosen) {
-        Some(Chosen::Negotiated { offered, .. }) => names(offered),
-        Some(Chosen::InHandshake { offered }) => format!("{}*", names(offered)),
-        Some(other) => other.to_string(),
-        None => "-".to_string(),
-    }
+fn in_handshake(path: &Path) -> bool {
+    path.rung(Layer::Muxer).is_some_and(|rung| matches!(rung.chosen, Chosen::InHandshake { .. }))
 }
 
-/// An id without its version.
-fn name(id: &ProtocolId) -> &str {
-    id.as_str().trim_start_matches('/').split('/').next().unwrap_or_default()
+/// Which of the dialer's wishes came true at the security protocol and at the muxer: the first that the listener shares.
+fn wish(path: &Path) -> String {
+    let place = |layer| {
+        let rung = path.rung(layer)?;
+        let (Chosen::Negotiated { offered, .. } | Chosen::InHandshake { offered }) = &rung.chosen else { return None };
+        let place = offered.iter().position(|id| Some(id) == rung.protocol.as_ref())?;
+        Some(ordinal(place + 1))
+    };
+    let places: Vec<String> = [Layer::Security, Layer::Muxer].into_iter().filter_map(place).collect();
+    if places.is_empty() { "it has its own".to_string() } else { places.join(", ") }
+}
+
+fn ordinal(place: usize) -> String {
+    let ending = ["th", "st", "nd", "rd"].get(place).unwrap_or(&"th");
+    format!("{place}{ending}")
 }
