@@ -32,7 +32,7 @@ impl Meter {
 
     /// Ends. Processes of ours that still run then count as others.
     pub fn stop(self) -> Busy {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let cores = stackwire_machine::cores() as f64;
         let room = self.since.elapsed().as_secs_f64() * cores;
         let others = match (self.machine, machine_seconds()) {
             (Some(start), Some(end)) if room > 0.0 => {
@@ -41,7 +41,7 @@ impl Meter {
             }
             _ => None,
         };
-        Busy { others, load: load() }
+        Busy { others, load: stackwire_machine::load() }
     }
 }
 
@@ -67,11 +67,6 @@ fn our_seconds() -> f64 {
         })
     };
     of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
-}
-
-/// The load average of the last minute.
-pub fn load() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 impl Busy {

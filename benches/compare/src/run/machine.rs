@@ -40,8 +40,8 @@ impl Machine {
     /// This one.
     pub fn here(versions: BTreeMap<String, String>, pauses: Pauses) -> Self {
         Self {
-            cpu: fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model(&text)).unwrap_or_else(unknown),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cpu: stackwire_machine::processor().unwrap_or_else(unknown),
+            cores: stackwire_machine::cores(),
             kernel: line("/proc/sys/kernel/osrelease").map_or_else(unknown, |release| {
                 format!("{} {release}", line("/proc/sys/kernel/ostype").unwrap_or_default()).trim().to_string()
             }),
@@ -61,25 +61,4 @@ fn unknown() -> String {
 
 fn line(path: impl AsRef<Path>) -> Option<String> {
     fs::read_to_string(path).ok()?.lines().next().map(|line| line.trim().to_string())
-}
-
-/// The name of the processor in `/proc/cpuinfo`.
-fn model(cpuinfo: &str) -> Option<String> {
-    let named = |key: &str| {
-        let line = cpuinfo.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key))?;
-        Some(line.split_once(':')?.1.trim().to_string())
-    };
-    named("model name").or_else(|| named("Hardware")).filter(|name| !name.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_processor_has_a_name() {
-        let text = "processor\t: 0\nmodel\t\t: 1\nmodel name\t: Some CPU @ 3 GHz\n";
-        assert_eq!(model(text).as_deref(), Some("Some CPU @ 3 GHz"));
-        assert_eq!(model("processor : 0\n"), None);
-    }
 }
