@@ -36,7 +36,17 @@ fn chosen_cells_pass_and_the_page_needs_nothing_else() {
             assert!(cell[side]["download_mbits"].as_f64() > Some(0.0), "{cell}");
         }
     }
+    let conditions = &json["report"]["conditions"];
+    assert!(conditions["date"].as_str().is_some_and(|date| date.ends_with(" UTC")), "{conditions}");
+    assert!(conditions["cpus"].as_u64() > Some(0), "{conditions}");
+    for told in ["cpu", "load_at_start", "load_at_end"] {
+        assert!(conditions.get(told).is_some(), "{told}, known or not: {conditions}");
+    }
+    let samples = &conditions["samples"];
+    assert_eq!((&samples["cells"], &samples["measured"], &samples["repetitions"]), (&2.into(), &2.into(), &1.into()));
+    assert_eq!((&samples["pings_per_cell"], &samples["bytes_per_cell"]), (&10.into(), &200_000.into()));
     let page = std::fs::read_to_string(&file).expect("the page is there");
+    assert!(page.contains(conditions["date"].as_str().expect("a date")), "the page says the same");
     assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
     for outside in ["http:", "https:", "//", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside} leads out of the page");
@@ -49,6 +59,18 @@ fn text_is_a_table_with_a_sum() {
     assert_eq!(done.code, Some(0));
     assert!(done.stdout.contains("✓  tcp        noise     yamux"), "{}", done.stdout);
     assert!(done.stdout.contains("2 ✓  0 ✗  0 –"), "{}", done.stdout);
+    for part in ["Date: ", "Processor: ", "Load: ", "Sample: 2 cells, 2 measured"] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_counted_with_its_reason() {
+    let args = ["matrix", "--group", "mixes", "--transport", "quic", "--muxer", "yamux", "--bytes", "1000"];
+    let done = finish(&args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let remarks: Vec<&str> = done.stdout.lines().filter(|line| line.starts_with('–')).collect();
+    assert!(matches!(remarks[..], [one] if one.contains("quic brings its own")), "{}", done.stdout);
 }
 
 #[test]

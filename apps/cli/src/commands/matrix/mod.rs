@@ -1,5 +1,6 @@
 //! `matrix`: which mixes of the linked plug-ins work together, and how well.
 
+mod conditions;
 mod groups;
 mod html;
 mod job;
@@ -17,7 +18,8 @@ use serde_json::json;
 use stackwire_config::Catalogue;
 use stackwire_node::{Error, Result};
 
-use self::parts::Parts;
+pub use self::conditions::{Conditions, Samples};
+use self::{conditions::Begun, parts::Parts};
 use super::stop;
 use crate::{args::Matrix as Args, output::Output, stack};
 
@@ -101,6 +103,8 @@ impl Group {
 pub struct Report {
     /// Bytes that were moved each way in every cell whose figures count.
     pub bytes: u64,
+    /// What the figures depend on beside the plug-ins.
+    pub conditions: Conditions,
     /// The cells, group by group; in [`Group::Mixes`] transports are outermost and muxers innermost.
     pub cells: Vec<Cell>,
 }
@@ -170,7 +174,7 @@ pub struct Measured {
 /// What one side's streams did.
 #[derive(Clone, Copy, Serialize)]
 pub struct Side {
-    /// A ping, there and back.
+    /// The median of a few pings, there and back.
     pub ping_ms: f64,
     /// Bytes sent by this side.
     pub upload_mbits: f64,
@@ -238,6 +242,7 @@ impl Measured {
 /// something that is not linked.
 pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnMut(usize, &Cell)) -> Result<Report> {
     let parts = Parts::chosen(catalogue, choice)?;
+    let begun = Begun::now();
     let jobs = groups::jobs(&parts, &choice.groups);
     let total = jobs.len();
     let mut cells = Vec::with_capacity(total);
@@ -247,7 +252,20 @@ pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnM
         progress(total, &cell);
         cells.push(cell);
     }
-    Ok(Report { bytes: choice.bytes, cells })
+    Ok(Report { bytes: choice.bytes, conditions: begun.end(choice, &cells), cells })
+}
+
+/// The mixes among `cells` that make no sense, by the reason why.
+fn skipped<'a>(cells: &[&'a Cell]) -> Vec<(&'a str, Vec<&'a Cell>)> {
+    let mut all: Vec<(&str, Vec<&Cell>)> = Vec::new();
+    for cell in cells {
+        let Outcome::NotApplicable { reason } = &cell.outcome else { continue };
+        match all.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, alike)) => alike.push(cell),
+            None => all.push((reason, vec![cell])),
+        }
+    }
+    all
 }
 
 /// `matrix`

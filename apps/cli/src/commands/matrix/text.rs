@@ -1,7 +1,7 @@
 //! The matrix as coloured tables.
 
-use super::{Cell, Group, Outcome, Report};
-use crate::output::{BAD, DIM, GOOD, HEAD, Table, bytes};
+use super::{Cell, Group, Outcome, Report, skipped};
+use crate::output::{BAD, DIM, GOOD, HEAD, Table, bytes, plain};
 
 /// A table a group, and under it what a reader needs to know of what is not ✓.
 pub(super) fn tables(report: &Report) -> String {
@@ -15,8 +15,11 @@ pub(super) fn tables(report: &Report) -> String {
     let [passed, failed, skipped] = report.counts();
     let moved = bytes(report.bytes);
     text.push_str(&format!(
-        "{passed} ✓  {failed} ✗  {skipped} –   {DIM}Mbit/s: mean of both sides, {moved} each way{DIM:#}"
+        "{passed} ✓  {failed} ✗  {skipped} –   {DIM}Mbit/s: mean of both sides, {moved} each way{DIM:#}\n"
     ));
+    for (what, is) in report.conditions.told() {
+        text.push_str(&format!("{DIM}{what}: {}{DIM:#}\n", plain(is)));
+    }
     text
 }
 
@@ -33,14 +36,7 @@ fn table(group: Group, cells: &[&Cell]) -> String {
                 remarks.push_str(&format!("{BAD}✗{BAD:#} {}: {step}: {error}\n", cell.name()));
                 format!("{BAD}✗{BAD:#}")
             }
-            Outcome::NotApplicable { reason } => {
-                let remark = format!("{DIM}– {}: {reason}{DIM:#}\n", cell.transport);
-                // One remark for all mixes it is true of.
-                if !remarks.ends_with(&remark) {
-                    remarks.push_str(&remark);
-                }
-                format!("{DIM}–{DIM:#}")
-            }
+            Outcome::NotApplicable { .. } => continue,
         };
         let figures = cell.measured().map_or_else(
             || std::array::from_fn(|_| "-".to_string()),
@@ -55,6 +51,9 @@ fn table(group: Group, cells: &[&Cell]) -> String {
         );
         let names = [&cell.transport, &cell.security, &cell.muxer].map(Clone::clone);
         table.row([mark].into_iter().chain(names).chain(figures).chain(cell.variant.clone()));
+    }
+    for (reason, alike) in skipped(cells) {
+        remarks.push_str(&format!("{DIM}– {reason}: {} left out{DIM:#}\n", alike.len()));
     }
     format!("{HEAD}{}{HEAD:#}  {DIM}{}{DIM:#}\n{}{remarks}\n", group.title(), group.about(), table.render())
 }

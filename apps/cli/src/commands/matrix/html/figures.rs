@@ -1,4 +1,4 @@
-//! The figures of a cell, and how good each is among all.
+//! The figures of a cell, and how good each is among those of its section.
 
 use super::super::{Cell, Measured};
 
@@ -21,7 +21,11 @@ pub(super) const FIGURES: [Figure; 4] = [
 
 impl Figure {
     pub(super) fn text(&self, measured: &Measured) -> String {
-        format!("{:.*}", self.digits, (self.of)(measured))
+        self.written((self.of)(measured))
+    }
+
+    fn written(&self, value: f64) -> String {
+        format!("{value:.*}", self.digits)
     }
 }
 
@@ -52,16 +56,18 @@ impl Scales {
         FIGURES.iter().zip(&self.0).filter_map(one).collect::<Vec<_>>().join(";")
     }
 
-    /// Which colour means what, for every figure.
+    /// Which colour means what, for every figure; nothing where nothing was measured.
     pub(super) fn legend(&self) -> String {
         let one = |(figure, scale): (&Figure, &Option<(f64, f64)>)| {
             let (best, worst) = (*scale)?;
-            let digits = figure.digits;
-            Some(format!(
-                "<span class=\"{}\"><b>{}</b> {worst:.digits$} <i></i> {best:.digits$}</span>",
-                figure.id, figure.label
-            ))
+            let (best, worst) = (figure.written(best), figure.written(worst));
+            let range = match best == worst {
+                true => format!("everywhere {best}"),
+                false => format!("worst {worst} <i></i> best {best}"),
+            };
+            Some(format!("<span class=\"{}\"><b>{}</b> {range}</span>", figure.id, figure.label))
         };
-        FIGURES.iter().zip(&self.0).filter_map(one).collect()
+        let all: String = FIGURES.iter().zip(&self.0).filter_map(one).collect();
+        if all.is_empty() { all } else { format!("<p class=\"legend\">{all}</p>\n") }
     }
 }

@@ -1,10 +1,10 @@
 //! Heat maps: a table a section, one layer down, another across.
 
 use super::{
-    super::{Cell, Measured, Outcome},
-    escape,
+    super::{Cell, Outcome},
+    Numbered, card, escape,
     figures::{FIGURES, Scales},
-    words,
+    folded, words,
 };
 
 type Of = fn(&Cell) -> &str;
@@ -38,14 +38,14 @@ fn muxer(cell: &Cell) -> &str {
 }
 
 /// The mixes in every view, of which one is shown.
-pub(super) fn views(cells: &[&Cell], scales: &Scales) -> String {
+pub(super) fn views(cells: &[Numbered]) -> String {
     let one = |view: &View| {
         let sections: String = names(cells, view.section)
             .into_iter()
             .map(|name| {
-                let of: Vec<&Cell> = cells.iter().copied().filter(|cell| (view.section)(cell) == name).collect();
-                let table = table(name, &of, view.row, view.column, scales);
-                format!("<section class=\"map\"><h3>{}</h3>\n{table}{}</section>\n", escape(name), reasons(&of))
+                let of: Vec<Numbered> =
+                    cells.iter().copied().filter(|(_, cell)| (view.section)(cell) == name).collect();
+                map(name, &of, view.row, view.column)
             })
             .collect();
         let hidden = if view.id == VIEWS[0].id { "" } else { " hidden" };
@@ -54,14 +54,32 @@ pub(super) fn views(cells: &[&Cell], scales: &Scales) -> String {
     VIEWS.iter().map(one).collect()
 }
 
-/// Cells of one transport, as one table.
-pub(super) fn squares(cells: &[&Cell], scales: &Scales) -> String {
+/// Cells of one transport, as one section.
+pub(super) fn squares(cells: &[Numbered]) -> String {
     let name = names(cells, transport).join(", ");
-    let table = table(&name, cells, security, muxer, scales);
-    format!("<div class=\"view\"><section class=\"map\"><h3>{}</h3>\n{table}</section></div>\n", escape(&name))
+    format!("<div class=\"view\">{}</div>\n", map(&name, cells, security, muxer))
 }
 
-fn table(name: &str, cells: &[&Cell], row: Of, column: Of, scales: &Scales) -> String {
+/// A section: its squares, what their colours mean here, and what was left out.
+fn map(name: &str, cells: &[Numbered], row: Of, column: Of) -> String {
+    let all: Vec<&Cell> = cells.iter().map(|(_, cell)| *cell).collect();
+    let scales = Scales::of(all.iter().copied());
+    // A row or a column without any square says nothing.
+    let tried: Vec<Numbered> = cells.iter().copied().filter(|(_, cell)| was_tried(cell)).collect();
+    let table = if tried.is_empty() { String::new() } else { table(name, &tried, row, column, &scales) };
+    format!(
+        "<section class=\"map\"><h3>{}</h3>\n{}{table}{}</section>\n",
+        escape(name),
+        scales.legend(),
+        folded::of(&all)
+    )
+}
+
+fn was_tried(cell: &Cell) -> bool {
+    !matches!(cell.outcome, Outcome::NotApplicable { .. })
+}
+
+fn table(name: &str, cells: &[Numbered], row: Of, column: Of, scales: &Scales) -> String {
     let columns = names(cells, column);
     let head: String = columns.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
     let rows: String = names(cells, row)
@@ -70,8 +88,8 @@ fn table(name: &str, cells: &[&Cell], row: Of, column: Of, scales: &Scales) -> S
             let squares: String = columns
                 .iter()
                 .map(|across| {
-                    let found = cells.iter().find(|cell| row(cell) == down && column(cell) == *across);
-                    found.map_or_else(|| "<td></td>".to_string(), |cell| square(cell, scales))
+                    let found = cells.iter().find(|(_, cell)| row(cell) == down && column(cell) == *across);
+                    found.map_or_else(|| "<td></td>".to_string(), |cell| square(*cell, scales))
                 })
                 .collect();
             format!("<tr><th scope=\"row\">{}</th>{squares}</tr>\n", escape(down))
@@ -83,56 +101,28 @@ fn table(name: &str, cells: &[&Cell], row: Of, column: Of, scales: &Scales) -> S
     )
 }
 
-fn square(cell: &Cell, scales: &Scales) -> String {
-    let (words, name) = (words(cell), cell.name());
-    match &cell.outcome {
-        Outcome::Passed { measured: Some(m) } => format!(
-            "<td class=\"ok\" data-text=\"{words}\" style=\"{}\" title=\"{}\">{}</td>",
-            scales.heat(m),
-            escape(&every_figure(&name, m)),
-            FIGURES.iter().map(|f| format!("<span class=\"{}\">{}</span>", f.id, f.text(m))).collect::<String>(),
-        ),
-        Outcome::Passed { measured: None } => {
-            format!("<td class=\"plain\" data-text=\"{words}\" title=\"{}\">✓</td>", escape(&name))
+/// A button that shows its card.
+fn square((number, cell): Numbered, scales: &Scales) -> String {
+    let (class, style, content) = match &cell.outcome {
+        Outcome::Passed { measured: Some(m) } => {
+            let figures = FIGURES.iter().map(|f| format!("<span class=\"{}\">{}</span>", f.id, f.text(m)));
+            ("ok", format!(" style=\"{}\"", scales.heat(m)), figures.collect())
         }
-        Outcome::Failed { step, error } => format!(
-            "<td class=\"bad\" data-text=\"{words}\" title=\"{}\">✗<small>{}</small></td>",
-            escape(&format!("{name}\n{step}: {error}")),
-            escape(step)
-        ),
-        Outcome::NotApplicable { reason } => format!(
-            "<td class=\"none\" data-text=\"{words}\" title=\"{}\">–</td>",
-            escape(&format!("{name}\n{reason}"))
-        ),
-    }
-}
-
-fn every_figure(name: &str, m: &Measured) -> String {
-    let side = |who: &str, side: &super::super::Side| {
-        let (ping, up, down) = (side.ping_ms, side.upload_mbits, side.download_mbits);
-        format!("{who}: ping {ping:.2} ms, up {up:.0} Mbit/s, down {down:.0} Mbit/s")
+        Outcome::Passed { measured: None } => ("plain", String::new(), "✓".to_string()),
+        Outcome::Failed { step, .. } => ("bad", String::new(), format!("✗<small>{}</small>", escape(step))),
+        Outcome::NotApplicable { .. } => return "<td></td>".to_string(),
     };
-    let (dialer, listener) = (side("dialer", &m.dialer), side("listener", &m.listener));
-    let trips = if m.round_trips == 1 { "1 round trip".to_string() } else { format!("{} round trips", m.round_trips) };
-    format!("{name}\nhandshake: {:.2} ms, {trips}\n{dialer}\n{listener}", m.handshake_ms)
-}
-
-/// Why some squares are empty, each reason once.
-fn reasons(cells: &[&Cell]) -> String {
-    let mut reasons: Vec<&str> = Vec::new();
-    for cell in cells {
-        match &cell.outcome {
-            Outcome::NotApplicable { reason } if !reasons.contains(&reason.as_str()) => reasons.push(reason),
-            _ => {}
-        }
-    }
-    reasons.iter().map(|reason| format!("<p class=\"reason\">– {}</p>\n", escape(reason))).collect()
+    format!(
+        "<td class=\"{class}\" data-text=\"{}\"{style}><button type=\"button\" popovertarget=\"{}\">{content}</button></td>",
+        words(cell),
+        card::id(number)
+    )
 }
 
 /// The names of one layer, in the order of the report.
-fn names<'a>(cells: &[&'a Cell], of: Of) -> Vec<&'a str> {
+fn names<'a>(cells: &[Numbered<'a>], of: Of) -> Vec<&'a str> {
     let mut names = Vec::new();
-    for cell in cells {
+    for (_, cell) in cells {
         let name = of(cell);
         if !names.contains(&name) {
             names.push(name);

@@ -3,27 +3,34 @@
 //! Everything is written as HTML here; the script only shows and hides. Without it the page shows the mixes by transport
 //! with their throughput.
 
+mod card;
 mod figures;
+mod folded;
 mod heat;
 mod list;
 
-use self::figures::{FIGURES, Scales};
-use super::{Cell, Group, Outcome, Report};
+use self::figures::FIGURES;
+use super::{Cell, Conditions, Group, Outcome, Report};
 use crate::output::bytes;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
+/// A cell, and its place in the report.
+type Numbered<'a> = (usize, &'a Cell);
+
 /// The page.
 pub(super) fn page(report: &Report) -> String {
-    let squares = [Group::Mixes, Group::FixedPaths];
-    let scales = Scales::of(report.cells.iter().filter(|cell| squares.contains(&cell.group)));
-    let groups: String = Group::ALL.into_iter().map(|group| section(report, group, &scales)).collect();
-    let (verdict, controls, failures) = (verdict(report), controls(&scales), failures(report));
+    let groups: String = Group::ALL.into_iter().map(|group| section(report, group)).collect();
+    let (verdict, controls, failures) = (verdict(report), controls(), failures(report));
+    let (conditions, cards) = (conditions(&report.conditions), cards(report));
     let moved = bytes(report.bytes);
     let version = env!("CARGO_PKG_VERSION");
-    let build =
-        if cfg!(debug_assertions) { ", a debug build, which is many times slower than a release build" } else { "" };
+    let build = if report.conditions.debug_build {
+        ", a debug build, which is many times slower than a release build"
+    } else {
+        ""
+    };
     format!(
         r#"<!doctype html>
 <html lang="en" data-figure="{default}">
@@ -38,14 +45,16 @@ pub(super) fn page(report: &Report) -> String {
 <body>
 <header>
 <h1>Which mixes work together</h1>
-{verdict}<p>Each square is one connection between two nodes that share exactly one transport, one security protocol and one
+{verdict}{conditions}<p>Each square is one connection between two nodes that share exactly one transport, one security protocol and one
 muxer. Both sides identified and pinged each other, echoed with half-close, and moved {moved} each way. A square tells its
-mean throughput in Mbit/s, unless another figure is chosen; hold the pointer over it for every figure of both sides.</p>
+mean throughput in Mbit/s, unless another figure is chosen. Press it for every figure of both sides.</p>
+<p>The number counts; the colour only helps to find it. It compares the squares of one section with each other, as the line
+under the section's name says, and means something else in the next.</p>
 </header>
 {controls}<main>
 {groups}<p id="nothing" hidden>No cell matches.</p>
 </main>
-{failures}<footer>Made by stackwire {version}{build}: two nodes in one process, over this machine's loopback.</footer>
+{failures}{cards}<footer>Made by stackwire {version}{build}: two nodes in one process, over this machine's loopback.</footer>
 <script>
 {SCRIPT}</script>
 </body>
@@ -68,8 +77,15 @@ fn verdict(report: &Report) -> String {
     )
 }
 
-/// The switches. Hidden until the script is there to serve them; the legend is for everyone.
-fn controls(scales: &Scales) -> String {
+/// What the figures depend on beside the mix.
+fn conditions(conditions: &Conditions) -> String {
+    let line = |(what, is): (&str, String)| format!("<div><dt>{what}</dt><dd>{}</dd></div>\n", escape(&is));
+    let lines: String = conditions.told().into_iter().map(line).collect();
+    format!("<dl class=\"conditions\">\n{lines}</dl>\n")
+}
+
+/// The switches. Hidden until the script is there to serve them.
+fn controls() -> String {
     let button = |kind: &str, id: &str, label: &str, pressed: bool| {
         format!("<button type=\"button\" data-{kind}=\"{id}\" aria-pressed=\"{pressed}\">{label}</button>")
     };
@@ -82,28 +98,45 @@ fn controls(scales: &Scales) -> String {
 <fieldset class="find"><legend><label for="filter">Filter</label></legend><input id="filter" type="search" placeholder="quic, or noise yamux" autocomplete="off" spellcheck="false"><button type="button" id="failed" aria-pressed="false">Failed only</button></fieldset>
 <output id="count" for="filter" aria-live="polite"></output>
 </div>
-<p class="legend">{}<em class="bad">✗ failed</em><em class="none">– does not apply</em></p>
-"#,
-        scales.legend()
+"#
     )
 }
 
-fn section(report: &Report, group: Group, scales: &Scales) -> String {
-    let cells: Vec<&Cell> = report.group(group).collect();
-    if cells.is_empty() {
+/// The groups whose cells are squares.
+fn has_squares(group: Group) -> bool {
+    matches!(group, Group::Mixes | Group::FixedPaths)
+}
+
+/// The cards of all squares.
+fn cards(report: &Report) -> String {
+    let with_card =
+        |(_, cell): &Numbered| has_squares(cell.group) && !matches!(cell.outcome, Outcome::NotApplicable { .. });
+    report.cells.iter().enumerate().filter(with_card).map(card::card).collect()
+}
+
+fn section(report: &Report, group: Group) -> String {
+    let numbered: Vec<Numbered> = report.cells.iter().enumerate().filter(|(_, cell)| cell.group == group).collect();
+    if numbered.is_empty() {
         return String::new();
     }
-    let passed = cells.iter().filter(|cell| matches!(cell.outcome, Outcome::Passed { .. })).count();
+    let cells: Vec<&Cell> = numbered.iter().map(|(_, cell)| *cell).collect();
+    let count = |of: fn(&Outcome) -> bool| cells.iter().filter(|cell| of(&cell.outcome)).count();
+    let passed = count(|outcome| matches!(outcome, Outcome::Passed { .. }));
+    let left_out = count(|outcome| matches!(outcome, Outcome::NotApplicable { .. }));
     let content = match group {
-        Group::Mixes => heat::views(&cells, scales),
-        Group::FixedPaths => heat::squares(&cells, scales),
+        Group::Mixes => heat::views(&numbered),
+        _ if has_squares(group) => heat::squares(&numbered),
         _ => list::rows(&cells),
     };
+    let folded = match left_out {
+        0 => String::new(),
+        n => format!(" {n} more make no sense and are folded away."),
+    };
     format!(
-        "<section class=\"group\"><h2>{}</h2><p class=\"about\">{} {passed} of {} pass.</p>\n{content}</section>\n",
+        "<section class=\"group\"><h2>{}</h2><p class=\"about\">{} {passed} of {} pass.{folded}</p>\n{content}</section>\n",
         escape(group.title()),
         escape(group.about()),
-        cells.iter().filter(|cell| !matches!(cell.outcome, Outcome::NotApplicable { .. })).count(),
+        cells.len() - left_out,
     )
 }
 

@@ -39,7 +39,17 @@
           cell.hidden = cell.cellIndex > 0 && !used.has(cell.cellIndex);
         }
       }
-      table.closest(".map").hidden = used.size === 0;
+      table.hidden = used.size === 0;
+    }
+    for (const folded of all("details.folded")) {
+      const items = all("li", folded);
+      for (const item of items) {
+        item.hidden = !fits(item);
+      }
+      folded.hidden = items.every((item) => item.hidden);
+    }
+    for (const map of all(".map")) {
+      map.hidden = !all("table.heat, details.folded", map).some((part) => !part.hidden);
     }
     for (const row of all("table.list tbody tr")) {
       row.hidden = !fits(row);
