@@ -117,7 +117,7 @@ impl Upgrade<'_> {
             "{dialer} wanted    {}\nand now wants  {}\n{dialer} → {listener}    was {}, is {}\n\
              {GOOD}✓{GOOD:#} a stream that was open all the while lost nothing: {} went over the\n  \
              old path, {} of it after the upgrade {DIM}(blake3 {}){DIM:#}\n\
-             {GOOD}✓{GOOD:#} new streams take the new path (ping {:.2} ms), and the old connection has closed\n",
+             {GOOD}✓{GOOD:#} new streams take the new path (ping {:.2} ms), and the old one has closed\n",
             lists(self.dialer.mix),
             lists(&BETTER),
             self.before.path,
