@@ -76,7 +76,7 @@ fn wish(path: &Path) -> String {
         Some(ordinal(place + 1))
     };
     let places: Vec<String> = [Layer::Security, Layer::Muxer].into_iter().filter_map(place).collect();
-    if places.is_empty() { "it has its own".to_string() } else { places.join(", ") }
+    if places.is_empty() { "its own".to_string() } else { places.join(", ") }
 }
 
 fn ordinal(place: usize) -> String {
