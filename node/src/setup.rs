@@ -61,8 +61,8 @@ impl Setup {
             upgrader,
             protocol_ids: protocol_ids.into(),
             serving,
-            dialing: Arc::new(Semaphore::new(limits.max_pending_dials)),
-            volunteering: Arc::new(Semaphore::new(limits.max_pending_dials.div_ceil(2))),
+            dialing: Arc::new(Semaphore::new(limits.max_pending_dials.min(Semaphore::MAX_PERMITS))),
+            volunteering: Arc::new(Semaphore::new(limits.max_pending_dials.div_ceil(2).min(Semaphore::MAX_PERMITS))),
             stack,
         })
     }

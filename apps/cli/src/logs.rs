@@ -3,9 +3,10 @@
 use anstream::{AutoStream, ColorChoice};
 use stackwire_node::{Error, Kind, Result, printable};
 use tracing_subscriber::{
-    EnvFilter,
     field::MakeExt as _,
+    filter::{LevelFilter, Targets},
     fmt::format::{self, debug_fn},
+    prelude::*,
 };
 
 use crate::output::Logs;
@@ -16,11 +17,11 @@ const MAX_FIELD: usize = 4096;
 /// Starts logging: what `wanted` says, else what `RUST_LOG` says, else warnings and errors.
 pub fn start(wanted: Option<&str>) -> Result<()> {
     let filter = match wanted {
-        Some(wanted) => EnvFilter::try_new(wanted).map_err(|error| {
+        Some(wanted) => wanted.parse::<Targets>().map_err(|error| {
             let help = "write `--log error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,stackwire_node=debug`";
             Error::new(Kind::ConfigInvalid, format!("`--log {wanted}` is no level; {help}")).caused_by(error)
         })?,
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
+        None => std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or_else(warnings),
     };
     let colour = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
     // Fields are escaped here, where a line break of a stranger can be told from the one that ends the line.
@@ -35,11 +36,15 @@ pub fn start(wanted: Option<&str>) -> Result<()> {
         }
         write!(to, "{}", printable(format_args!("{value:?}")).at_most(MAX_FIELD))
     });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colour)
         .fmt_fields(fields.delimited(" "))
         .with_writer(|| Logs)
-        .init();
+        .with_filter(filter);
+    tracing_subscriber::registry().with(lines).init();
     Ok(())
+}
+
+fn warnings() -> Targets {
+    Targets::new().with_default(LevelFilter::WARN)
 }

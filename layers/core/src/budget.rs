@@ -104,6 +104,25 @@ impl Budget {
         self.0.as_ref().map_or(0, |scope| scope.excess())
     }
 
+    /// Who has to go of those that this scope's bytes are held for: the one that holds most. `None` where the scope is
+    /// within its limit, or will be once those have gone that are going. Each holder is its key, its bytes, and whether
+    /// it is going.
+    pub fn greediest<K>(&self, holders: impl IntoIterator<Item = (K, usize, bool)>) -> Option<K> {
+        let excess = self.excess();
+        if excess == 0 {
+            return None;
+        }
+        let (mut going, mut most) = (0, None);
+        for (key, held, goes) in holders {
+            if goes {
+                going += held;
+            } else if held > most.as_ref().map_or(0, |(_, held)| *held) {
+                most = Some((key, held));
+            }
+        }
+        most.filter(|_| excess > going).map(|(key, _)| key)
+    }
+
     /// The error of what is given up because this scope is over its limit.
     pub fn exceeded(&self) -> Error {
         let (limit, max) = self.0.as_ref().map_or(("", usize::MAX), |scope| (scope.limit, scope.max));
@@ -268,6 +287,18 @@ mod tests {
         assert_eq!((host.excess(), told.load(Ordering::Relaxed)), (0, 2));
         let error = host.exceeded();
         assert!(error.to_string().contains("limits.max_buffered_per_host = 32768"), "{error}");
+    }
+
+    #[test]
+    fn the_greediest_goes_unless_enough_is_going() {
+        let scope = Budget::root("limit", 10);
+        scope.charge(10);
+        assert_eq!(scope.greediest([("a", 10, false)]), None, "at the limit is not over it");
+        scope.charge(5);
+        assert_eq!(scope.greediest([("a", 4, false), ("b", 7, false), ("c", 4, true)]), Some("b"));
+        assert_eq!(scope.greediest([("a", 4, false), ("b", 6, false), ("c", 5, true)]), None);
+        assert_eq!(scope.greediest([("a", 0, false), ("c", 4, true)]), None, "who holds nothing has nothing to give");
+        assert_eq!(Budget::unlimited().greediest([("a", 9, false)]), None);
     }
 
     #[test]

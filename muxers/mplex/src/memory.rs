@@ -6,7 +6,7 @@ use stackwire_core::{Layer, buffer};
 
 use crate::{
     config::NAME,
-    connection::{Key, LITTLE, State},
+    connection::{Entry, Key, LITTLE, State},
 };
 
 impl State {
@@ -51,22 +51,11 @@ impl State {
             self.budget.release(charged.saturating_sub(frames));
             self.charged = frames;
         }
-        while let Some(key) = self.excessive() {
+        // What streams that were reset hold goes as soon as their applications let go of it.
+        let holders = |(key, entry): (&Key, &Entry)| (*key, entry.memory, entry.reset.is_some());
+        while let Some(key) = self.budget.greediest(self.streams.iter().map(holders)) {
             self.give_up(key, wakes);
         }
-    }
-
-    /// The stream that holds most, where one has to go.
-    fn excessive(&self) -> Option<Key> {
-        let excess = self.budget.excess();
-        if excess == 0 {
-            return None;
-        }
-        // What streams that were reset hold goes as soon as their applications let go of it.
-        let (over, live): (Vec<_>, Vec<_>) = self.streams.iter().partition(|(_, entry)| entry.reset.is_some());
-        let going: usize = over.iter().map(|(_, entry)| entry.memory).sum();
-        let (key, entry) = live.into_iter().max_by_key(|(_, entry)| entry.memory)?;
-        (excess > going && entry.memory > 0).then_some(*key)
     }
 
     fn give_up(&mut self, key: Key, wakes: &mut Vec<Waker>) {

@@ -3,7 +3,7 @@
 use stackwire_core::Layer;
 use stackwire_driver::Wakes;
 
-use crate::{config::NAME, connection::State, wire::NO_RESOURCES};
+use crate::{config::NAME, connection::State, entry::Entry, wire::NO_RESOURCES};
 
 impl State {
     /// A stream let go of so much memory.
@@ -17,26 +17,13 @@ impl State {
     /// Resets the streams that hold most until the connection is within its budget. Whether there were any.
     pub(crate) fn relieve(&mut self, wakes: &mut Wakes) -> bool {
         let mut relieved = false;
-        loop {
-            let excess = self.budget.excess();
-            if excess == 0 {
-                return relieved;
-            }
-            // What streams that were reset hold goes as soon as their applications let go of it.
-            let (mut going, mut most) = (0, None);
-            for (id, entry) in &self.streams {
-                if entry.reset.is_some() {
-                    going += entry.memory;
-                } else if most.is_none_or(|(memory, _)| memory < entry.memory) {
-                    most = Some((entry.memory, *id));
-                }
-            }
-            match most {
-                Some((1.., id)) if excess > going => self.give_up(id, wakes),
-                _ => return relieved,
-            }
+        // What streams that were reset hold goes as soon as their applications let go of it.
+        let holders = |(id, entry): (&u32, &Entry)| (*id, entry.memory, entry.reset.is_some());
+        while let Some(id) = self.budget.greediest(self.streams.iter().map(holders)) {
+            self.give_up(id, wakes);
             relieved = true;
         }
+        relieved
     }
 
     fn give_up(&mut self, id: u32, wakes: &mut Wakes) {

@@ -13,6 +13,7 @@ use stackwire_driver::Wakes;
 
 use crate::{
     connection::State,
+    entry::Entry,
     muxer::NAME,
     wire::{Header, RESOURCE_LIMIT},
 };
@@ -86,27 +87,13 @@ impl State {
     /// Resets the streams that hold most until the connection is within its budget. Whether there were any.
     pub(crate) fn relieve(&mut self, wakes: &mut Wakes) -> bool {
         let mut relieved = false;
-        loop {
-            let excess = self.budget.excess();
-            if excess == 0 {
-                return relieved;
-            }
-            // What streams that were reset hold goes as soon as their applications let go of it.
-            let (mut going, mut most) = (0, (0, 0));
-            for (id, entry) in &self.streams {
-                let held = entry.meter.held();
-                if entry.reset.is_some() {
-                    going += held;
-                } else {
-                    most = most.max((held, *id));
-                }
-            }
-            if excess <= going || most.0 == 0 {
-                return relieved;
-            }
-            self.give_up(most.1, wakes);
+        // What streams that were reset hold goes as soon as their applications let go of it.
+        let holders = |(id, entry): (&u32, &Entry)| (*id, entry.meter.held(), entry.reset.is_some());
+        while let Some(id) = self.budget.greediest(self.streams.iter().map(holders)) {
+            self.give_up(id, wakes);
             relieved = true;
         }
+        relieved
     }
 
     fn give_up(&mut self, id: u32, wakes: &mut Wakes) {

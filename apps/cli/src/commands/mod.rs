@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod check;
+#[cfg(feature = "contract")]
 mod contract;
 mod demo;
 mod echo;
@@ -16,6 +17,9 @@ mod session;
 pub mod stop;
 
 use std::process::ExitCode;
+
+#[cfg(not(feature = "contract"))]
+use stackwire_node::{Error, Kind};
 
 use crate::{args::Command, output::Output, stack};
 
@@ -33,7 +37,13 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Config => config(out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
+        #[cfg(feature = "contract")]
         Command::Contract(args) => contract::run(args, out).await,
+        #[cfg(not(feature = "contract"))]
+        Command::Contract(_) => out.finish(Err(Error::new(
+            Kind::Unsupported,
+            "this program was built without `contract`: build it with `cargo build --release --features contract`",
+        ))),
     }
 }
 

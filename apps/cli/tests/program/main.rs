@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test of a program runs in real time")]
 
 mod configs;
+#[cfg(feature = "contract")]
 mod contract;
 mod demo;
 mod keys;
@@ -11,6 +12,7 @@ mod matrix;
 mod output;
 mod plugins;
 mod printing;
+#[cfg(feature = "contract")]
 mod redis;
 mod reload;
 mod run;
