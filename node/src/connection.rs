@@ -202,7 +202,17 @@ impl Connection {
 
     /// Whether new streams may be opened on it.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.is_draining() && self.closing.lock().is_none() && !self.given_up.is_cancelled()
+        !self.is_draining() && !self.is_leaving()
+    }
+
+    /// Whether it will end soon, whatever the peer does. One that drains stays as long as its streams do.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.closing.lock().is_some() || self.is_given_up()
+    }
+
+    /// Whether its driver is being dropped.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
     }
 
     /// Whether it is being replaced.
@@ -306,7 +316,8 @@ pub(crate) fn room_for(
 ) -> Result<Option<Arc<Connection>>> {
     let setup = shared.setup();
     let with_peer = peer.and_then(|peer| state.by_peer.get(peer)).map_or(0, Vec::len);
-    let unused = |id: ConnectionId| state.connections.get(&id).is_some_and(|it| it.is_usable() && it.streams.is_idle());
+    let unused =
+        |id: ConnectionId| state.connections.get(&id).is_some_and(|it| !it.is_leaving() && it.streams.is_idle());
     let verdict = state.population.verdict(Newcomer { host, with_peer }, &setup.stack.settings.limits, unused);
     match verdict {
         Verdict::Room => Ok(None),

@@ -116,7 +116,8 @@ pub(crate) async fn watch(shared: &Arc<Shared>) {
 
 fn excessive(shared: &Shared) -> Option<(Arc<Connection>, Error)> {
     let most = shared.memory.tree.lock().most;
-    let live: Vec<_> = shared.state.lock().connections.values().filter(|it| it.is_usable()).cloned().collect();
+    // One that is closing or draining holds what it holds for as long as its peer likes.
+    let live: Vec<_> = shared.state.lock().connections.values().filter(|it| !it.is_given_up()).cloned().collect();
     let held: Vec<_> = live.iter().map(|it| (Host::of(&it.info.path.remote), it.budget.held() as u64)).collect();
     let (index, limit, max) = greediest(&held, most)?;
     let error = Error::new(Kind::LimitExceeded { limit, max }, "holding what waits to be sent to a peer or read by us");

@@ -235,8 +235,8 @@ impl Muxer for Charged {
     }
 }
 
-#[tokio::test]
-async fn a_host_that_makes_us_hold_too_much_loses_its_greediest_connection() {
+/// A node that may hold 1 MiB for a host, whose connections' scopes the test charges itself.
+async fn charged() -> (Node, Arc<Mutex<Vec<Budget>>>) {
     let limits = "[node.limits]\nmax_memory_per_host = 1048576";
     let text = format!("protocol = []\n{}", config(limits, ""));
     let mut stack = stackwire_config::Plan::parse(&text, &catalogue()).expect("the config is good").stack();
@@ -244,7 +244,61 @@ async fn a_host_that_makes_us_hold_too_much_loses_its_greediest_connection() {
     for muxer in &mut stack.muxers {
         *muxer = Arc::new(Charged { inner: muxer.clone(), scopes: scopes.clone() });
     }
-    let server = Node::start(stack).await.expect("the node starts");
+    (Node::start(stack).await.expect("the node starts"), scopes)
+}
+
+/// Says `bytes` by the protocol of replacing connections, and leaves the stream open.
+async fn say_of_renewal(client: &Node, server: &Node, bytes: &[u8]) -> Stream {
+    let mut stream = client.open_stream(server.peer_id(), &["/stackwire/renew/1.0.0".into()]).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.flush().await.unwrap();
+    // It is served by now: the answer to another stream comes after it.
+    let nobody = client.open_stream(server.peer_id(), &["/nobody".into()]).await;
+    if let Ok(mut nobody) = nobody {
+        in_time("a refusal", nobody.read_to_end(&mut Vec::new())).await.unwrap_err();
+    }
+    stream
+}
+
+#[tokio::test]
+async fn a_peer_that_says_its_connection_drains_is_held_to_the_same_limits() {
+    let (server, scopes) = charged().await;
+    let client = node_with("", vec![]).await;
+    let mut events = server.events();
+    client.connect(&address(&server)).await.unwrap();
+    let _draining = say_of_renewal(&client, &server, b"D").await;
+    scopes.lock().unwrap()[0].charge(2 << 20);
+    let ended = event(&mut events, |event| match event {
+        Event::Disconnected { error, .. } => error,
+        _ => None,
+    });
+    let limit = Kind::LimitExceeded { limit: "max_memory_per_host", max: 1 << 20 };
+    assert_eq!(in_time("the end", ended).await.kind(), &limit);
+}
+
+#[tokio::test]
+async fn a_connection_that_drains_without_a_stream_makes_room() {
+    let server = node_with("[node.limits]\nmax_connections_per_host = 1", vec![Arc::new(Hold)]).await;
+    let mut clients = Vec::new();
+    for _ in 0..NEAR {
+        let client = node_with("", vec![]).await;
+        client.connect(&address(&server)).await.unwrap();
+        let stream = say_of_renewal(&client, &server, b"D\0\0\0\0\0\0\0\0").await;
+        clients.push((client, stream));
+    }
+    let mut heard = server.events();
+    let one_more = node_with("", vec![]).await;
+    one_more.connect(&address(&server)).await.unwrap();
+    let connected = event(&mut heard, |event| match event {
+        Event::Connected { connection } => Some(connection.peer),
+        _ => None,
+    });
+    assert_eq!(connected.await, one_more.peer_id());
+}
+
+#[tokio::test]
+async fn a_host_that_makes_us_hold_too_much_loses_its_greediest_connection() {
+    let (server, scopes) = charged().await;
     let mut events = server.events();
     let mut clients = Vec::new();
     for _ in 0..3 {

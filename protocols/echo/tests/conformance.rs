@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -11,10 +14,10 @@ use stackwire_conformance::{
     host::{FakeHost, connect, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Buffered, ConnectionId, Error, Event, Kind, Layer, Protocol, Stream, reset_error};
+use stackwire_core::{BoxPipe, Buffered, ConnectionId, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error};
 use stackwire_plugin::{Built, Catalogue};
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 fn stream(pipe: BoxPipe) -> Stream {
     Stream::new(pipe, ID.into(), FakeHost::new(9, vec![]).peer(), ConnectionId(1))
@@ -96,6 +99,58 @@ async fn a_peer_that_never_reads_stops_only_its_own_writing() {
     assert!(taken < 1024 * 1024, "took in {taken} bytes that nobody read back");
     drop(near);
     b.wait_for("the end", |event| matches!(event, Event::StreamFailed { .. }).then_some(())).await;
+}
+
+/// There is always more to read, and a write takes what there is room for.
+#[derive(Default)]
+struct Flood {
+    taken: Arc<AtomicUsize>,
+    sent: Arc<AtomicUsize>,
+    room: usize,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        unreachable!("echo reads where the bytes lie")
+    }
+}
+
+impl AsyncBufRead for Flood {
+    fn poll_fill_buf(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<&[u8]>> {
+        Poll::Ready(Ok(&[7; 100_000]))
+    }
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        self.taken.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let count = bytes.len().min(self.room);
+        self.room -= count;
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        if count == 0 { Poll::Pending } else { Poll::Ready(Ok(count)) }
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Pipe for Flood {}
+
+#[tokio::test]
+async fn what_cannot_be_sent_back_stays_with_the_stream() {
+    let flood = Flood { room: 150_000, ..Flood::default() };
+    let (taken, sent) = (flood.taken.clone(), flood.sent.clone());
+    let (server, host) = (Echo::new(vec![ID.into()]), FakeHost::new(1, vec![]).host());
+    let mut serving = server.serve(stream(Box::new(flood)), &host);
+    for _ in 0..3 {
+        assert!(futures::poll!(&mut serving).is_pending());
+    }
+    assert_eq!([taken, sent].map(|count| count.load(Ordering::Relaxed)), [150_000; 2]);
 }
 
 /// What `echo` says to a peer that answers 100 bytes like this.
