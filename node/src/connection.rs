@@ -76,9 +76,12 @@ struct Closing {
     error: Option<Error>,
 }
 
-/// Counts a connection's streams.
-#[derive(Default)]
+/// What an open stream takes, beside the bytes that wait in it: its place in the muxer's table, its negotiation, its task.
+const STREAM_MEMORY: usize = 2048;
+
+/// Counts a connection's streams, and charges for them.
 pub(crate) struct StreamCount {
+    budget: Budget,
     all: AtomicUsize,
     /// Those that keep the connection from being idle.
     holding: AtomicUsize,
@@ -95,6 +98,12 @@ pub(crate) struct StreamGuard {
 }
 
 impl StreamCount {
+    fn new(budget: Budget) -> Arc<Self> {
+        let (all, holding) = Default::default();
+        let (opened, accepted) = Default::default();
+        Arc::new(Self { budget, all, holding, opened, accepted, changed: Notify::new() })
+    }
+
     /// Counts one more, or fails at `max`.
     pub(crate) fn add(self: &Arc<Self>, max: usize, holds: bool) -> Result<StreamGuard> {
         let one_more = |n: usize| (n < max).then_some(n + 1);
@@ -105,6 +114,7 @@ impl StreamCount {
         if holds && self.holding.fetch_add(1, Ordering::SeqCst) == 0 {
             self.changed.notify_waiters();
         }
+        self.budget.charge(STREAM_MEMORY);
         Ok(StreamGuard { count: self.clone(), holds })
     }
 
@@ -165,6 +175,7 @@ impl StreamCount {
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.count.all.fetch_sub(1, Ordering::Relaxed);
+        self.count.budget.release(STREAM_MEMORY);
         if self.holds && self.count.holding.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.count.changed.notify_waiters();
         }
@@ -248,9 +259,9 @@ pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -
         info: Arc::new(ConnectionInfo { id, peer, path }),
         session,
         meter,
+        streams: StreamCount::new(budget.clone()),
         budget,
         negotiators,
-        streams: Arc::default(),
         ended: CancellationToken::new(),
         host,
         closing: Mutex::new(None),

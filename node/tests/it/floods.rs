@@ -277,6 +277,24 @@ async fn a_peer_that_says_its_connection_drains_is_held_to_the_same_limits() {
 }
 
 #[tokio::test]
+async fn open_streams_are_charged_for() {
+    let (server, scopes) = charged().await;
+    let client = node_with("", vec![Arc::new(Hold)]).await;
+    client.connect(&address(&server)).await.unwrap();
+    accepted(&server).await;
+    let held = || scopes.lock().unwrap()[0].held();
+    let opened = server.open_stream(client.peer_id(), &["/hold".into()]).await.unwrap();
+    assert!(held() >= 2048, "{}", held());
+    drop(opened);
+    in_time("the memory of the stream", async {
+        while held() >= 2048 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_connection_that_drains_without_a_stream_makes_room() {
     let server = node_with("[node.limits]\nmax_connections_per_host = 1", vec![Arc::new(Hold)]).await;
     let mut clients = Vec::new();

@@ -73,8 +73,8 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_host: usize,
-    /// Bytes that one connection may hold: what has arrived and is not read, and what is written and not sent. Where it is
-    /// more, its streams that hold most are reset.
+    /// Bytes that one connection may hold: what has arrived and is not read, what is written and not sent, and 2 KiB for
+    /// each open stream. Where it is more, its streams that hold most are reset.
     #[serde(deserialize_with = "bytes")]
     #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
     pub max_memory_per_connection: u64,
