@@ -249,3 +249,14 @@ fn peers_and_sockets_are_split_off() {
     assert!(address::split_socket(&"/dns/a/tcp/1".parse().unwrap()).is_none());
     assert!(address::split_socket(&"/tcp/1".parse().unwrap()).is_none());
 }
+
+#[test]
+fn a_path_with_escaped_slashes_is_refused_with_the_one_that_was_meant() {
+    for (written, meant) in
+        [("/unix/tmp%2Fa%2Fs.sock", "write /unix/tmp/a/s.sock"), ("/unix/%2ftmp%2fs.sock", "write /unix/tmp/s.sock")]
+    {
+        let error = address::parse(written).expect_err("it is refused").to_string();
+        assert!(error.ends_with(meant), "{error}");
+    }
+    assert!(address::parse("/unix/tmp/100%/s.sock").is_ok(), "other names may have a % in them");
+}

@@ -44,6 +44,7 @@ impl Plugin for UnixConfig {
             )
             .capabilities(Capabilities {
                 notes: &[
+                    "the path begins at the root: /unix/run/stackwire/node.sock is /run/stackwire/node.sock",
                     "listening on a folder makes a socket of a free name in it",
                     "on Windows: named pipes; the peer learns of a close when the pipe is dropped",
                 ],

@@ -105,7 +105,7 @@ pub fn is_local(address: &Multiaddr) -> bool {
 }
 
 /// Parses an address a user wrote; the error says what is wrong with it. Peer ids may be CIDs, `/ipfs/…` means
-/// `/p2p/…`, and a slash at the end is nothing.
+/// `/p2p/…`, and a slash at the end is nothing. The path of `/unix/…` is written with slashes, not with `%2F`.
 pub fn parse(text: &str) -> Result<Multiaddr> {
     if text.is_empty() || text == "/" {
         return Err(Error::new(Kind::AddressInvalid, "an address is empty"));
@@ -119,7 +119,20 @@ pub fn parse(text: &str) -> Result<Multiaddr> {
         Err(error) => plain(text).parse().map_err(|_: ::multiaddr::Error| invalid().caused_by(error))?,
     };
     check(&address).map_err(|why| invalid().caused_by(why))?;
-    Ok(address)
+    match address.iter().next() {
+        Some(Protocol::Unix(path)) if path != unescaped(&path) => {
+            // Some other stacks write it so; here it would be one strange name in the root folder.
+            let meant = unescaped(text).replacen("/unix//", "/unix/", 1);
+            let during = format!("“{text}” has %2F where a slash is meant: write {meant}");
+            Err(Error::new(Kind::AddressInvalid, during))
+        }
+        _ => Ok(address),
+    }
+}
+
+/// With the slashes that are written as `%2F`.
+fn unescaped(path: &str) -> String {
+    path.replace("%2F", "/").replace("%2f", "/")
 }
 
 /// The address in the one spelling that `Multiaddr` reads.
