@@ -186,10 +186,8 @@ async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, named: Vec<Named>, joi
         let setup = &setup;
         async move {
             let candidate = candidate?;
-            match attempt_unless_met(shared, setup, &candidate, joined).await {
-                Ok(climbed) => Ok((candidate, climbed)),
-                Err(error) => Err(AddressFailure { address: candidate.address, error }),
-            }
+            let climbed = attempt_unless_met(shared, setup, &candidate, joined).await?;
+            Ok((candidate, climbed))
         }
     });
     let (candidate, (climbed, meter)) = attempts.await.map_err(|failures| all_failed(peer, failures))?;
@@ -233,11 +231,16 @@ impl Source for Addresses<'_> {
 }
 
 fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
-    let whom = peer.map_or_else(String::new, |peer| format!(" peer {peer}"));
-    if failures.is_empty() {
-        return Error::new(Kind::Unreachable, format!("no address is known of{whom}")).at(Layer::Node, "dialer");
+    let failed = |kind, why: String| Error::new(kind, why).at(Layer::Node, "dialer");
+    match (peer, failures.is_empty()) {
+        (Some(peer), true) => {
+            let why = "its name does not say where it is, as /ip4/192.0.2.1/tcp/4001/p2p/… would";
+            failed(Kind::Unreachable, format!("no address is known of peer {peer}, and {why}"))
+        }
+        (None, true) => failed(Kind::AddressInvalid, "an address is empty".to_string()),
+        (Some(peer), false) => Error::new(Kind::DialFailed(failures), format!("dialing peer {peer}")),
+        (None, false) => Error::new(Kind::DialFailed(failures), "dialing"),
     }
-    Error::new(Kind::DialFailed(failures), format!("dialing{whom}"))
 }
 
 /// One attempt at one address. Where the peer dialed us in the same moment and neither side could listen, another one a
@@ -247,9 +250,9 @@ async fn attempt_unless_met(
     setup: &Setup,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Climbed, Arc<Meter>)> {
+) -> Result<(Climbed, Arc<Meter>), AddressFailure> {
     let first = attempt(shared, setup, candidate, joined).await;
-    if !first.as_ref().is_err_and(|error| *error.kind() == Kind::SimultaneousOpen) {
+    if !first.as_ref().is_err_and(|failure| *failure.error.kind() == Kind::SimultaneousOpen) {
         return first;
     }
     let moment = Duration::from_millis(u64::from(u8::from_be_bytes(shared.env.random())));
@@ -275,18 +278,20 @@ async fn attempt(
     setup: &Setup,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Climbed, Arc<Meter>)> {
+) -> Result<(Climbed, Arc<Meter>), AddressFailure> {
     let Candidate { address, peer, .. } = candidate;
+    let failed = |reached| move |error| AddressFailure { address: address.clone(), error, reached };
     let bare = address.without_fixed();
-    let transport = setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
-    let _place = place(setup, joined).await?;
+    let transport =
+        setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare)).map_err(failed(false))?;
+    let _place = place(setup, joined).await.map_err(failed(false))?;
     let timeouts = &setup.stack.settings.timeouts;
     let name = transport.name();
     let begin = shared.env.now();
     let budget = shared.memory.scope(address);
     let dial = Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone());
     let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
-    let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
+    let dialed = dialing.await.map_err(|e| failed(false)(e.at(Layer::Transport, name)))?;
     let now = shared.env.now();
     let (stage, meter) = traffic::watch(dialed.stage, timeouts.write_stall, &shared.env);
     let start = Start {
@@ -304,5 +309,5 @@ async fn attempt(
         limit: timeouts.handshake,
         budget,
     };
-    Ok((setup.upgrader.climb(start).await?, meter))
+    Ok((setup.upgrader.climb(start).await.map_err(failed(true))?, meter))
 }

@@ -124,7 +124,9 @@ impl<'a> Resolver<'a> {
 
     fn add_root(&mut self, Named { address, origin }: Named, first: bool) {
         let root = self.roots.len();
-        if root < MAX_ROOTS {
+        // One that only names a peer says nothing about where that is: whoever knows may tell.
+        let is_place = !address::split_peer(&address).0.is_empty();
+        if root < MAX_ROOTS && is_place {
             self.roots.push(Root { address: address.clone(), first, open: 1, found: false, failure: None });
             self.ready.push_back(Step { root, address, origin, depth: 0 });
         }
@@ -219,7 +221,7 @@ impl<'a> Resolver<'a> {
         if root.open == 0 && !root.found {
             let nothing = || unresolved(&root.address.to_string()).caused_by("no usable address in the answers");
             let error = root.failure.take().unwrap_or_else(nothing);
-            self.failed.push_back(AddressFailure { address: root.address.clone(), error });
+            self.failed.push_back(AddressFailure { address: root.address.clone(), error, reached: false });
         }
     }
 }

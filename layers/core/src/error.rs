@@ -165,7 +165,7 @@ fn list(names: &[String]) -> Printable<String> {
 
 /// What all failures of a dial come to.
 fn outcome(failures: &[AddressFailure]) -> &'static str {
-    match failures.iter().any(|failure| failure.error.is_an_answer()) {
+    match failures.iter().any(|failure| failure.reached || failure.error.is_an_answer()) {
         true => "an address was reached, and no connection came of it",
         false => "no address could be reached",
     }
@@ -237,6 +237,8 @@ pub struct AddressFailure {
     pub address: Multiaddr,
     /// How it failed.
     pub error: Error,
+    /// Whether its transport had connected: then somebody is there, whatever the layers above came to.
+    pub reached: bool,
 }
 
 impl PartialEq for AddressFailure {
@@ -248,9 +250,10 @@ impl Eq for AddressFailure {}
 
 impl Serialize for AddressFailure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut s = serializer.serialize_struct("AddressFailure", 2)?;
+        let mut s = serializer.serialize_struct("AddressFailure", 3)?;
         s.serialize_field("address", &self.address.to_string())?;
         s.serialize_field("error", &self.error)?;
+        s.serialize_field("reached", &(self.reached || self.error.is_an_answer()))?;
         s.end()
     }
 }
@@ -344,6 +347,11 @@ impl Error {
         self.edit(|i| i.retry = Some(retry))
     }
 
+    /// Tells otherwise what was being done.
+    pub fn while_doing(self, during: impl Into<Cow<'static, str>>) -> Self {
+        self.edit(|i| i.during = during.into())
+    }
+
     /// Attaches the cause.
     pub fn caused_by(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source: Box<dyn std::error::Error + Send + Sync> = source.into();
@@ -365,19 +373,17 @@ impl Error {
         self.0.plugin.as_deref()
     }
 
-    /// Whether it takes somebody at the other end who answered: above the transport there always is.
+    /// Whether it takes somebody at the other end who answered: a transport may fail late, in what it does above bytes.
     fn is_an_answer(&self) -> bool {
-        let above = matches!(self.layer(), Some(Layer::Protector | Layer::Security | Layer::Muxer | Layer::Negotiator));
-        above
-            || matches!(
-                self.kind(),
-                Kind::NoCommonProtocol { .. }
-                    | Kind::AuthenticationFailed
-                    | Kind::PeerMismatch { .. }
-                    | Kind::PeerMisbehaved
-                    | Kind::Reset { .. }
-                    | Kind::Closed
-            )
+        matches!(
+            self.kind(),
+            Kind::NoCommonProtocol { .. }
+                | Kind::AuthenticationFailed
+                | Kind::PeerMismatch { .. }
+                | Kind::PeerMisbehaved
+                | Kind::Reset { .. }
+                | Kind::Closed
+        )
     }
 
     /// What was being done.
@@ -484,18 +490,18 @@ mod tests {
 
     #[test]
     fn a_dial_says_whether_anybody_was_reached() {
-        let failed = |error: Error| AddressFailure { address: Multiaddr::empty(), error };
+        let failed = |error: Error| AddressFailure { address: Multiaddr::empty(), error, reached: false };
         let refused = || failed(Error::new(Kind::Refused, "connecting").at(Layer::Transport, "tcp"));
         let slow = failed(Error::new(Kind::Timeout { limit: Duration::from_secs(1) }, "connecting"));
+        let silent = AddressFailure { reached: true, ..slow.clone() };
         let text = |failures: Vec<AddressFailure>| Error::new(Kind::DialFailed(failures), "dialing").to_string();
         assert!(text(vec![refused(), slow]).contains("no address could be reached"));
         for reached in [
-            Error::new(Kind::AuthenticationFailed, "handshake"),
-            Error::closed("reading message 2").at(Layer::Security, "noise"),
-            Error::new(Kind::Timeout { limit: Duration::from_secs(1) }, "handshake").at(Layer::Security, "tls"),
-            Error::new(Kind::NoCommonProtocol { offered: vec![], supported: vec![] }, "negotiating"),
+            failed(Error::new(Kind::AuthenticationFailed, "handshake").at(Layer::Transport, "quic")),
+            failed(Error::new(Kind::NoCommonProtocol { offered: vec![], supported: vec![] }, "negotiating")),
+            silent,
         ] {
-            let text = text(vec![refused(), failed(reached)]);
+            let text = text(vec![refused(), reached]);
             assert!(text.contains("an address was reached") && !text.contains("no address"), "{text}");
         }
     }

@@ -48,7 +48,7 @@ fn what_strangers_say_is_shown_and_does_nothing() {
     let kind = Kind::NoCommonProtocol { offered: vec!["/a".into()], supported: vec![evil.clone(); 2000] };
     let dialed = Error::new(kind, evil.clone()).caused_by(evil.clone());
     let address = address::parse("/ip4/192.0.2.1/tcp/1").unwrap();
-    let failures = vec![AddressFailure { address, error: dialed }; 40];
+    let failures = vec![AddressFailure { address, error: dialed, reached: true }; 40];
     let shown = Error::new(Kind::DialFailed(failures), "dialing").to_string();
     assert!(shown.lines().all(|line| !line.chars().any(is_unprintable)), "{shown:?}");
     assert_eq!(shown.lines().count(), 1 + 32 + 1, "a line an address, and what was left out: {shown}");
