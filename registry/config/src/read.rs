@@ -146,10 +146,16 @@ impl Reader<'_> {
 
     fn unknown_sections(&mut self, document: &DeTable<'_>) {
         let known: Vec<&str> = std::iter::once("node").chain(Plan::LAYERS.map(Layer::name)).collect();
-        for section in document.keys() {
+        let schema = schemars::schema_for!(Settings);
+        let of_node = |name: &str| schema.pointer("/properties").is_some_and(|all| all.get(name).is_some());
+        for (section, value) in document.iter() {
             let name = section.get_ref().as_ref();
             if !known.contains(&name) && !self.is_full() {
-                let help = suggest(name, known.iter().copied());
+                let help = match value.get_ref() {
+                    DeValue::Table(_) if of_node(name) => format!("write it as `[node.{name}]`"),
+                    _ if of_node(name) => "put it under `[node]`".to_string(),
+                    _ => suggest(name, known.iter().copied()),
+                };
                 self.problem(Some(section.span()), format!("unknown section `{}`", shorten(name)), help);
             }
         }

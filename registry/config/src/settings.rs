@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
-use crate::values::{addresses, bytes, count, millis, optional_bytes, optional_seconds, seconds};
+use crate::values::{addresses, bytes, count, millis, optional_bytes, optional_file, optional_seconds, seconds};
 
 /// The `[node]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The key file, a `PrivateKey` protobuf. Omitted: a fresh Ed25519 key at every start.
+    #[serde(deserialize_with = "optional_file")]
     pub identity: Option<PathBuf>,
     /// The addresses to listen on, without `/p2p/…`. Empty: the node only dials.
     #[serde(with = "addresses")]

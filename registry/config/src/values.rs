@@ -1,6 +1,6 @@
 //! How single values of `[node]` are written: bounded counts, times, addresses.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -35,6 +35,15 @@ pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
 /// An amount of memory that may be left out.
 pub fn optional_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     bytes(deserializer).map(Some)
+}
+
+/// The name of a file, that may be left out.
+pub fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() {
+        return Err(D::Error::custom("`identity` names no file; leave it out for a fresh key at every start"));
+    }
+    Ok(Some(path))
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D, min: f64) -> Result<Duration, D::Error> {

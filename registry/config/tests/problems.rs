@@ -192,6 +192,18 @@ fn settings_out_of_range() {
 }
 
 #[test]
+fn what_belongs_under_node_and_an_identity_without_a_name() {
+    assert_eq!(
+        problems(&format!("listen = []\n[node]\nidentity = \"\"\n[limits]\n{TCP}{REST}")),
+        [
+            "line 1, column 1: unknown section `listen`; put it under `[node]`",
+            "line 3, column 12: `identity` names no file; leave it out for a fresh key at every start",
+            "line 4, column 2: unknown section `limits`; write it as `[node.limits]`",
+        ]
+    );
+}
+
+#[test]
 fn every_limit_has_a_range() {
     for limit in [
         "max_connections",
