@@ -18,7 +18,8 @@ use crate::{
 pub struct PnetConfig {
     /// The key that all members of the network share: 64 hex digits.
     pub key: Option<String>,
-    /// A file with the key, in the format of libp2p's `swarm.key`. Read when the first connection is made.
+    /// A file with the key, in the format of libp2p's `swarm.key`. Checked with the config and when the node starts;
+    /// read at the first connection.
     pub key_file: Option<PathBuf>,
 }
 
@@ -33,7 +34,7 @@ impl fmt::Debug for PnetConfig {
 impl Plugin for PnetConfig {
     const SUMMARY: Summary = Summary::new(Layer::Protector, NAME, "a private network: every pipe under one shared key")
         .example(concat!(
-            "key_file = \"swarm.key\"   # the file that libp2p and IPFS use; read at the first connection\n",
+            "key_file = \"swarm.key\"   # the file that libp2p and IPFS use\n",
             "# key = \"…\"              # or the key itself, 64 hex digits\n",
         ))
         .capabilities(Capabilities {

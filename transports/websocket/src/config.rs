@@ -31,13 +31,14 @@ pub struct WebSocketConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Listening: PEM file with the certificate chain, ours first. Read when listening starts. Without it a listener
-    /// makes itself a certificate that no authority has signed: dialers then need `verify = false`.
+    /// Listening: PEM file with the certificate chain, ours first. Checked with the config and when the node
+    /// starts; read when listening starts. Without it a listener makes itself a certificate that no authority has
+    /// signed: dialers then need `verify = false`.
     pub certificate: Option<PathBuf>,
     /// Listening: PEM file with the certificate's private key.
     pub private_key: Option<PathBuf>,
-    /// Dialing: PEM file with further certificate authorities to trust, beside those of the web. Read at the first
-    /// dial that needs TLS.
+    /// Dialing: PEM file with further certificate authorities to trust, beside those of the web. Checked with
+    /// the config and when the node starts; read at the first dial that needs TLS.
     pub ca: Option<PathBuf>,
     /// Dialing: check the listener's certificate. The security layer inside proves the peer in any case; what
     /// `false` gives up is that an onlooker in between cannot read the names of the inner protocols.
