@@ -177,6 +177,7 @@ def we_dial(program, peer, mix):
 
 def they_dial(program, peer, mix):
     with Server([program, "run", "--json", "--listen", PLACES[mix[0]], *flags(mix)]) as server:
+        server.line("peer id")
         address = server.line("address")["address"]
         saw = run([*peer, "dial", *mix, address])
         expect(f"they saw {saw}", saw["agent"].startswith("stackwire/") and saw["pings"] == 3)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stackwire_node::{Result, identity::KeyType};
+use stackwire_node::{Error, Kind, Multiaddr, ProtocolId, Result, address, identity::KeyType};
 
 use crate::commands::matrix::Group;
 
@@ -48,7 +48,7 @@ pub enum Command {
     Echo(Echo),
     /// List the plug-ins this program is linked with, or show one.
     Plugins(Plugins),
-    /// Validate a config without touching the network or any file it names.
+    /// Validate a config without touching the network. The files that it names are read, and none is changed.
     Check {
         /// The config.
         file: PathBuf,
@@ -103,8 +103,8 @@ pub struct Run {
     #[command(flatten)]
     pub stack: StackArgs,
     /// Listen here instead of where the config says; repeat for several.
-    #[arg(long, value_name = "A")]
-    pub listen: Vec<String>,
+    #[arg(long, value_name = "A", value_parser = address::parse)]
+    pub listen: Vec<Multiaddr>,
     /// Take the config anew whenever it or a file that it names changes. SIGHUP does the same, with or without this.
     #[arg(long, requires = "config")]
     pub watch: bool,
@@ -114,8 +114,8 @@ pub struct Run {
 #[derive(Args)]
 pub struct Tool {
     /// The node, such as /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo…; without /p2p/… whoever answers is taken.
-    #[arg(value_name = "ADDR")]
-    pub address: String,
+    #[arg(value_name = "ADDR", value_parser = address::parse)]
+    pub address: Multiaddr,
     /// Which stack.
     #[command(flatten)]
     pub stack: StackArgs,
@@ -165,8 +165,8 @@ pub struct Echo {
     #[command(flatten)]
     pub stall: Stall,
     /// The protocol to open.
-    #[arg(long, value_name = "ID", default_value = stackwire_protocol_echo::ID)]
-    pub protocol: String,
+    #[arg(long, value_name = "ID", default_value = stackwire_protocol_echo::ID, value_parser = parse_protocol)]
+    pub protocol: ProtocolId,
 }
 
 /// When a transfer is given up.
@@ -265,6 +265,15 @@ pub enum Dialect {
 
 fn parse_key_type(text: &str) -> Result<KeyType> {
     text.parse()
+}
+
+/// What every negotiator can offer.
+fn parse_protocol(text: &str) -> Result<ProtocolId> {
+    if text.starts_with('/') && text.len() <= 1023 && !text.contains('\n') {
+        return Ok(text.to_string().into());
+    }
+    let why = format!("“{text}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
+    Err(Error::new(Kind::ConfigInvalid, why))
 }
 
 fn parse_jobs(text: &str) -> Result<usize, String> {

@@ -7,6 +7,7 @@ use stackwire_bundle as _;
 
 mod args;
 mod commands;
+mod failure;
 mod logs;
 mod memory;
 mod output;
@@ -15,12 +16,10 @@ mod stack;
 use std::process::ExitCode;
 
 use clap::Parser;
+use failure::{Failure, USAGE};
 use stackwire_node::{Error, Kind};
 
 pub use commands::matrix;
-
-/// The exit code where the command line is wrong.
-const USAGE: u8 = 2;
 
 /// Parses the command line, runs the command, and says how it went: 0; 1 after an error, or where output can't be written;
 /// 2 where the command line is wrong.
@@ -30,9 +29,9 @@ pub fn main() -> ExitCode {
         Err(usage) => return explain(&usage),
     };
     let out = output::Output::new(cli.json);
-    if let Err(error) = logs::start(cli.log.as_deref()) {
-        out.finish(Err(error));
-        return out.close(ExitCode::from(USAGE));
+    if let Err(failure) = logs::start(cli.log.as_deref()) {
+        let code = out.finish(Err(failure));
+        return out.close(code);
     }
     raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -71,8 +70,11 @@ fn explain(usage: &clap::Error) -> ExitCode {
     let out = output::Output::new(json);
     if json {
         let text = usage.render().to_string();
-        let error = Error::new(Kind::ConfigInvalid, text.trim_start_matches("error: ").trim_end().to_string());
-        out.finish(Err(error));
+        // A value that a parser of ours refused has a kind of its own.
+        let ours = std::error::Error::source(usage).and_then(|source| source.downcast_ref::<Error>());
+        let kind = ours.map_or(Kind::ConfigInvalid, |error| error.kind().clone());
+        let error = Error::new(kind, text.trim_start_matches("error: ").trim_end().to_string());
+        out.finish(Err(Failure::Usage(error)));
     } else {
         output::say(usage.render().ansi().to_string().trim_end());
     }

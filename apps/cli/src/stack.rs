@@ -5,13 +5,14 @@ use std::{
     io::{self, ErrorKind, Read as _},
     net::{Ipv4Addr, Ipv6Addr},
     path::Path,
+    sync::Arc,
 };
 
 use stackwire_config::{Built, Catalogue, ConfigError, ConfigProblem, Descriptor, MAX_CONFIG, Plan, Stack};
-use stackwire_node::{AddressPart, Error, Kind, Layer, Multiaddr, Result, address};
+use stackwire_node::{AddressPart, Error, Kind, Layer, Multiaddr, Result, Transport, address};
 use toml::{Table, Value};
 
-use crate::{args::StackArgs, output::plain};
+use crate::{args::StackArgs, failure::Failure, output::plain};
 
 /// What runs without a config. Only this machine can reach it.
 pub const DEFAULT_CONFIG: &str = r#"# What `stackwire` runs without `--config`. Only this machine can reach it: to be reached by others, listen on
@@ -83,7 +84,7 @@ pub fn folder_of(config: &Path) -> &Path {
 }
 
 /// The plan of these flags. `listen`: `None` does not listen, `Some` of none listens where the config says.
-pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
+pub fn plan(args: &StackArgs, listen: Option<&[Multiaddr]>) -> Result<Plan, Failure> {
     let catalogue = catalogue()?;
     // Relative paths are those of the file; of flags there are none.
     let folder = args.config.as_deref().map_or(Path::new(""), folder_of);
@@ -93,21 +94,27 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     };
     // What is no table can't be changed; the error has its place in the file.
     let in_file = |error: ConfigError| match &args.config {
-        Some(path) => not_a_stack(path, &error),
-        None => error.into(),
+        Some(path) => Failure::in_config(path, error),
+        None => Error::from(error).into(),
     };
     let Ok(mut table) = text.parse::<Table>() else {
         return Plan::parse_in(folder, &text, &catalogue).map_err(in_file);
     };
     apply(&mut table, args, &catalogue)?;
     match listen {
-        None => set_listen(&mut table, Vec::new()),
+        None => set_listen(&mut table, &[]),
         Some([]) if args.config.is_none() && !args.transports.is_empty() => {
             let fitting = default_listen(&table, &catalogue)?;
-            set_listen(&mut table, fitting);
+            set_listen(&mut table, &fitting);
         }
         Some([]) => {}
-        Some(addresses) => set_listen(&mut table, addresses.to_vec()),
+        Some(addresses) => {
+            // What else is wrong is told below.
+            if let Ok(transports) = transports(&table, &catalogue) {
+                addresses.iter().try_for_each(|address| check_listenable(address, &transports, &catalogue))?;
+            }
+            set_listen(&mut table, addresses);
+        }
     }
     // As it stands where no flag changes it: what turns out wrong later then has its line in the file.
     let unchanged = text.parse::<Table>().is_ok_and(|original| original == table);
@@ -119,13 +126,8 @@ pub fn plan(args: &StackArgs, listen: Option<&[String]>) -> Result<Plan> {
     })
 }
 
-/// What is wrong with a config, with its name.
-pub fn not_a_stack(path: &Path, error: &ConfigError) -> Error {
-    Error::new(Kind::ConfigInvalid, format!("{} does not describe a stack:\n{error}", path.display()))
-}
-
 /// Fails where no transport of `stack` dials `address`, and says which one would.
-pub fn check_dialable(address: &Multiaddr, stack: &Stack) -> Result<()> {
+pub fn check_dialable(address: &Multiaddr, stack: &Stack) -> Result<(), Failure> {
     let mut bare = Multiaddr::empty();
     for part in &address::split_peer(&address.without_fixed()).0 {
         bare.push(match part {
@@ -137,26 +139,51 @@ pub fn check_dialable(address: &Multiaddr, stack: &Stack) -> Result<()> {
             part => part,
         });
     }
-    if bare.is_empty() || stack.transports.iter().any(|transport| transport.can_dial(&bare)) {
+    if bare.is_empty() {
         return Ok(());
     }
-    let takes = |descriptor: &&Descriptor| {
+    let dials = |transport: &dyn Transport| transport.can_dial(&bare);
+    somebody(dials, "dials", address, &stack.transports, &catalogue()?)
+}
+
+/// Fails where none of `transports` listens on `address`, and says which one would.
+fn check_listenable(
+    address: &Multiaddr,
+    transports: &[Arc<dyn Transport>],
+    catalogue: &Catalogue,
+) -> Result<(), Failure> {
+    let bare = address::split_peer(&address.without_fixed()).0;
+    let listens = |transport: &dyn Transport| transport.can_listen(&bare);
+    somebody(listens, "listens on", address, transports, catalogue)
+}
+
+/// Fails where none of `transports` does with `address` what it is to do, and says which one would.
+fn somebody(
+    does: impl Fn(&dyn Transport) -> bool,
+    what: &str,
+    address: &Multiaddr,
+    transports: &[Arc<dyn Transport>],
+    catalogue: &Catalogue,
+) -> Result<(), Failure> {
+    if transports.iter().any(|transport| does(&**transport)) {
+        return Ok(());
+    }
+    let would = |descriptor: &&Descriptor| {
         let fixtures = descriptor.summary.fixtures.iter().map(|fixture| fixture.options);
         let built = std::iter::once("").chain(fixtures).filter_map(|options| descriptor.build_from(options).ok());
-        built.into_iter().any(|built| matches!(built, Built::Transport(transport) if transport.can_dial(&bare)))
+        built.into_iter().any(|built| matches!(built, Built::Transport(transport) if does(&*transport)))
     };
-    let catalogue = catalogue()?;
-    let help = match catalogue.layer(Layer::Transport).find(takes) {
+    let help = match catalogue.layer(Layer::Transport).find(would) {
         Some(other) => format!("add `--transport {}`", other.summary.name),
         None => "nor does any that is linked".to_string(),
     };
-    let names = stack.transports.iter().map(|transport| transport.name()).collect::<Vec<_>>().join(", ");
-    let message = format!("no transport of this stack dials {}; it has: {names}; {help}", plain(address));
-    Err(Error::new(Kind::Unsupported, message))
+    let names = transports.iter().map(|transport| transport.name()).collect::<Vec<_>>().join(", ");
+    let message = format!("no transport of this stack {what} {}; it has: {names}; {help}", plain(address));
+    Err(Failure::Usage(Error::new(Kind::Unsupported, message)))
 }
 
 /// Changes the config as the flags say.
-fn apply(table: &mut Table, args: &StackArgs, catalogue: &Catalogue) -> Result<()> {
+fn apply(table: &mut Table, args: &StackArgs, catalogue: &Catalogue) -> Result<(), Failure> {
     let flags =
         [(Layer::Transport, &args.transports), (Layer::Security, &args.securities), (Layer::Muxer, &args.muxers)];
     for (layer, names) in flags {
@@ -171,7 +198,7 @@ fn apply(table: &mut Table, args: &StackArgs, catalogue: &Catalogue) -> Result<(
             entry.insert("insecure".to_string(), true.into());
         } else if args.securities.contains(&name) && !entry.contains_key("insecure") {
             let why = format!("security `{name}` proves and hides nothing; add `--insecure` to use it all the same");
-            return Err(Error::new(Kind::ConfigInvalid, why));
+            return Err(Failure::usage(why));
         }
     }
     if args.no_verify {
@@ -185,13 +212,13 @@ fn apply(table: &mut Table, args: &StackArgs, catalogue: &Catalogue) -> Result<(
     Ok(())
 }
 
-/// What is wrong with a text that the user has never seen.
-fn without_places(error: &ConfigError) -> Error {
+/// What is wrong with a text that the user has never seen: it comes of the flags.
+fn without_places(error: &ConfigError) -> Failure {
     let say = |problem: &ConfigProblem| match &problem.help {
         Some(help) => format!("{}; {help}", problem.message),
         None => problem.message.clone(),
     };
-    Error::new(Kind::ConfigInvalid, error.problems.iter().map(say).collect::<Vec<_>>().join("\n"))
+    Failure::usage(error.problems.iter().map(say).collect::<Vec<_>>().join("\n"))
 }
 
 /// The sections of a layer.
@@ -204,13 +231,14 @@ fn uses(entry: &Table, name: &str) -> bool {
     entry.get("use").and_then(Value::as_str) == Some(name)
 }
 
-/// Makes `names`, unless there are none, the plug-ins of a layer, keeping the options the config has for them.
+/// Makes `names`, unless there are none, the plug-ins of a layer, each once, keeping the options the config has for them.
 fn replace(table: &mut Table, layer: Layer, names: &[String]) {
     if names.is_empty() {
         return;
     }
     let old: Vec<Table> = entries(table, layer).map(|entry| entry.clone()).collect();
-    let chosen = names.iter().map(|name| {
+    let once = names.iter().enumerate().filter(|(i, name)| !names[..*i].contains(name));
+    let chosen = once.map(|(_, name)| {
         let kept = old.iter().find(|entry| uses(entry, name)).cloned();
         Value::Table(kept.unwrap_or_else(|| Table::from_iter([("use".to_string(), name.clone().into())])))
     });
@@ -218,19 +246,27 @@ fn replace(table: &mut Table, layer: Layer, names: &[String]) {
 }
 
 /// Those of the embedded default's addresses that the chosen transports listen on.
-fn default_listen(table: &Table, catalogue: &Catalogue) -> Result<Vec<String>> {
-    let mut silent = table.clone();
-    set_listen(&mut silent, Vec::new());
-    let silent = Plan::parse(&silent.to_string(), catalogue).map_err(|error| without_places(&error))?;
-    let transports = silent.stack().transports;
-    let defaults = Plan::parse(DEFAULT_CONFIG, catalogue)?.stack().settings.listen;
-    let fitting = defaults.iter().filter(|address| transports.iter().any(|t| t.can_listen(address)));
-    Ok(fitting.map(ToString::to_string).collect())
+fn default_listen(table: &Table, catalogue: &Catalogue) -> Result<Vec<Multiaddr>, Failure> {
+    let transports = transports(table, catalogue)?;
+    let mut defaults = Plan::parse(DEFAULT_CONFIG, catalogue).map_err(Error::from)?.stack().settings.listen;
+    defaults.retain(|address| transports.iter().any(|transport| transport.can_listen(address)));
+    Ok(defaults)
 }
 
-fn set_listen(table: &mut Table, addresses: Vec<String>) {
+/// The transports of a config, wherever it listens.
+fn transports(table: &Table, catalogue: &Catalogue) -> Result<Vec<Arc<dyn Transport>>, Failure> {
+    let mut silent = table.clone();
+    set_listen(&mut silent, &[]);
+    let silent = Plan::parse(&silent.to_string(), catalogue).map_err(|error| without_places(&error))?;
+    Ok(silent.stack().transports)
+}
+
+fn set_listen(table: &mut Table, addresses: &[Multiaddr]) {
     let node = table.entry("node").or_insert_with(|| Value::Table(Table::new()));
     if let Some(node) = node.as_table_mut() {
-        node.insert("listen".to_string(), Value::Array(addresses.into_iter().map(Value::String).collect()));
+        node.insert(
+            "listen".to_string(),
+            Value::Array(addresses.iter().map(|address| address.to_string().into()).collect()),
+        );
     }
 }

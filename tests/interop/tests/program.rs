@@ -82,6 +82,8 @@ async fn they_dial((theirs, mix): Mix) {
     node.args(["run", "--json", "--listen", place]).args(mix);
     let mut node = Server::start(node);
     let event = |line: String| serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let running = event(node.line().await);
+    assert_eq!(running["event"], "running", "{running}");
     let listening = event(node.line().await);
     assert_eq!(listening["event"], "listening", "{listening}");
     let address = listening["address"].as_str().expect("an address").to_string();

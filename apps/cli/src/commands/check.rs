@@ -4,9 +4,9 @@ use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
 use stackwire_config::Plan;
-use stackwire_node::Error;
 
 use crate::{
+    failure::Failure,
     output::{GOOD, Output},
     stack,
 };
@@ -15,7 +15,7 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
     let read = stack::catalogue().and_then(|catalogue| Ok((catalogue, stack::read_config(file)?)));
     let (catalogue, text) = match read {
         Ok(read) => read,
-        Err(error) => return out.finish(Err(error)),
+        Err(error) => return out.finish(Err(error.into())),
     };
     let plan = Plan::parse_in(stack::folder_of(file), &text, &catalogue);
     match plan.and_then(|plan| Ok((plan.inspect()?, plan))) {
@@ -25,11 +25,6 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
             out.object(&json!({ "ok": true, "plan": plan, "warnings": warnings }));
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            out.complain(stack::not_a_stack(file, &error));
-            let problems = &error.problems;
-            out.object(&json!({ "ok": false, "problems": problems, "error": Error::from(error.clone()) }));
-            ExitCode::FAILURE
-        }
+        Err(error) => out.finish(Err(Failure::in_config(file, error))),
     }
 }

@@ -18,7 +18,7 @@ pub async fn run(args: Echo, out: &Output) -> ExitCode {
         let speed = mbits(args.bytes, took);
         out.text(format!("{} went there and came back in {:.1} ms, {speed:.0} Mbit/s", bytes(args.bytes), ms(took)));
         Ok(json!({
-            "protocol": args.protocol, "bytes": args.bytes,
+            "protocol": args.protocol.as_str(), "bytes": args.bytes,
             "half_close": half_close, "ms": ms(took), "mbits": speed,
         }))
     })

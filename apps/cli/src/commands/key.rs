@@ -24,5 +24,5 @@ pub fn run(args: Key, out: &Output) -> ExitCode {
         out.text(format!("file     {}\ntype     {kind}\npeer id  {peer}\ncid      {cid}", file.display()));
         json!({ "file": file, "type": kind, "peer": peer.to_string(), "cid": cid })
     });
-    out.finish(shown)
+    out.finish(shown.map_err(Into::into))
 }

@@ -43,7 +43,8 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Contract(_) => out.finish(Err(Error::new(
             Kind::Unsupported,
             "this program was built without `contract`: build it with `cargo build --release --features contract`",
-        ))),
+        )
+        .into())),
     }
 }
 

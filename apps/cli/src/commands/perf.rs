@@ -7,11 +7,17 @@ use serde_json::json;
 use super::session;
 use crate::{
     args::Perf,
+    failure::Failure,
     output::{BYTES_BAR, Output, bytes, mbits, ms},
 };
 
 pub async fn run(args: Perf, out: &Output) -> ExitCode {
     let (up, down) = (args.upload_bytes, args.download_bytes);
+    if up == 0 && down == 0 {
+        let why =
+            "with no bytes either way there is nothing to measure: give `--upload-bytes` or `--download-bytes` more";
+        return out.finish(Err(Failure::usage(why)));
+    }
     session::with(&args.tool, stackwire_protocol_perf::ID, out, |session| async move {
         let stream = session.open_impatiently(&args.stall).await?;
         let bar = out.bar(up.saturating_add(down), BYTES_BAR);

@@ -1,8 +1,8 @@
 //! `ping ADDR`
 
-use std::{process::ExitCode, time::Duration};
+use std::{cell::RefCell, process::ExitCode, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stackwire_node::{Error, Kind};
 use stackwire_protocol_ping::Pinger;
 
@@ -20,28 +20,33 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 
 pub async fn run(args: Ping, out: &Output) -> ExitCode {
-    session::with(&args.tool, stackwire_protocol_ping::ID, out, |session| async move {
+    let times = RefCell::new(Vec::new());
+    let (times, count) = (&times, args.count);
+    let so_far = || summary(&times.borrow(), out);
+    session::with_so_far(&args.tool, stackwire_protocol_ping::ID, out, so_far, |session| async move {
         // Of its own stream, which it takes anew where the peer ends it between two pings.
         let mut pinger = Pinger::new(session.host.clone(), session.connection);
-        let mut times = Vec::new();
-        for n in 1..=args.count {
+        for n in 1..=count {
             if n > 1 {
                 tokio::time::sleep(PAUSE).await;
             }
             let ping = session.env().timeout(PATIENCE, "waiting for a ping's answer", pinger.ping());
             let time = ms(ping.await?);
             out.text(format!("ping {n}: {time:.3} ms"));
-            times.push(time);
+            times.borrow_mut().push(time);
         }
         pinger.end(GOODBYE).await;
-        times.sort_by(f64::total_cmp);
-        let (Some(min), Some(max)) = (times.first(), times.last()) else {
-            return Err(Error::new(Kind::Internal, "no ping was sent"));
-        };
-        let median = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
-        let count = times.len();
-        out.text(format!("min {min:.3} ms, median {median:.3} ms, max {max:.3} ms"));
-        Ok(json!({ "count": count, "min_ms": min, "median_ms": median, "max_ms": max }))
+        summary(&times.borrow(), out).ok_or_else(|| Error::new(Kind::Internal, "no ping was sent"))
     })
     .await
+}
+
+/// What so many pings come to; `None` where there were none.
+fn summary(times: &[f64], out: &Output) -> Option<Value> {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    let (min, max) = (times.first()?, times.last()?);
+    let median = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
+    out.text(format!("min {min:.3} ms, median {median:.3} ms, max {max:.3} ms"));
+    Some(json!({ "count": times.len(), "min_ms": min, "median_ms": median, "max_ms": max }))
 }

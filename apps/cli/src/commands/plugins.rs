@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use stackwire_config::{Descriptor, suggest};
-use stackwire_node::{Error, Kind, Result};
 
 use crate::{
     args::{Plugins, PluginsCommand},
+    failure::Failure,
     output::{DIM, HEAD, Output, Table, page_width, wrap},
     stack,
 };
@@ -23,7 +23,7 @@ pub fn run(args: Plugins, out: &Output) -> ExitCode {
     out.finish(result)
 }
 
-fn list(out: &Output) -> Result<Value> {
+fn list(out: &Output) -> Result<Value, Failure> {
     let catalogue = stack::catalogue()?;
     let mut table = Table::new(&["layer", "name", "what it is"]);
     for plugin in catalogue.iter() {
@@ -35,12 +35,12 @@ fn list(out: &Output) -> Result<Value> {
     Ok(catalogue.iter().map(describe).collect())
 }
 
-fn show(name: &str, out: &Output) -> Result<Value> {
+fn show(name: &str, out: &Output) -> Result<Value, Failure> {
     let catalogue = stack::catalogue()?;
     let found: Vec<&Descriptor> = catalogue.named(name).collect();
     if found.is_empty() {
         let help = suggest(name, catalogue.iter().map(|plugin| plugin.summary.name));
-        return Err(Error::new(Kind::ConfigInvalid, format!("no plug-in `{name}` is linked; {help}")));
+        return Err(Failure::usage(format!("no plug-in `{name}` is linked; {help}")));
     }
     for plugin in &found {
         let s = &plugin.summary;

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
-use stackwire_node::{Event, Node, Result};
+use stackwire_node::{Event, Node};
 
 use super::{reload::Reloads, stop};
 use crate::{
     args::Run,
+    failure::Failure,
     memory,
-    output::{BAD, DIM, GOOD, Output, ms, plain},
+    output::{BAD, DIM, GOOD, Output, count, ms, plain},
     stack,
 };
 
@@ -20,26 +21,37 @@ pub async fn run(args: Run, out: &Output) -> ExitCode {
             out.object(&json!({ "event": "stopped" }));
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            out.object(&json!({ "event": "error", "error": error }));
-            out.complain(&error);
-            ExitCode::FAILURE
+        Err(failure) => {
+            tell("error", &failure, out);
+            ExitCode::from(failure.code())
         }
     }
 }
 
-async fn serve(args: Run, out: &Output) -> Result<()> {
+/// What went wrong, as an event.
+fn tell(event: &str, failure: &Failure, out: &Output) {
+    let mut report = json!({ "event": event });
+    failure.tell(&mut report);
+    out.object(&report);
+    out.complain(failure);
+}
+
+async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
     let stop = stop::wanted(out);
     tokio::pin!(stop);
     // Before the node starts, too: a SIGHUP that nobody waits for ends the program.
     let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
-    let starting = async { Node::watched(stack::plan(&args.stack, Some(&args.listen))?.stack()).await };
+    let starting = async {
+        let stack = stack::plan(&args.stack, Some(&args.listen))?.stack();
+        Ok::<_, Failure>(Node::watched(stack).await?)
+    };
     let (node, mut events) = tokio::select! {
         // The signal is waited for before anything else begins.
         biased;
         () = &mut stop => return Ok(()),
         started = starting => started?,
     };
+    out.object(&json!({ "event": "running", "peer": node.peer_id().to_string() }));
     out.text(format!("{GOOD}running{GOOD:#} as {}; Ctrl-C stops", node.peer_id()));
     if node.addresses().is_empty() {
         out.text("listening nowhere: it only dials; `--listen` names an address");
@@ -79,19 +91,20 @@ async fn serve(args: Run, out: &Output) -> Result<()> {
 
 /// Takes the config anew; where it is wrong the node goes on as it is.
 async fn reload(node: &Node, args: &Run, out: &Output) {
-    let configuring = async { node.configure_as(stack::plan(&args.stack, Some(&args.listen))?).await };
+    let configuring = async {
+        let plan = stack::plan(&args.stack, Some(&args.listen))?;
+        Ok::<_, Failure>(node.configure_as(plan).await?)
+    };
     match configuring.await {
         Ok(changes) => {
             out.object(&json!({ "event": "reloaded", "changes": changes }));
             let (new, old) = (changes.listening.len(), changes.closed.len());
-            out.text(format!(
-                "{GOOD}configured{GOOD:#}    {new} addresses new, {old} closed, {} connections to upgrade",
-                changes.upgrading
-            ));
+            let new = count(new as u64, "address", "addresses");
+            let upgrading = count(changes.upgrading as u64, "connection", "connections");
+            out.text(format!("{GOOD}configured{GOOD:#}    {new} new, {old} closed, {upgrading} to upgrade"));
         }
-        Err(error) => {
-            out.object(&json!({ "event": "not_reloaded", "error": error }));
-            out.complain(&error);
+        Err(failure) => {
+            tell("not_reloaded", &failure, out);
             out.text("the config in force stays");
         }
     }
@@ -135,7 +148,7 @@ fn line(event: &Event) -> String {
             format!("discovered    {} by {}", plain(&candidate.address), candidate.source)
         }
         Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
-        Event::Missed { count } => format!("{DIM}{count} events went by unseen{DIM:#}"),
+        Event::Missed { count: missed } => format!("{DIM}{} went by unseen{DIM:#}", count(*missed, "event", "events")),
         other => plain(format_args!("{other:?}")),
     }
 }

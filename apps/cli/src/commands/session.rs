@@ -4,15 +4,14 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use stackwire_node::{
-    ConnectionId, Env, Error, Host, Kind, Layer, Node, PeerId, Protocol, ProtocolId, Result, Stream, address,
-};
+use stackwire_node::{ConnectionId, Env, Error, Host, Kind, Layer, Node, PeerId, Protocol, ProtocolId, Result, Stream};
 use stackwire_protocol_identify::Identify;
 use stackwire_protocol_ping::Ping;
 
 use super::stop;
 use crate::{
     args::{Stall, Tool},
+    failure::Failure,
     output::{self, Output},
     stack,
 };
@@ -58,16 +57,29 @@ pub async fn with<F>(
 where
     F: Future<Output = Result<Value>>,
 {
+    with_so_far(tool, protocol, out, || None, work).await
+}
+
+/// As [`with`], for work that has something to tell where it ends early: `so_far` does.
+pub async fn with_so_far<F>(
+    tool: &Tool,
+    protocol: impl Into<ProtocolId>,
+    out: &Output,
+    so_far: impl FnOnce() -> Option<Value>,
+    work: impl FnOnce(Session) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<Value>>,
+{
     let protocol = protocol.into();
     let mut path = None;
     let mut node = None;
     let talking = async {
-        let address = address::parse(&tool.address)?;
         let mut stack = stack::plan(&tool.stack, None)?.stack();
-        stack::check_dialable(&address, &stack)?;
+        stack::check_dialable(&tool.address, &stack)?;
         stack.protocols = served(stack.protocols, &protocol);
         let node = node.insert(Node::start(stack).await?);
-        let connection = node.connect(&address).await?;
+        let connection = node.connect(&tool.address).await.map_err(with_flags)?;
         out.text(format!("connected to {}\n{}", connection.peer, output::path_lines(&connection.path)));
         path = Some(connection.path.clone());
         let session = Session { host: node.host(), connection: connection.id, protocol: protocol.clone() };
@@ -76,15 +88,29 @@ where
                 result["peer"] = connection.peer.to_string().into();
                 Ok(result)
             }
-            Err(error) => Err(explain(error, node, &connection.peer, &protocol).await),
+            Err(error) => Err(Failure::from(explain(error, node, &connection.peer, &protocol).await)),
         }
     };
     let result = stop::unless_wanted(out, talking).await;
+    // Before the end, which may take its time.
+    let so_far = if result.is_err() { so_far() } else { None };
     if let Some(node) = node {
         // Another Ctrl-C does not wait for it.
         node.shutdown().await;
     }
-    out.finish_on(path.as_ref(), result)
+    out.finish_on(path.as_ref(), result, so_far)
+}
+
+/// Plug-ins know the options of a config; who uses a tool may have none, and has a flag.
+fn with_flags(error: Error) -> Error {
+    const OPTION: &str = "`tls.verify = false`";
+    let Kind::DialFailed(failures) = error.kind() else { return error };
+    let mut failures = failures.clone();
+    for failure in failures.iter_mut().filter(|failure| failure.error.during().contains(OPTION)) {
+        let during = failure.error.during().replace(OPTION, "`--no-verify` (in a config: `tls.verify = false`)");
+        failure.error = failure.error.clone().while_doing(during);
+    }
+    Error::new(Kind::DialFailed(failures), error.during().to_string())
 }
 
 /// What a tool serves: all that its config says, and what every peer expects of whoever connects. rust-libp2p answers no

@@ -13,10 +13,9 @@ use std::{
     thread,
 };
 
-use stackwire_node::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::output::Output;
+use crate::{failure::Failure, output::Output};
 
 static FIRST: OnceLock<CancellationToken> = OnceLock::new();
 /// The work is done: whoever asks now has waited long enough.
@@ -46,12 +45,15 @@ pub async fn wanted(out: &Output) {
 }
 
 /// Does `work`, unless a stop is wanted first: then `work` is dropped.
-pub async fn unless_wanted<T>(out: &Output, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub async fn unless_wanted<T, E: Into<Failure>>(
+    out: &Output,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
     let result = tokio::select! {
         // The signal is waited for before the work begins.
         biased;
-        () = wanted(out) => Err(Error::new(Kind::Closed, "interrupted")),
-        result = work => result,
+        () = wanted(out) => Err(Failure::Interrupted),
+        result = work => result.map_err(Into::into),
     };
     leaving();
     result

@@ -17,11 +17,11 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
-use stackwire_node::{Error, Path, Rung, printable};
+use stackwire_node::{Path, Rung, printable};
 
-use crate::commands::stop;
+use crate::{commands::stop, failure::Failure};
 use printer::{Ended, Printer};
-pub use table::{Table, page_width, wrap};
+pub use table::{Table, page_width, wrap, wrap_lines};
 
 /// A heading.
 pub const HEAD: Style = Style::new().bold();
@@ -46,7 +46,7 @@ const MAX_TEXT: usize = 64 * 1024;
 static STDERR: LazyLock<Printer> = LazyLock::new(|| {
     let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     // Nowhere is left to complain.
-    Printer::new(file(io::stderr(), colour), |_| {}, |count| format!("{count} lines went by unprinted"))
+    Printer::new(file(io::stderr(), colour), |_| {}, unprinted)
 });
 
 /// Where a command reports to.
@@ -64,7 +64,7 @@ impl Output {
         let complain = |error: &io::Error| warn(format_args!("the output can't be written: {error}"));
         let left_out = move |count| match json {
             true => json!({ "event": "missed", "count": count }).to_string(),
-            false => format!("{count} lines went by unprinted"),
+            false => unprinted(count),
         };
         let stdout = Printer::new(file(io::stdout(), colour), complain, left_out);
         stdout.keep_order(&STDERR);
@@ -118,13 +118,18 @@ impl Output {
     }
 
     /// Ends a command: its result and the exit code.
-    pub fn finish(&self, result: Result<Value, Error>) -> ExitCode {
+    pub fn finish(&self, result: Result<Value, Failure>) -> ExitCode {
         self.end(result, json!({}))
     }
 
-    /// Ends a command that connects: its result, the path it took if it got that far, and the exit code.
-    pub fn finish_on(&self, path: Option<&Path>, result: Result<Value, Error>) -> ExitCode {
-        self.end(result, json!({ "path": path }))
+    /// Ends a command that connects: its result, or what there was of it, the path it took if it got that far, and the
+    /// exit code.
+    pub fn finish_on(&self, path: Option<&Path>, result: Result<Value, Failure>, so_far: Option<Value>) -> ExitCode {
+        let mut report = json!({ "path": path });
+        if let Some(so_far) = so_far {
+            report["result"] = so_far;
+        }
+        self.end(result, report)
     }
 
     /// Waits until everything is printed, and gives the exit code of the program: that of the command, unless its output
@@ -139,7 +144,7 @@ impl Output {
         code
     }
 
-    fn end(&self, result: Result<Value, Error>, mut report: Value) -> ExitCode {
+    fn end(&self, result: Result<Value, Failure>, mut report: Value) -> ExitCode {
         report["ok"] = result.is_ok().into();
         let code = match &result {
             Ok(value) => {
@@ -148,10 +153,10 @@ impl Output {
             }
             // Whoever had enough of our output is content.
             Err(_) if self.stdout.gone().is_cancelled() => ExitCode::SUCCESS,
-            Err(error) => {
-                report["error"] = json!(error);
-                self.complain(error);
-                ExitCode::FAILURE
+            Err(failure) => {
+                failure.tell(&mut report);
+                self.complain(failure);
+                ExitCode::from(failure.code())
             }
         };
         self.object(&report);
@@ -169,6 +174,10 @@ pub fn warn(error: impl Display) {
 pub fn say(text: &str) {
     let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     STDERR.print(&safe::text(text, colour));
+}
+
+fn unprinted(lines: u64) -> String {
+    format!("{} went by unprinted", count(lines, "line", "lines"))
 }
 
 /// Where logs go: what is written at once is one line of the error output.
@@ -214,7 +223,8 @@ pub fn path_lines(path: &Path) -> String {
             plain(&rung.chosen),
         ]);
     }
-    let total = format!("{:.2} ms, {} round trips until streams could be opened", ms(path.took()), path.round_trips());
+    let trips = count(path.round_trips(), "round trip", "round trips");
+    let total = format!("{:.2} ms, {trips} until streams could be opened", ms(path.took()));
     format!("{}{DIM}{total}{DIM:#}", table.render())
 }
 
@@ -231,6 +241,14 @@ pub fn ms(duration: std::time::Duration) -> f64 {
 /// The time of a rung.
 pub fn millis(rung: &Rung) -> String {
     format!("{:.2}", ms(rung.took))
+}
+
+/// So many of something: `1 cell`, `2 cells`.
+pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
+    match number.into() {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
+    }
 }
 
 /// Bytes as people say them.

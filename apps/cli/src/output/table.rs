@@ -88,6 +88,16 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// As [`wrap`], of a text whose line breaks and indents mean something.
+pub fn wrap_lines(text: &str, room: usize) -> Vec<String> {
+    let lines = text.lines().flat_map(|line| {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let wrapped = wrap(line, room.saturating_sub(indent));
+        wrapped.into_iter().map(move |part| format!("{:indent$}{part}", ""))
+    });
+    lines.collect()
+}
+
 /// How wide a cell looks: colour takes no room.
 fn width(cell: &str) -> usize {
     anstream::adapter::strip_str(cell).to_string().chars().count()
@@ -117,6 +127,12 @@ mod tests {
         let expected = "name     meaning\nnodelay  send small writes at\n         once, do not wait\n";
         assert_eq!(plain(&table, Some(30)), expected);
         assert_eq!(plain(&table, None).lines().count(), 2);
+    }
+
+    #[test]
+    fn line_breaks_that_mean_something_stay() {
+        let lines = wrap_lines("no connection came of it\n  /memory/1: nothing in common", 22);
+        assert_eq!(lines, ["no connection came of", "it", "  /memory/1: nothing", "  in common"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ use = "yamux"
 "#;
 
 #[test]
-fn a_good_config_is_shown_resolved_and_no_file_it_names_is_touched() {
+fn a_good_config_is_shown_resolved_and_no_file_it_names_is_made() {
     let done = check(GOOD, &[]);
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
     for part in ["not-there.key", "/ip4/127.0.0.1/tcp/0/ws", "1. noise", "2. tls", "(by default)"] {
@@ -71,6 +71,37 @@ fn what_is_no_toml_has_a_place_too() {
     let done = check("[node\n", &["--json"]);
     assert_eq!(done.json()["problems"][0]["line"], 1);
     assert_eq!(done.code, Some(1));
+}
+
+#[test]
+fn an_identity_without_a_name_is_a_mistake_with_its_place() {
+    let done = check(&GOOD.replace("not-there.key", ""), &[]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("line 3, column 12: `identity` names no file"), "{}", done.stderr);
+}
+
+#[test]
+fn what_belongs_under_node_is_told_so() {
+    let under = GOOD.replace("[node]\nidentity", "listen = []\n[limits]\n[timeouts]\n[node]\nidentity");
+    let done = check(&under, &[]);
+    for part in
+        ["section `listen`; put it under `[node]`", "write it as `[node.limits]`", "write it as `[node.timeouts]`"]
+    {
+        assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
+    }
+}
+
+#[test]
+fn whoever_takes_a_config_tells_machines_the_places_of_its_mistakes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, BAD).expect("the config is written");
+    let checked = finish(&["check", text(&file), "--json"]).json()["problems"].clone();
+    for args in [&["run"][..], &["ping", "/ip4/127.0.0.1/tcp/1"]] {
+        let done = finish(&[args, &["--config", text(&file), "--json"]].concat());
+        assert_eq!((done.code, &done.json()["problems"]), (Some(1), &checked), "{args:?}");
+        assert!(checked[0]["help"].is_string(), "{checked}");
+    }
 }
 
 #[test]

@@ -87,6 +87,8 @@ fn text_tells_the_story() {
     ] {
         assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
     }
+    let sentence = "no connection came of it";
+    assert!(done.stdout.lines().any(|line| line.ends_with(sentence)), "a line an address: {}", done.stdout);
     for line in done.stdout.lines() {
         assert!(line.chars().count() <= 80, "too wide for a terminal: {line}");
     }

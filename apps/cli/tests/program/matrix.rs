@@ -109,13 +109,28 @@ fn what_should_happen_and_what_did_are_told_in_words() {
 
 #[test]
 fn a_wrong_name_and_a_page_that_cant_be_written_are_errors() {
-    let error = finish(&["matrix", "--security", "nosie", "--json"]).error();
+    let error = finish(&["matrix", "--security", "nosie", "--json"]).usage();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("did you mean `noise`")), "{error}");
     let usage = finish(&["matrix", "--group", "mixed", "--json"]);
     assert_eq!(usage.code, Some(2));
     let error = usage.json()["error"].clone();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("mixes")), "{error}");
-    let done = finish(&[&SOME[..], &["--html", "/no/such/folder/m.html"]].concat());
-    assert_eq!(done.code, Some(1));
-    assert!(done.stderr.contains("/no/such/folder/m.html"), "{}", done.stderr);
+    // A run of so many bytes would not end.
+    let endless = [&["matrix", "--group", "mixes", "--bytes", "1000000000000000"][..], &["--html", "/no/such/m.html"]];
+    let done = finish(&endless.concat());
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    assert!(done.stderr.contains("/no/such/m.html") && done.stderr.contains("make it first"), "{}", done.stderr);
+}
+
+#[test]
+fn one_cell_is_no_several() {
+    let args = ["--transport", "memory", "--security", "noise", "--muxer", "yamux", "--bytes", "1000"];
+    let done = finish(&[&["matrix", "--group", "mixes"], &args[..]].concat());
+    assert!(done.stdout.contains("Sample: 1 cell, 1 measured"), "{}", done.stdout);
+}
+
+#[test]
+fn a_choice_that_leaves_no_cell_is_wrong_usage() {
+    let error = finish(&["matrix", "--group", "shared-port", "--transport", "memory", "--json"]).usage();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("no cell matches")), "{error}");
 }

@@ -56,6 +56,48 @@ fn wrong_usage_is_an_error_for_machines_too() {
 }
 
 #[test]
+fn wrong_usage_ends_with_2_before_anything_is_dialed() {
+    let there = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    there.set_nonblocking(true).expect("it can");
+    let address = format!("/ip4/127.0.0.1/tcp/{}", there.local_addr().expect("an address").port());
+    let wrong: [(&[&str], &str); 14] = [
+        (&["ping", "nope"], "is not a multiaddr such as /ip4/"),
+        (&["ping", ""], "an address is empty"),
+        (&["ping", "127.0.0.1:45001"], "is not a multiaddr such as /ip4/"),
+        (&["run", "--listen", "nope"], "is not a multiaddr such as /ip4/"),
+        (&["ping", &address, "--transport", "nosuch"], "transport `nosuch` is not linked"),
+        (&["run", "--transport", "nosuch"], "transport `nosuch` is not linked"),
+        (&["identify", &address, "--security", "nosuch"], "security `nosuch` is not linked"),
+        (&["run", "--muxer", "nosuch"], "muxer `nosuch` is not linked"),
+        (&["ping", &address, "--security", "plaintext"], "add `--insecure`"),
+        (&["matrix", "--transport", "nosuch"], "transport `nosuch` is not linked"),
+        (&["plugins", "show", "nope"], "no plug-in `nope` is linked"),
+        (&["echo", &address, "--protocol", "nope"], "an id begins with /"),
+        (&["perf", &address, "--upload-bytes", "0", "--download-bytes", "0"], "nothing to measure"),
+        (&["ping", &address, "--transport", "quic"], "add `--transport tcp`"),
+    ];
+    for (args, why) in wrong {
+        let done = finish(args);
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{args:?}: {done:?}");
+        assert!(done.stderr.contains(why), "{args:?}: {done:?}");
+        let event = finish(&[args, &["--json"]].concat());
+        assert_eq!(event.code, Some(2), "{args:?}: {event:?}");
+        assert!(event.json()["error"]["message"].as_str().is_some_and(|text| text.contains(why)), "{event:?}");
+    }
+    let nobody = there.accept().expect_err("nobody has dialed");
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_filter_of_the_environment_that_is_none_is_told_and_ignored() {
+    let mut command = stackwire(&["plugins", "show", "tcp"]);
+    command.env("RUST_LOG", "a=b=c");
+    let done = finish_command(command);
+    assert_eq!(done.code, Some(0));
+    assert!(done.stderr.starts_with("warning: RUST_LOG is `a=b=c`"), "{}", done.stderr);
+}
+
+#[test]
 fn a_level_of_logs_that_is_none_is_wrong_usage() {
     let done = finish(&["--log", "=loud=", "plugins"]);
     assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));

@@ -27,8 +27,14 @@ fn show_tells_ids_example_options_and_capabilities() {
 
 #[test]
 fn a_wrong_name_is_answered_with_the_right_one() {
-    let error = finish(&["plugins", "show", "nosie", "--json"]).error();
+    let error = finish(&["plugins", "show", "nosie", "--json"]).usage();
     assert!(error["message"].as_str().is_some_and(|text| text.contains("did you mean `noise`")), "{error}");
+}
+
+#[test]
+fn an_address_of_a_path_is_shown() {
+    let text = finish(&["plugins", "show", "unix"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("the path begins at the root: /unix/run/stackwire/node.sock is /run/"), "{text}");
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn a_hang_up_takes_the_config_anew_and_a_wrong_one_changes_nothing() {
 
     fs::write(&file, good.replace("\"noise\"", "\"noize\"")).expect("the config is written");
     node.hang_up();
-    let refused = node.until("not_reloaded")["error"].clone();
+    let refused = node.until("not_reloaded");
+    assert_eq!(refused["problems"][0]["line"], 7);
+    let refused = refused["error"].clone();
     let message = refused["message"].as_str().expect("the error says what is wrong");
     assert!(message.contains("line 7") && message.contains("did you mean `noise`?"), "{message}");
     assert_eq!(security(&node), "noise");

@@ -17,6 +17,18 @@ fn events_tell_of_connections_and_streams() {
 }
 
 #[test]
+fn the_first_event_tells_who_runs() {
+    let node = Node::start(&[], 1);
+    assert!(node.addresses[0].ends_with(&format!("/p2p/{}", node.peer)), "{:?}", node.addresses);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("dialer.toml");
+    let config = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
+    std::fs::write(&file, config).expect("the config is written");
+    let dialer = Node::start(&["--config", text(&file)], 0);
+    assert!(dialer.peer.starts_with("12D3"), "also where it listens nowhere: {}", dialer.peer);
+}
+
+#[test]
 fn ctrl_c_closes_connections_and_ends_with_0() {
     let node = Node::start(&[], 2);
     // A node that stays connected: the other one is its seed.

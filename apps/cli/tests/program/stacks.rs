@@ -39,7 +39,7 @@ fn one_transport_listens_where_the_default_does_for_it() {
 fn plaintext_is_refused_unless_insecure() {
     for command in [&["run"][..], &["ping", "/ip4/127.0.0.1/tcp/1"]] {
         let done = finish(&[command, &["--security", "plaintext"]].concat());
-        assert_eq!(done.code, Some(1));
+        assert_eq!(done.code, Some(2));
         assert!(done.stderr.contains("add `--insecure`"), "{}", done.stderr);
     }
     let node = Node::start(&["--security", "plaintext", "--insecure"], 2);
@@ -62,7 +62,7 @@ fn insecure_allows_the_plaintext_of_a_config() {
 
 #[test]
 fn a_wrong_name_in_a_flag_is_answered_with_what_is_there() {
-    let error = finish(&["ping", "/ip4/127.0.0.1/tcp/1", "--muxer", "yamx", "--json"]).error();
+    let error = finish(&["ping", "/ip4/127.0.0.1/tcp/1", "--muxer", "yamx", "--json"]).usage();
     assert_eq!(error["kind"], "config_invalid");
     let message = error["message"].as_str().expect("a message");
     assert!(message.contains("did you mean `yamux`"), "{message}");
@@ -75,4 +75,19 @@ fn nothing_in_common_is_a_typed_error() {
     let error = finish(&["ping", &node.addresses[0], "--security", "tls", "--json"]).error();
     assert_eq!(error["addresses"][0]["error"]["kind"], "no_common_protocol");
     assert_eq!(node.until("incoming_failed")["error"]["kind"], "no_common_protocol");
+}
+
+#[test]
+fn a_flag_that_is_given_twice_counts_once() {
+    let node = Node::start(&["--security", "noise", "--security", "noise"], 2);
+    let done = finish(&["ping", &node.addresses[0], "--muxer", "yamux", "--muxer", "yamux", "--count", "1", "--json"]);
+    assert_eq!(plugins(&done.json()["path"]), ["tcp", "noise", "yamux"]);
+}
+
+#[test]
+fn a_place_to_listen_that_no_transport_takes_names_the_flag() {
+    let done = finish(&["run", "--listen", "/ip4/127.0.0.1/udp/0/utp"]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("listens on") && done.stderr.contains("add `--transport utp`"), "{}", done.stderr);
+    Node::start(&["--transport", "utp", "--listen", "/ip4/127.0.0.1/udp/0/utp"], 1);
 }

@@ -81,8 +81,17 @@ impl Finished {
 
     /// The error of a command that failed.
     pub fn error(&self) -> Value {
+        self.error_with(1)
+    }
+
+    /// The error of a command line that is wrong.
+    pub fn usage(&self) -> Value {
+        self.error_with(2)
+    }
+
+    fn error_with(&self, code: i32) -> Value {
         let json = self.json();
-        assert!(json["ok"] == false && self.code == Some(1), "{self:?}");
+        assert!(json["ok"] == false && self.code == Some(code), "{self:?}");
         json["error"].clone()
     }
 }
@@ -119,6 +128,8 @@ fn drain(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
 pub struct Node {
     child: Guard,
     events: Receiver<Value>,
+    /// Its peer id.
+    pub peer: String,
     /// Its addresses, in the order of its config.
     pub addresses: Vec<String>,
 }
@@ -138,7 +149,10 @@ impl Node {
                 }
             }
         });
-        let mut node = Self { child, events, addresses: Vec::new() };
+        let mut node = Self { child, events, peer: String::new(), addresses: Vec::new() };
+        let running = node.next().expect("an event");
+        assert_eq!(running["event"], "running", "the first line: {running}");
+        node.peer = running["peer"].as_str().expect("a peer id").to_string();
         for _ in 0..listeners {
             let event = node.next().expect("an event");
             assert_eq!(event["event"], "listening", "the first lines: {event}");

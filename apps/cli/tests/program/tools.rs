@@ -121,7 +121,7 @@ fn an_address_of_a_transport_that_is_off_names_the_flag() {
         ("/ip4/127.0.0.1/udp/1/utp", &[], "`--transport utp`"),
         ("/ip4/127.0.0.1/tcp/1", &["--transport", "quic"], "`--transport tcp`"),
     ] {
-        let error = finish(&[&["ping", address, "--json"], flags].concat()).error();
+        let error = finish(&[&["ping", address, "--json"], flags].concat()).usage();
         assert_eq!(error["kind"], "unsupported", "{error}");
         assert!(error["message"].as_str().is_some_and(|text| text.contains(flag)), "{error}");
     }
@@ -129,17 +129,76 @@ fn an_address_of_a_transport_that_is_off_names_the_flag() {
 
 #[test]
 fn a_bad_address_is_a_typed_error() {
-    assert_eq!(finish(&["ping", "nonsense", "--json"]).error()["kind"], "address_invalid");
+    assert_eq!(finish(&["ping", "nonsense", "--json"]).usage()["kind"], "address_invalid");
     let done = finish(&["ping", "nonsense"]);
-    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""));
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
     assert!(done.stderr.contains("is not a multiaddr such as /ip4/"), "{}", done.stderr);
 }
 
 #[test]
 fn a_self_signed_wss_node_is_dialed_with_no_verify_only() {
     let node = Node::start(&["--listen", "/ip4/127.0.0.1/tcp/0/tls/ws"], 1);
-    finish(&["ping", &node.addresses[0], "--json"]).error();
+    let refused = finish(&["ping", &node.addresses[0], "--json"]).error();
+    let why = refused["addresses"][0]["error"]["message"].as_str().expect("a message");
+    assert!(why.contains("`--no-verify`"), "the flag is named: {why}");
     let done = finish(&["ping", &node.addresses[0], "--no-verify", "--count", "1", "--json"]);
     assert_eq!(plugins(&done.json()["path"])[0], "websocket");
     assert_eq!(done.result()["count"], 1);
+}
+
+#[test]
+fn somebody_who_is_there_and_says_nothing_was_reached() {
+    // The system takes the connection, and nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().expect("an address").port());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("hasty.toml");
+    let config = "[node.timeouts]\nhandshake_secs = 0.3\n[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
+    std::fs::write(&file, config).expect("the config is written");
+    let error = finish(&["ping", &address, "--config", crate::support::text(&file), "--json"]).error();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("an address was reached")), "{error}");
+    assert_eq!(error["addresses"][0]["error"]["kind"], "timeout");
+    assert_eq!(error["addresses"][0]["reached"], true);
+}
+
+#[test]
+fn a_name_without_a_place_is_told_from_an_address() {
+    let peer = "/p2p/12D3KooWCAPfLQSZQs9RnLP7LG2P2H7w7htoiWv691exA4YJqCUH";
+    let done = finish(&["ping", peer]);
+    assert_eq!(done.code, Some(1));
+    for part in ["no address is known of peer 12D3", "its name does not say where it is, as /ip4/"] {
+        assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_path_with_escaped_slashes_is_refused_with_the_one_that_was_meant() {
+    for written in ["/unix/tmp%2Fa%2Fs.sock", "/unix/%2ftmp%2Fa%2Fs.sock"] {
+        for args in [&["ping", written][..], &["run", "--transport", "unix", "--listen", written]] {
+            let done = finish(args);
+            assert_eq!(done.code, Some(2), "{done:?}");
+            assert!(done.stderr.contains("write /unix/tmp/a/s.sock"), "{}", done.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_was_measured_until_ctrl_c_is_told() {
+    let node = Node::start(&[], 2);
+    let ping = |flags: &[&str]| {
+        let mut command = stackwire(&[&["ping", &node.addresses[0], "--count", "4000000"], flags].concat());
+        command.stderr(std::process::Stdio::piped());
+        let child = Guard::spawn(command);
+        while node.until("stream_opened")["role"] != "listener" {}
+        // Some pings are done long after that.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        child.interrupt();
+        collect(child)
+    };
+    let done = ping(&[]);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(1), "error: interrupted\n"), "{done:?}");
+    assert!(done.stdout.lines().last().is_some_and(|line| line.starts_with("min ")), "{done:?}");
+    let done = ping(&["--json"]);
+    assert_eq!(done.error()["message"], "interrupted");
+    assert!(done.json()["result"]["count"].as_u64() > Some(0), "{done:?}");
 }

@@ -14,7 +14,7 @@ use stackwire_node::{Error, Kind, Result};
 use super::stop;
 use crate::{
     args::Demo,
-    output::{BAD, DIM, GOOD, HEAD, Output, Table, bytes, mbits, ms, page_width, wrap},
+    output::{BAD, DIM, GOOD, HEAD, Output, Table, bytes, mbits, ms, page_width, wrap_lines},
 };
 use nodes::{Member, Village};
 use parcel::Parcel;
@@ -82,7 +82,7 @@ async fn demo(file: Option<PathBuf>, out: &Output) -> Result<Value> {
 
     out.text(format!("{HEAD}And a pair with nothing in common{HEAD:#}"));
     let refused = refused(&village).await?;
-    let why = wrap(&refused.to_string(), page_width().saturating_sub(2)).join("\n  ");
+    let why = wrap_lines(&refused.to_string(), page_width().saturating_sub(2)).join("\n  ");
     out.text(format!("{BAD}✗{BAD:#} anna dials finn, who takes plaintext only:\n  {why}\n"));
     let report = json!({
         "nodes": village.members.iter().map(Member::describe).collect::<Vec<_>>(),

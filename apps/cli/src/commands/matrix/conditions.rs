@@ -9,7 +9,7 @@ use super::{
     Cell, Choice,
     talk::{PINGS, TRANSFERS},
 };
-use crate::output::bytes;
+use crate::output::{bytes, count};
 
 /// Both nodes of a cell do everything.
 const SIDES: usize = 2;
@@ -113,8 +113,9 @@ impl Conditions {
             (
                 "Sample",
                 format!(
-                    "{cells} cells, {measured} measured; each run {repetitions}×, {jobs} at a time; per cell \
+                    "{}, {measured} measured; each run {repetitions}×, {jobs} at a time; per cell \
                      {pings_per_cell} pings and {transfers_per_cell} transfers of {each}, {} in all",
+                    count(*cells as u64, "cell", "cells"),
                     bytes(*bytes_per_cell)
                 ),
             ),

@@ -9,19 +9,25 @@ mod recipe;
 mod talk;
 mod text;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::json;
 use stackwire_config::Catalogue;
-use stackwire_node::{Error, Result};
+use stackwire_node::{Error, Kind, Result};
 
 pub use self::conditions::{Conditions, Samples};
 use self::{conditions::Begun, parts::Parts};
 use super::stop;
-use crate::{args::Matrix as Args, output::Output, stack};
+use crate::{args::Matrix as Args, failure::Failure, output::Output, stack};
 
 /// Which cells, and how much to move in each.
 #[derive(Clone, Debug, Default)]
@@ -239,12 +245,17 @@ impl Measured {
 }
 
 /// Runs the cells of `choice`, telling `progress` how many there are and of each that is done. Fails where `choice` names
-/// something that is not linked.
+/// something that is not linked, or leaves no cell.
 pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnMut(usize, &Cell)) -> Result<Report> {
     let parts = Parts::chosen(catalogue, choice)?;
     let begun = Begun::now();
     let jobs = groups::jobs(&parts, &choice.groups);
     let total = jobs.len();
+    if total == 0 {
+        let why =
+            "no cell matches: no cell of these groups is about only these transports, security protocols and muxers";
+        return Err(Error::new(Kind::ConfigInvalid, why));
+    }
     let mut cells = Vec::with_capacity(total);
     let running = stream::iter(jobs).map(|job| job.run(catalogue, choice.bytes));
     let mut running = std::pin::pin!(running.buffered(choice.jobs.max(1)));
@@ -278,6 +289,9 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
         bytes: args.bytes,
         jobs: args.jobs,
     };
+    if let Some(Err(error)) = args.html.as_deref().map(check_page) {
+        return out.finish(Err(error.into()));
+    }
     let work = async {
         let bar = out.bar(0, "{bar:30} {pos}/{len} {msg}");
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -287,6 +301,10 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
             bar.inc(1);
         })
         .await
+        .map_err(|error| match error.kind() {
+            Kind::ConfigInvalid => Failure::Usage(error),
+            _ => error.into(),
+        })
     };
     let report = match stop::unless_wanted(out, work).await {
         Ok(report) => report,
@@ -294,11 +312,33 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
     };
     out.text(text::tables(&report).trim_end());
     if let Some(file) = &args.html {
-        if let Err(error) = std::fs::write(file, html::page(&report)) {
-            return out.finish(Err(Error::io(format!("writing the page {}", file.display()), error)));
+        if let Err(error) = fs::write(file, html::page(&report)) {
+            return out.finish(Err(unwritable(file, error).into()));
         }
         out.text(format!("the page is {}", file.display()));
     }
     out.object(&json!({ "ok": report.ok(), "report": report }));
     if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Fails where the page could not be written at the end, which is better known before a long run.
+fn check_page(file: &Path) -> Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let tried = match file.exists() {
+        true => File::options().append(true).open(file).map(|_| ()),
+        false => tempfile::tempfile_in(folder).map(|_| ()),
+    };
+    tried.map_err(|error| unwritable(file, error))
+}
+
+fn unwritable(file: &Path, error: io::Error) -> Error {
+    let help = match error.kind() {
+        ErrorKind::NotFound => ": its folder is not there, make it first",
+        ErrorKind::IsADirectory => ": it is a folder, name a file in it",
+        _ => "",
+    };
+    Error::new(Kind::Io, format!("the page {} can't be written{help}", file.display())).caused_by(error)
 }

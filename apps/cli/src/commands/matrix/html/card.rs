@@ -1,5 +1,7 @@
 //! Cards: everything about a square, shown when it is pressed. Browsers do that without a script.
 
+use crate::output::count;
+
 use super::{
     super::{Measured, Outcome, Side},
     Numbered, escape,
@@ -32,7 +34,7 @@ fn figures(m: &Measured) -> String {
         let (ping, up, down) = (side.ping_ms, side.upload_mbits, side.download_mbits);
         format!("<tr><th scope=\"row\">{who}</th><td>{ping:.2}</td><td>{up:.0}</td><td>{down:.0}</td></tr>\n")
     };
-    let trips = if m.round_trips == 1 { "1 round trip".to_string() } else { format!("{} round trips", m.round_trips) };
+    let trips = count(m.round_trips, "round trip", "round trips");
     format!(
         "<p>Handshake: {:.2} ms, {trips}</p>\n<table>\n<thead><tr><td></td><th scope=\"col\">Ping ms</th><th scope=\"col\">Up Mbit/s</th><th scope=\"col\">Down Mbit/s</th></tr></thead>\n<tbody>\n{}{}</tbody></table>\n",
         m.handshake_ms,

@@ -60,7 +60,7 @@ fn the_page_says_when_where_and_on_how_many_samples_it_stands() {
         "2026-01-31 09:05 UTC",
         "Some &lt;fast&gt; CPU; CPUs: 3",
         "0.25 at the start, not known at the end",
-        "1 cells, 1 measured; each run 1×, 1 at a time",
+        "1 cell, 1 measured; each run 1×, 1 at a time",
         "10 pings and 4 transfers of 1000 B",
     ] {
         assert!(told.contains(part), "{part} in {told}");
