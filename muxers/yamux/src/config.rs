@@ -37,7 +37,8 @@ pub struct YamuxConfig {
     /// costs less per byte.
     #[schemars(range(min = 1024, max = 262_144))]
     pub split_send_size: u32,
-    /// How often the peer is asked whether it is there, in seconds, up to 86400. 0: never.
+    /// How often the peer is asked whether it is there, in seconds, up to 86400; on a connection that moves nothing else less
+    /// and less often, down to a tenth. 0: never.
     #[schemars(range(min = 0, max = 86400))]
     pub keepalive_secs: u32,
     /// How long a peer that was asked may say nothing at all before the connection counts as dead, in seconds, 1 to

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 const STALE: Duration = Duration::from_secs(10);
 /// Measurements that are made at once, because the first ones have what both sides do for the first time in them.
 const FIRST: u8 = 4;
+/// While no more than this arrives between two checks, which is what pings and their answers are, a connection is quiet.
+const QUIET: usize = 1024;
+/// What the interval grows to on a quiet connection, in intervals: thousands that do nothing should cost next to nothing.
+const MOST: u32 = 10;
 
 /// What is to be done about the peer's life.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,13 +26,15 @@ pub(crate) enum Check {
 #[derive(Debug)]
 pub(crate) struct Pulse {
     interval: Duration,
+    /// What the interval is now: it doubles with every ping while the connection is quiet.
+    pause: Duration,
     patience: Duration,
     /// The unanswered ping: its value, and when it was queued.
     unanswered: Option<(u32, Instant)>,
     /// When the last ping was queued.
     last: Option<Instant>,
-    /// Whether anything arrived since the last check, and when a check last saw that.
-    pub(crate) heard: bool,
+    /// Bytes that arrived since the last check, and when a check last saw some.
+    heard: usize,
     heard_at: Option<Instant>,
     round_trip: Option<Duration>,
     least: Option<Duration>,
@@ -37,14 +43,16 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Pings every `interval` if asked to [`check`](Self::check), and has `patience` with a silent peer.
+    /// Pings every `interval`, and on a quiet connection less and less often, if asked to [`check`](Self::check); has
+    /// `patience` with a silent peer.
     pub(crate) fn new(interval: Duration, patience: Duration) -> Self {
         Self {
             interval,
+            pause: interval,
             patience,
             unanswered: None,
             last: None,
-            heard: false,
+            heard: 0,
             heard_at: None,
             round_trip: None,
             least: None,
@@ -91,16 +99,31 @@ impl Pulse {
         true
     }
 
-    /// What is to be done now.
+    /// So many bytes have arrived.
+    pub(crate) fn hear(&mut self, bytes: usize) {
+        self.heard = self.heard.saturating_add(bytes);
+    }
+
+    /// What is to be done now. To be asked again after an interval at most, so that what wakes up is looked after.
     pub(crate) fn check(&mut self, now: Instant) -> Check {
-        if std::mem::take(&mut self.heard) {
+        let heard = std::mem::take(&mut self.heard);
+        if heard > 0 {
             self.heard_at = Some(now);
         }
+        if heard > QUIET {
+            self.pause = self.interval;
+        }
         let Some((_, asked)) = self.unanswered else {
-            let idle = self.last.map_or(self.interval, |last| now.saturating_duration_since(last));
-            return match self.interval.checked_sub(idle) {
-                None | Some(Duration::ZERO) => Check::Ping,
-                Some(left) => Check::Wait(left),
+            // The peer's pings, too, show that a quiet connection lives.
+            let quiet = self.pause > self.interval;
+            let last = self.last.max(self.heard_at.filter(|_| quiet));
+            let idle = last.map_or(self.pause, |last| now.saturating_duration_since(last));
+            return match self.pause.checked_sub(idle) {
+                None | Some(Duration::ZERO) => {
+                    self.pause = (self.pause * 2).min(self.interval * MOST);
+                    Check::Ping
+                }
+                Some(left) => Check::Wait(left.min(self.interval)),
             };
         };
         // A peer that says anything is alive, however late its answer is behind other bytes.
@@ -145,11 +168,47 @@ mod tests {
         assert_eq!(pulse.check(start), Check::Ping);
         pulse.asked(1, start);
         assert_eq!(pulse.check(start + 5 * SECOND), Check::Wait(15 * SECOND));
-        pulse.heard = true;
+        pulse.heard += 12;
         assert_eq!(pulse.check(start + 20 * SECOND), Check::Wait(20 * SECOND));
         assert_eq!(pulse.check(start + 40 * SECOND), Check::Dead);
-        pulse.heard = true;
+        pulse.heard += 12;
         assert!(pulse.answered(1, start + 40 * SECOND));
-        assert_eq!(pulse.check(start + 40 * SECOND), Check::Ping, "the last is older than the interval");
+        assert_eq!(pulse.check(start + 99 * SECOND), Check::Wait(30 * SECOND), "it has just been heard");
+    }
+
+    /// The seconds at which a peer that answers at once is pinged, where so many bytes arrive each second.
+    fn pings(seconds: u64, busy: impl Fn(u64) -> usize) -> Vec<u64> {
+        let start = stackwire_conformance::env().now();
+        let mut pulse = Pulse::new(30 * SECOND, 20 * SECOND);
+        let (mut all, mut next) = (Vec::new(), 30);
+        for second in 0..seconds {
+            let now = start + second as u32 * SECOND;
+            pulse.heard += busy(second);
+            while second == next {
+                match pulse.check(now) {
+                    Check::Ping => {
+                        pulse.asked(1, now);
+                        all.push(second);
+                    }
+                    Check::Wait(time) => next = second + time.as_secs().max(1),
+                    Check::Dead => panic!("it answers"),
+                }
+            }
+            if pulse.answered(1, now) {
+                pulse.heard += 12;
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_quiet_connection_is_pinged_less_and_less_often_and_a_busy_one_soon_again() {
+        let quiet = pings(2000, |_| 0);
+        assert!(quiet.len() <= 10, "{quiet:?}");
+        assert!(quiet.windows(2).all(|two| (30..=330).contains(&(two[1] - two[0]))), "{quiet:?}");
+        assert!(pings(2000, |_| 1000).windows(2).all(|two| two[1] - two[0] <= 60), "a busy one as ever");
+        let wakes = pings(2000, |second| if second == 1800 { 5000 } else { 0 });
+        assert!(wakes.iter().any(|second| (1800..=1830).contains(second)), "{wakes:?}");
+        assert!(pings(2000, |second| usize::from(second % 200 == 0) * 12).len() <= 6, "the peer's pings are enough");
     }
 }

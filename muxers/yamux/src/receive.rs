@@ -37,7 +37,7 @@ impl Receiver {
     /// Hands `bytes` out. Fails with `PeerMisbehaved`, and with `Reset` where the peer goes away with a code.
     pub(crate) fn receive(&mut self, connection: &Connection, bytes: &[u8], wakes: &mut Wakes) -> Result<()> {
         connection.with_wakes(wakes, |state, wakes| {
-            state.pulse.heard = true;
+            state.pulse.hear(bytes.len());
             self.parse(state, bytes, wakes)
         })
     }
@@ -50,7 +50,7 @@ impl Receiver {
     /// Hands out a buffer of no more bytes than are [wanted](Self::wanted).
     pub(crate) fn receive_buffer(&mut self, connection: &Connection, buffer: Buffer, wakes: &mut Wakes) {
         connection.with_wakes(wakes, |state, wakes| {
-            state.pulse.heard = true;
+            state.pulse.hear(buffer.len());
             // No more than `left`, which is a u32.
             self.left -= buffer.len() as u32;
             if let Some((id, _)) = self.to {

@@ -29,7 +29,7 @@ pub struct PingConfig {
 
 impl Default for PingConfig {
     fn default() -> Self {
-        Self { interval_secs: 15, quiet_interval_secs: 90, timeout_secs: 20 }
+        Self { interval_secs: 15, quiet_interval_secs: 300, timeout_secs: 20 }
     }
 }
 
@@ -38,7 +38,7 @@ impl Plugin for PingConfig {
         .ids(&[ID])
         .example(
             "interval_secs = 15        # between two pings of a connection; 0: only answer\n\
-                 quiet_interval_secs = 90  # what that grows to while nothing else moves\n\
+                 quiet_interval_secs = 300 # what that grows to while nothing else moves\n\
                  timeout_secs = 20         # to wait for an answer\n",
         )
         .capabilities(Capabilities {
