@@ -18,6 +18,7 @@ mod link_local;
 mod listening;
 mod reach;
 mod unproven;
+mod wildcard;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -40,6 +41,7 @@ pub use link_local::*;
 pub use listening::*;
 pub use reach::*;
 pub use unproven::*;
+pub use wildcard::*;
 
 /// The thing under test: a transport and an address it can listen on.
 #[derive(Clone)]

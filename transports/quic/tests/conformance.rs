@@ -15,7 +15,10 @@ use stackwire_transport_quic::QuicConfig;
 
 transport_laws!(Subject::of_plugin::<QuicConfig>);
 
-transport_laws! { @tests (Subject::of_plugin::<QuicConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
+transport_laws! { @tests (Subject::of_plugin::<QuicConfig>)
+    link_local_addresses_are_listened_on_shown_and_dialed
+    a_listener_on_a_wildcard_answers_from_where_it_is_dialed
+}
 
 mod sessions {
     use super::*;

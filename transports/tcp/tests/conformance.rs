@@ -4,7 +4,10 @@ use stackwire_conformance::{transport::Subject, transport_laws};
 use stackwire_transport_tcp::{Tcp, TcpConfig};
 
 transport_laws!(Subject::of_plugin::<TcpConfig>);
-transport_laws! { @tests (Subject::of_plugin::<TcpConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
+transport_laws! { @tests (Subject::of_plugin::<TcpConfig>)
+    link_local_addresses_are_listened_on_shown_and_dialed
+    a_listener_on_a_wildcard_answers_from_where_it_is_dialed
+}
 
 fn subject(config: TcpConfig) -> Subject {
     let transport = Tcp::new(config).expect("the options are in range");

@@ -4,18 +4,20 @@
 //! itself, as often as it comes. The answer has a random number, and who names that number gets our packets: then the
 //! connection is made. Whoever asked has to say something then anyway, and our dialers do so at once.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use stackwire_socket::{HalfOpen, Source};
 
 use crate::{
     UtpConfig,
     connection::{Connection, Now},
+    udp::Way,
     wire::{Header, Packet, Type},
 };
 
-/// Where a packet comes from, and which connection it says it is for.
-pub(crate) type Key = (SocketAddr, u16);
+/// Where a packet comes from and to, and which connection it says it is for. One may use the same number at each of our
+/// addresses.
+pub(crate) type Key = (Way, u16);
 
 /// Entries of one listener, and of one source.
 const MOST: usize = 4096;
@@ -58,13 +60,13 @@ impl Askers {
     }
 
     /// Takes a SYN, and says what to answer. `seq` is for the number of our first packet, where this is a new question.
-    pub(crate) fn ask(&mut self, remote: SocketAddr, syn: &Header, seq: u16, now: Now) -> Header {
-        let key = (remote, syn.connection.wrapping_add(1));
+    pub(crate) fn ask(&mut self, way: Way, syn: &Header, seq: u16, now: Now) -> Header {
+        let key = (way, syn.connection.wrapping_add(1));
         let seq = match self.table.get_mut(&key) {
             // Asked again, because our answer was lost. The number stays, so that both answers are right.
             Some(asked) if asked.syn.seq == syn.seq => asked.seq,
             _ => {
-                self.table.insert(Source::of(remote.ip()), key, Asked { syn: *syn, seq, at: now, wrong: 0 });
+                self.table.insert(Source::of(way.remote.ip()), key, Asked { syn: *syn, seq, at: now, wrong: 0 });
                 seq
             }
         };
@@ -125,7 +127,7 @@ impl Askers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{net::SocketAddr, time::Instant};
 
     use super::*;
 
@@ -133,8 +135,8 @@ mod tests {
         Header { kind: Type::Syn, connection, timestamp: 5, delay: 0, window: 1 << 20, seq: 1, ack: 0 }
     }
 
-    fn from(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], port))
+    fn from(port: u16) -> Way {
+        Way { remote: SocketAddr::from(([192, 0, 2, 1], port)), local: None }
     }
 
     fn at(start: Instant, secs: u64) -> Now {
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn a_flood_is_bounded_and_leaves_others_their_time() {
         let (mut askers, now) = (Askers::new(UtpConfig::default()), at(Instant::now(), 0));
-        let honest = SocketAddr::from(([198, 51, 100, 1], 9));
+        let honest = Way { remote: SocketAddr::from(([198, 51, 100, 1], 9)), local: None };
         askers.ask(honest, &syn(10), 700, now);
         for connection in 0..50_000 {
             askers.ask(from(connection), &syn(connection), 1, now);

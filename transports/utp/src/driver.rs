@@ -5,7 +5,6 @@ use std::{
     collections::{BinaryHeap, HashMap},
     future::Future,
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,8 +13,6 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{Env, Error, Kind, Layer};
-use stackwire_socket::canonical;
-use tokio::{io::ReadBuf, net::UdpSocket};
 
 use crate::{
     UtpConfig,
@@ -24,6 +21,7 @@ use crate::{
     link::Link,
     port::{Port, Ports},
     transport::NAME,
+    udp::{Udp, Way},
     wire::{Header, Packet, Type},
 };
 
@@ -40,9 +38,9 @@ pub(crate) struct Driver {
     port: Arc<Port>,
     ports: Ports,
     /// Until the driver ends.
-    socket: Option<UdpSocket>,
-    /// Set where the socket is for one connection alone.
-    only: Option<SocketAddr>,
+    socket: Option<Udp>,
+    /// The socket is for one connection alone.
+    only: bool,
     start: Instant,
     links: HashMap<Key, Arc<Link>>,
     askers: Askers,
@@ -59,22 +57,15 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// The driver of `socket`. It runs until nobody needs it any more.
-    pub(crate) fn new(
-        config: UtpConfig,
-        env: Env,
-        port: Arc<Port>,
-        ports: Ports,
-        socket: UdpSocket,
-        only: Option<SocketAddr>,
-    ) -> Self {
+    pub(crate) fn new(config: UtpConfig, env: Env, port: Arc<Port>, ports: Ports, socket: Udp) -> Self {
         Self {
             config,
             start: env.now(),
             env,
             port,
             ports,
+            only: socket.is_connected(),
             socket: Some(socket),
-            only,
             links: HashMap::new(),
             askers: Askers::new(config),
             alarms: BinaryHeap::new(),
@@ -105,7 +96,7 @@ impl Driver {
         for link in std::mem::take(&mut self.dialed) {
             // Even numbers for dials, so that no number is one connection's ours and another's theirs.
             let mut id = link.connection.lock().ids().0 & !1;
-            let taken = |id: u16| self.links.contains_key(&(link.remote, id));
+            let taken = |id: u16| self.links.contains_key(&(link.way, id));
             let free = (0..u16::MAX / 2).find(|_| {
                 id = id.wrapping_add(2);
                 !taken(id) && !taken(id.wrapping_add(1))
@@ -117,7 +108,7 @@ impl Driver {
                 continue;
             }
             link.connection.lock().renumber(id);
-            self.links.insert((link.remote, id), link.clone());
+            self.links.insert((link.way, id), link.clone());
             self.touch(link);
         }
     }
@@ -130,19 +121,16 @@ impl Driver {
         let mut result = Ok(true);
         for _ in 0..BATCH {
             let Some(socket) = &self.socket else { break };
-            let mut datagram = ReadBuf::new(&mut buffer);
-            let received = match self.only {
-                Some(remote) => socket.poll_recv(cx, &mut datagram).map_ok(|()| remote),
-                None => socket.poll_recv_from(cx, &mut datagram),
-            };
-            match received {
+            match socket.poll_receive(cx, &mut buffer) {
                 Poll::Pending => {
                     result = Ok(false);
                     break;
                 }
-                Poll::Ready(Ok(remote)) => {
+                Poll::Ready(Ok(received)) => {
                     self.failures = 0;
-                    self.received(cx, canonical(remote), datagram.filled());
+                    for datagram in received.datagrams(&buffer) {
+                        self.received(cx, received.way, datagram);
+                    }
                 }
                 Poll::Ready(Err(e)) => {
                     self.failures += 1;
@@ -161,7 +149,7 @@ impl Driver {
     /// The operating system has heard that nobody is there. Only a socket of one connection can know which one that is
     /// about.
     fn could_not(&mut self, error: &io::Error) {
-        if self.only.is_none() {
+        if !self.only {
             return;
         }
         for link in self.links.values().cloned().collect::<Vec<_>>() {
@@ -170,39 +158,39 @@ impl Driver {
         }
     }
 
-    fn received(&mut self, cx: &mut Context<'_>, remote: SocketAddr, datagram: &[u8]) {
+    fn received(&mut self, cx: &mut Context<'_>, way: Way, datagram: &[u8]) {
         // A UDP port gets all kinds of things; what is no packet of ours is nobody's fault.
         let Ok(packet) = Packet::read(datagram) else { return };
         let (header, now) = (&packet.header, self.now());
-        match (header.kind, self.links.get(&(remote, header.connection))) {
-            (Type::Reset, _) => self.reset(remote, &packet, now),
-            (Type::Syn, _) => match self.links.get(&(remote, header.connection.wrapping_add(1))).cloned() {
+        match (header.kind, self.links.get(&(way, header.connection))) {
+            (Type::Reset, _) => self.reset(way, &packet, now),
+            (Type::Syn, _) => match self.links.get(&(way, header.connection.wrapping_add(1))).cloned() {
                 Some(link) => {
                     link.connection.lock().receive(&packet, now);
                     self.touch(link);
                 }
-                None => self.asked(cx, remote, header, now),
+                None => self.asked(cx, way, header, now),
             },
             (_, Some(link)) => {
                 let link = link.clone();
                 link.connection.lock().receive(&packet, now);
                 self.touch(link);
             }
-            (_, None) => self.answered(cx, remote, &packet, now),
+            (_, None) => self.answered(cx, way, &packet, now),
         }
     }
 
     /// Somebody asks for a connection.
-    fn asked(&mut self, cx: &mut Context<'_>, remote: SocketAddr, syn: &Header, now: Now) {
+    fn asked(&mut self, cx: &mut Context<'_>, way: Way, syn: &Header, now: Now) {
         if !self.port.listens() {
-            return self.refuse(cx, remote, syn);
+            return self.refuse(cx, way, syn);
         }
         // Whoever is not answered asks again.
         if !self.port.has_room(self.config.backlog.into()) {
             return;
         }
-        let answer = self.askers.ask(remote, syn, u16::from_be_bytes(self.env.random()), now);
-        let _sent_or_not = self.send(cx, remote, &answer.packet(&[]));
+        let answer = self.askers.ask(way, syn, u16::from_be_bytes(self.env.random()), now);
+        let _sent_or_not = self.send(cx, way, &answer.packet(&[]));
     }
 
     /// Whether there is room for one more connection. One that nobody has any more, and that only waits for its peer,
@@ -220,20 +208,20 @@ impl Driver {
     }
 
     /// A packet of a connection that is none yet.
-    fn answered(&mut self, cx: &mut Context<'_>, remote: SocketAddr, packet: &Packet<'_>, now: Now) {
+    fn answered(&mut self, cx: &mut Context<'_>, way: Way, packet: &Packet<'_>, now: Now) {
         if !self.port.listens() {
             self.askers.clear();
         }
-        let key = (remote, packet.header.connection);
+        let key = (way, packet.header.connection);
         let proof = self.askers.prove(key, packet, now);
         match proof {
-            Proof::Unknown => self.refuse(cx, remote, &packet.header),
+            Proof::Unknown => self.refuse(cx, way, &packet.header),
             Proof::Nothing => {}
             // The packet comes again.
             Proof::Received if !self.has_room() => {}
             Proof::Received => {
                 let Some(connection) = self.askers.connect(key, packet, now) else { return };
-                let link = Link::new(self.port.clone(), remote, connection);
+                let link = Link::new(self.port.clone(), way, connection);
                 self.links.insert(key, link.clone());
                 self.port.arrived(link.clone());
                 self.touch(link);
@@ -242,10 +230,10 @@ impl Driver {
     }
 
     /// A reset names the connection by our number or by the peer's.
-    fn reset(&mut self, remote: SocketAddr, packet: &Packet<'_>, now: Now) {
+    fn reset(&mut self, way: Way, packet: &Packet<'_>, now: Now) {
         let named = packet.header.connection;
         for id in [named, named.wrapping_sub(1), named.wrapping_add(1)] {
-            if let Some(link) = self.links.get(&(remote, id)).cloned() {
+            if let Some(link) = self.links.get(&(way, id)).cloned() {
                 let mut connection = link.connection.lock();
                 let (ours, theirs) = connection.ids();
                 if named == ours || named == theirs {
@@ -254,13 +242,13 @@ impl Driver {
                 drop(connection);
                 self.touch(link);
             } else {
-                self.askers.reset((remote, id), &packet.header);
+                self.askers.reset((way, id), &packet.header);
             }
         }
     }
 
     /// Tells the sender of a packet that there is no such connection. No answer is longer than its question.
-    fn refuse(&mut self, cx: &mut Context<'_>, remote: SocketAddr, to: &Header) {
+    fn refuse(&mut self, cx: &mut Context<'_>, way: Way, to: &Header) {
         let answer = Header {
             kind: Type::Reset,
             connection: to.connection,
@@ -271,18 +259,14 @@ impl Driver {
             ack: to.seq,
         };
         // Best effort: the next packet gets an answer of its own.
-        let _sent_or_not = self.send(cx, remote, &answer.packet(&[]));
+        let _sent_or_not = self.send(cx, way, &answer.packet(&[]));
     }
 
     // --- Sending ----------------------------------------------------------------------------------------------------
 
-    fn send(&self, cx: &mut Context<'_>, remote: SocketAddr, packet: &[u8]) -> Poll<io::Result<()>> {
+    fn send(&self, cx: &mut Context<'_>, way: Way, packet: &[u8]) -> Poll<io::Result<()>> {
         let Some(socket) = &self.socket else { return Poll::Ready(Ok(())) };
-        let sent = match self.only {
-            Some(_) => socket.poll_send(cx, packet),
-            None => socket.poll_send_to(cx, packet, self.port.spelled(remote)),
-        };
-        sent.map_ok(|_| ())
+        socket.poll_send(cx, way, packet)
     }
 
     /// Looks at everything on the list: sends, sets alarms, and lets go of what is over.
@@ -292,12 +276,12 @@ impl Driver {
             link.looked_at();
             let now = self.now();
             let mut connection = link.connection.lock();
-            let key = (link.remote, connection.ids().0);
+            let key = (link.way, connection.ids().0);
             // A connection that was let go of has nothing more to say, and its number may be another's.
             if !self.links.get(&key).is_some_and(|known| Arc::ptr_eq(known, &link)) {
                 continue;
             }
-            if !connection.transmit(now, |packet| self.send(cx, link.remote, packet)) {
+            if !connection.transmit(now, |packet| self.send(cx, link.way, packet)) {
                 drop(connection);
                 self.blocked.push(link);
                 continue;
@@ -354,7 +338,7 @@ impl Driver {
             return false;
         }
         // Connections that are done but for last answers keep no address from being listened on anew.
-        let last_answers = self.only.is_none() && self.links.values().all(|link| link.connection.lock().is_done());
+        let last_answers = !self.only && self.links.values().all(|link| link.connection.lock().is_done());
         if !(self.links.is_empty() || last_answers) {
             return false;
         }

@@ -7,6 +7,7 @@
 //!
 //! * Every listener has one UDP socket, and dials of the same family leave from it, so that NATs and peers see one
 //!   address of us. Without a listener each dial has a socket of its own.
+//! * A connection to a listener on a wildcard has the address that was dialed, and all its packets leave from there.
 //! * One task of the node drives each socket. What an application wrote before it dropped a pipe is delivered by that
 //!   task, so a program that ends at once may cut it off; a shutdown waits until the peer has everything.
 //! * A listener hands over only peers that have shown that they get our packets. Until then a SYN is answered with one

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     io::{self, IoSlice},
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -17,11 +16,11 @@ use parking_lot::Mutex;
 use stackwire_core::{Env, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{connection::Connection, port::Port};
+use crate::{connection::Connection, port::Port, udp::Way};
 
-/// A connection, the socket it runs over, and where its peer is.
+/// A connection, the socket it runs over, and the way that its packets come.
 pub(crate) struct Link {
-    pub(crate) remote: SocketAddr,
+    pub(crate) way: Way,
     pub(crate) connection: Mutex<Connection>,
     port: Arc<Port>,
     /// It is in the driver's list already.
@@ -29,8 +28,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(port: Arc<Port>, remote: SocketAddr, connection: Connection) -> Arc<Self> {
-        Arc::new(Self { remote, connection: Mutex::new(connection), port, queued: AtomicBool::new(false) })
+    pub(crate) fn new(port: Arc<Port>, way: Way, connection: Connection) -> Arc<Self> {
+        Arc::new(Self { way, connection: Mutex::new(connection), port, queued: AtomicBool::new(false) })
     }
 
     pub(crate) fn port(&self) -> &Arc<Port> {
@@ -57,7 +56,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({})", self.remote)
+        write!(f, "Link({})", self.way.remote)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     pipe::UtpPipe,
     port::Port,
     transport::address_of,
+    udp::Way,
 };
 
 pub(crate) struct UtpListener {
@@ -38,8 +39,8 @@ impl Listener for UtpListener {
 
 impl UtpListener {
     fn incoming(&self, link: Arc<Link>) -> Incoming {
-        let remote = link.remote;
-        let local = local_of(&self.port, remote);
+        let remote = link.way.remote;
+        let local = local_of(&self.port, link.way);
         // From here on dropping it closes the connection.
         let pipe = UtpPipe::new(Stream::new(link, self.env.clone()));
         let open = async move { Ok(Stage::Raw(Box::new(pipe)).into()) };
@@ -62,10 +63,11 @@ impl fmt::Debug for UtpListener {
     }
 }
 
-/// Our end of a connection to `remote`. A socket at a wildcard does not say to which address a packet came; it was the
-/// one that our answers leave from, or the peer would not know them.
-pub(crate) fn local_of(port: &Port, remote: SocketAddr) -> SocketAddr {
+/// Our end of a connection. Where a socket on a wildcard does not say to which address a packet came, it was the one that
+/// our answers leave from, or the peer would not know them.
+pub(crate) fn local_of(port: &Port, Way { remote, local }: Way) -> SocketAddr {
     let bound = port.bound.local();
-    let ip = if port.bound.is_wildcard() { source_towards(remote).ok() } else { None };
-    beside(SocketAddr::new(ip.unwrap_or(bound.ip()), bound.port()), remote)
+    let by_route = || if port.bound.is_wildcard() { source_towards(remote).ok() } else { None };
+    let ip = local.or_else(by_route).unwrap_or(bound.ip());
+    beside(SocketAddr::new(ip, bound.port()), remote)
 }

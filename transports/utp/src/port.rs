@@ -10,9 +10,12 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Error, Result};
-use stackwire_socket::{Bound, leaves_from, source_towards, to_ipv6};
+use stackwire_socket::{Bound, leaves_from, source_towards};
 
-use crate::link::Link;
+use crate::{
+    link::Link,
+    udp::{Way, tells_local},
+};
 
 /// A socket that a driver serves.
 pub(crate) struct Port {
@@ -43,12 +46,9 @@ impl Port {
     fn reaches(&self, remote: SocketAddr, source: Option<IpAddr>) -> bool {
         let local = self.bound.local();
         let family = if remote.is_ipv4() { self.bound.takes_ipv4() } else { local.is_ipv6() };
-        family && leaves_from(local, remote, source)
-    }
-
-    /// `remote`, as the socket wants it.
-    pub(crate) fn spelled(&self, remote: SocketAddr) -> SocketAddr {
-        if self.bound.local().is_ipv6() { to_ipv6(remote) } else { remote }
+        // Where packets name their source, one has to be known.
+        let named = source.is_some() || !tells_local(local);
+        family && named && leaves_from(local, remote, source)
     }
 
     /// Gives the driver a connection that it should ask for.
@@ -173,11 +173,13 @@ pub(crate) struct Ports(Arc<Mutex<Vec<Arc<Port>>>>);
 impl Ports {
     /// The socket that a dial to `remote` leaves from: that of a listener whose address `remote` could answer to, the
     /// oldest first. `link` makes the connection, which the driver is given before it can end.
-    pub(crate) fn dial(&self, remote: SocketAddr, link: impl FnOnce(Arc<Port>) -> Arc<Link>) -> Option<Arc<Link>> {
-        let source = source_towards(remote).ok();
+    pub(crate) fn dial(&self, remote: SocketAddr, link: impl FnOnce(Arc<Port>, Way) -> Arc<Link>) -> Option<Arc<Link>> {
+        let source = source_towards(remote).ok().map(|ip| ip.to_canonical());
         let ports = self.0.lock();
         let port = ports.iter().find(|port| port.reaches(remote, source) && port.listens())?;
-        let link = link(port.clone());
+        // Answers come to where our packets leave from, which stays the same whatever becomes of the routes.
+        let local = source.filter(|_| tells_local(port.bound.local()));
+        let link = link(port.clone(), Way { remote, local });
         port.dial(link.clone());
         Some(link)
     }

@@ -7,7 +7,6 @@ use stackwire_core::{
     AddressPart, Dial, Dialed, Env, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage, Transport, address,
 };
 use stackwire_socket::{Bound, Zoned, canonical, dial_error, listen_error, udp_address};
-use tokio::net::UdpSocket;
 
 use crate::{
     UtpConfig,
@@ -17,7 +16,7 @@ use crate::{
     listener::{UtpListener, local_of},
     pipe::UtpPipe,
     port::{Port, Ports},
-    udp,
+    udp::{Udp, Way},
 };
 
 pub(crate) const NAME: &str = "utp";
@@ -38,20 +37,20 @@ impl Utp {
     /// A connection to `remote`, asked for from a listener's socket or else from a fresh one.
     async fn ask(&self, remote: SocketAddr, env: &Env) -> io::Result<Arc<Link>> {
         let [id, seq] = [(); 2].map(|()| u16::from_be_bytes(env.random()));
-        let link = |port| Link::new(port, remote, Connection::dial(self.config, id, seq, env.now()));
+        let link = |port, way| Link::new(port, way, Connection::dial(self.config, id, seq, env.now()));
         if let Some(link) = self.ports.dial(remote, link) {
             return Ok(link);
         }
-        let socket = udp::connect(&self.config, remote).await?;
+        let socket = Udp::connect(&self.config, remote).await?;
         let port = Port::new(Bound::new(socket.local_addr()?, false));
-        let link = link(port.clone());
+        let link = link(port.clone(), Way { remote, local: None });
         port.dial(link.clone());
-        self.drive(port, socket, Some(remote), env);
+        self.drive(port, socket, env);
         Ok(link)
     }
 
-    fn drive(&self, port: Arc<Port>, socket: UdpSocket, only: Option<SocketAddr>, env: &Env) {
-        env.run(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket, only));
+    fn drive(&self, port: Arc<Port>, socket: Udp, env: &Env) {
+        env.run(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket));
     }
 
     fn bind(&self, wanted: SocketAddr, env: &Env) -> io::Result<Arc<Port>> {
@@ -60,11 +59,11 @@ impl Utp {
             Some(None) => return Err(io::ErrorKind::AddrInUse.into()),
             None => {}
         }
-        let socket = udp::bind(&self.config, wanted)?;
+        let socket = Udp::bind(&self.config, wanted)?;
         let port = Port::new(Bound::new(socket.local_addr()?, self.config.dual_stack));
         port.listen();
         self.ports.add(port.clone());
-        self.drive(port.clone(), socket, None, env);
+        self.drive(port.clone(), socket, env);
         Ok(port)
     }
 }
@@ -94,7 +93,7 @@ impl Transport for Utp {
         let link = asked.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
         let stream = Stream::new(link, dial.env.clone());
         stream.established().await.map_err(|e| failed(address, e))?;
-        let local = Some(address_of(local_of(stream.link().port(), remote)));
+        let local = Some(address_of(local_of(stream.link().port(), stream.link().way)));
         Ok(Dialed { stage: Stage::Raw(Box::new(UtpPipe::new(stream))), local, round_trips: 1 })
     }
 

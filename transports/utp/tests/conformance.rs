@@ -5,7 +5,10 @@ use stackwire_transport_utp::{Utp, UtpConfig};
 
 transport_laws!(Subject::of_plugin::<UtpConfig>);
 
-transport_laws! { @tests (Subject::of_plugin::<UtpConfig>) link_local_addresses_are_listened_on_shown_and_dialed }
+transport_laws! { @tests (Subject::of_plugin::<UtpConfig>)
+    link_local_addresses_are_listened_on_shown_and_dialed
+    a_listener_on_a_wildcard_answers_from_where_it_is_dialed
+}
 
 mod with_small_packets_and_buffers {
     use super::*;

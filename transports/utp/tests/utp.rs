@@ -244,6 +244,67 @@ async fn a_wildcard_stands_for_all_addresses_of_the_machine() {
     }
 }
 
+/// `/ip4/127.0.0.2/…` with the port of `address`, which the system takes for no answer of its own accord. `None`, said
+/// aloud, where loopback has one address only.
+async fn another(address: &Multiaddr) -> Option<Multiaddr> {
+    let ip = Ipv4Addr::new(127, 0, 0, 2);
+    if let Err(error) = UdpSocket::bind((ip, 0)).await {
+        eprintln!("skipped: this machine has no {ip} ({error})");
+        return None;
+    }
+    Some(address::udp(SocketAddr::new(ip.into(), socket_of(address).port())).with(AddressPart::Utp))
+}
+
+#[tokio::test]
+async fn a_wildcard_answers_from_the_address_that_was_asked() {
+    let subject = subject(UtpConfig::default(), "/ip4/0.0.0.0/udp/0/utp");
+    let (mut listener, address) = listen(&subject).await;
+    let Some(other) = another(&address).await else { return };
+    let first = AddressPart::Ip4(Ipv4Addr::LOCALHOST);
+    let first = listener.addresses().into_iter().find(|a| a.iter().next() == Some(first.clone())).unwrap();
+
+    // The sockets hear nothing from other addresses than they ask.
+    let strangers = [stranger(&first).await, stranger(&other).await];
+    for stranger in &strangers {
+        stranger.send(&packet(STATE, 9, 1, 1)).await.unwrap();
+        assert_eq!(answer(stranger).await, (RESET, 9));
+    }
+    for (stranger, address) in strangers.iter().zip([&first, &other]) {
+        let ack = ask(stranger, 10).await;
+        prove(stranger, 10, ack).await;
+        let incoming = in_time("a connection", listener.accept()).await.unwrap();
+        assert_eq!(&incoming.local, address);
+        drop(incoming);
+        let (kind, connection) = answer(stranger).await;
+        assert_eq!(connection, 10, "the end of the connection, a packet of type {kind}");
+    }
+
+    // A dialer with a socket for this connection alone.
+    let (mut a, mut b, _) = connect(&on_loopback(), &mut listener, &other).await;
+    ping(&mut a, &mut b).await;
+    ping(&mut b, &mut a).await;
+}
+
+/// One socket may ask two addresses of ours for a connection of the same number.
+#[tokio::test]
+async fn connections_at_two_addresses_are_two() {
+    let subject = subject(UtpConfig::default(), "/ip4/0.0.0.0/udp/0/utp");
+    let (mut listener, address) = listen(&subject).await;
+    let Some(other) = another(&address).await else { return };
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket_of(&address).port();
+    let mut pipes = Vec::new();
+    for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), socket_of(&other)] {
+        stranger.connect(address).await.unwrap();
+        let ack = ask(&stranger, 10).await;
+        prove(&stranger, 10, ack).await;
+        let incoming = in_time("a connection", listener.accept()).await.unwrap();
+        assert_eq!(socket_of(&incoming.local), address);
+        let Stage::Raw(pipe) = incoming.open.await.unwrap().stage else { panic!("uTP gives bytes") };
+        pipes.push(pipe);
+    }
+}
+
 /// Whether this machine has IPv6, said aloud where it has not.
 async fn has_ipv6() -> bool {
     let subject = subject(UtpConfig::default(), "/ip6/::1/udp/0/utp");
@@ -282,6 +343,12 @@ async fn an_ipv6_wildcard_takes_ipv4_only_if_it_is_told_to() {
             let (mut a, mut b, remote) = connect(&subject, &mut listener, ipv4).await;
             assert!(address::ip_of(&remote).is_some_and(|ip| ip.is_ipv4()), "{remote} is shown as what it is");
             ping(&mut a, &mut b).await;
+            if let Some(other) = another(ipv4).await {
+                let (mut a, mut b, _) = connect(&on_loopback(), &mut listener, &other).await;
+                ping(&mut a, &mut b).await;
+                let (mut a, mut b, _) = connect(&subject, &mut listener, &other).await;
+                ping(&mut a, &mut b).await;
+            }
         }
     }
 }
