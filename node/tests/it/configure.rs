@@ -197,11 +197,12 @@ async fn connections_are_upgraded_under_open_streams() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_asks_at_once_gets_one_better_connection() {
     for _ in 0..4 {
-        let server = start(&stack(ANY_PORT, &["noise"], &["mplex"])).await;
+        let here = &format!("\"/ip4/127.0.0.1/tcp/{}\"", free_port().await);
+        let server = start(&stack(here, &["noise"], &["mplex"])).await;
         let client = start(&stack("", &["noise"], &["mplex"])).await;
         let old = client.connect(&address(&server)).await.unwrap();
         let better = |listen| stack(listen, &["tls", "noise"], &["yamux", "mplex"]);
-        configure(&server, &better(ANY_PORT)).await.unwrap();
+        configure(&server, &better(here)).await.unwrap();
         let mut asking = Vec::new();
         for _ in 0..8 {
             let mut stream = server.open_stream(client.peer_id(), &["/stackwire/renew/1.0.0".into()]).await.unwrap();
