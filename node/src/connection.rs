@@ -80,6 +80,7 @@ struct Closing {
 const STREAM_MEMORY: usize = 2048;
 
 /// Counts a connection's streams, and charges for them.
+#[derive(Default)]
 pub(crate) struct StreamCount {
     budget: Budget,
     all: AtomicUsize,
@@ -99,9 +100,7 @@ pub(crate) struct StreamGuard {
 
 impl StreamCount {
     fn new(budget: Budget) -> Arc<Self> {
-        let (all, holding) = Default::default();
-        let (opened, accepted) = Default::default();
-        Arc::new(Self { budget, all, holding, opened, accepted, changed: Notify::new() })
+        Arc::new(Self { budget, ..Self::default() })
     }
 
     /// Counts one more, or fails at `max`.

@@ -280,34 +280,38 @@ async fn attempt(
     joined: &Joined,
 ) -> Result<(Climbed, Arc<Meter>), AddressFailure> {
     let Candidate { address, peer, .. } = candidate;
-    let failed = |reached| move |error| AddressFailure { address: address.clone(), error, reached };
     let bare = address.without_fixed();
-    let transport =
-        setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare)).map_err(failed(false))?;
-    let _place = place(setup, joined).await.map_err(failed(false))?;
-    let timeouts = &setup.stack.settings.timeouts;
-    let name = transport.name();
-    let begin = shared.env.now();
-    let budget = shared.memory.scope(address);
-    let dial = Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone());
-    let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
-    let dialed = dialing.await.map_err(|e| failed(false)(e.at(Layer::Transport, name)))?;
-    let now = shared.env.now();
-    let (stage, meter) = traffic::watch(dialed.stage, timeouts.write_stall, &shared.env);
-    let start = Start {
-        stage,
-        role: Role::Dialer,
-        expected: *peer,
-        remote: address.clone(),
-        local: dialed.local,
-        fixed: address.fixed().clone(),
-        may_meet: transport.may_meet(&bare),
-        transport: name,
-        round_trips: dialed.round_trips,
-        took: now.saturating_duration_since(begin),
-        since: now,
-        limit: timeouts.handshake,
-        budget,
+    let mut reached = false;
+    let climbing = async {
+        let transport = setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
+        let _place = place(setup, joined).await?;
+        let timeouts = &setup.stack.settings.timeouts;
+        let name = transport.name();
+        let begin = shared.env.now();
+        let budget = shared.memory.scope(address);
+        let dial = Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone());
+        let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
+        let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
+        reached = true;
+        let now = shared.env.now();
+        let (stage, meter) = traffic::watch(dialed.stage, timeouts.write_stall, &shared.env);
+        let start = Start {
+            stage,
+            role: Role::Dialer,
+            expected: *peer,
+            remote: address.clone(),
+            local: dialed.local,
+            fixed: address.fixed().clone(),
+            may_meet: transport.may_meet(&bare),
+            transport: name,
+            round_trips: dialed.round_trips,
+            took: now.saturating_duration_since(begin),
+            since: now,
+            limit: timeouts.handshake,
+            budget,
+        };
+        Ok((setup.upgrader.climb(start).await?, meter))
     };
-    Ok((setup.upgrader.climb(start).await.map_err(failed(true))?, meter))
+    let climbed: Result<_> = climbing.await;
+    climbed.map_err(|error| AddressFailure { address: address.clone(), error, reached })
 }

@@ -2,7 +2,7 @@
 //! too much.
 //!
 //! Muxers and transports charge a connection's scope with what has arrived and is not read, and with what is written and
-//! not sent; where that is more than one connection may hold, they give up streams. Where a host or the node holds too
+//! not sent, the node with what its open streams take; where that is more than one connection may hold, they give up streams. Where a host or the node holds too
 //! much, the connection that holds most goes.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -116,7 +116,7 @@ pub(crate) async fn watch(shared: &Arc<Shared>) {
 
 fn excessive(shared: &Shared) -> Option<(Arc<Connection>, Error)> {
     let most = shared.memory.tree.lock().most;
-    // One that is closing or draining holds what it holds for as long as its peer likes.
+    // One that is closing or draining holds what it holds until it has ended.
     let live: Vec<_> = shared.state.lock().connections.values().filter(|it| !it.is_given_up()).cloned().collect();
     let held: Vec<_> = live.iter().map(|it| (Host::of(&it.info.path.remote), it.budget.held() as u64)).collect();
     let (index, limit, max) = greediest(&held, most)?;

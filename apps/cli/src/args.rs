@@ -269,8 +269,9 @@ fn parse_key_type(text: &str) -> Result<KeyType> {
 
 /// What every negotiator can offer.
 fn parse_protocol(text: &str) -> Result<ProtocolId> {
-    if text.starts_with('/') && text.len() <= 1023 && !text.contains('\n') {
-        return Ok(text.to_string().into());
+    let id = ProtocolId::from(text.to_string());
+    if id.fits_a_line() {
+        return Ok(id);
     }
     let why = format!("“{text}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
     Err(Error::new(Kind::ConfigInvalid, why))

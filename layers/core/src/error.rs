@@ -165,7 +165,7 @@ fn list(names: &[String]) -> Printable<String> {
 
 /// What all failures of a dial come to.
 fn outcome(failures: &[AddressFailure]) -> &'static str {
-    match failures.iter().any(|failure| failure.reached || failure.error.is_an_answer()) {
+    match failures.iter().any(AddressFailure::found_somebody) {
         true => "an address was reached, and no connection came of it",
         false => "no address could be reached",
     }
@@ -241,6 +241,13 @@ pub struct AddressFailure {
     pub reached: bool,
 }
 
+impl AddressFailure {
+    /// Whether somebody is there: its transport had connected, or failed in what it does above bytes.
+    fn found_somebody(&self) -> bool {
+        self.reached || self.error.is_an_answer()
+    }
+}
+
 impl PartialEq for AddressFailure {
     fn eq(&self, other: &Self) -> bool {
         self.address == other.address && self.error.kind() == other.error.kind()
@@ -253,7 +260,7 @@ impl Serialize for AddressFailure {
         let mut s = serializer.serialize_struct("AddressFailure", 3)?;
         s.serialize_field("address", &self.address.to_string())?;
         s.serialize_field("error", &self.error)?;
-        s.serialize_field("reached", &(self.reached || self.error.is_an_answer()))?;
+        s.serialize_field("reached", &self.found_somebody())?;
         s.end()
     }
 }

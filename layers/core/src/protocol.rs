@@ -17,6 +17,12 @@ impl ProtocolId {
         Self(Cow::Borrowed(id))
     }
 
+    /// Whether multistream-select can offer it: it begins with `/` and is one line of at most 1023 bytes, beside its line
+    /// feed (multistream-select, "Protocol").
+    pub fn fits_a_line(&self) -> bool {
+        self.0.starts_with('/') && self.0.len() < 1024 && !self.0.contains('\n')
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

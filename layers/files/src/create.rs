@@ -9,6 +9,14 @@ use std::{
 
 use stackwire_core::Env;
 
+/// The folder that `path` is in; `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes `bytes` to a file that must not exist yet, readable by its owner only (0600).
 ///
 /// They are written aside, made durable, and then linked to their name, which never replaces anything: whoever reads the
@@ -16,10 +24,7 @@ use stackwire_core::Env;
 /// `AlreadyExists`. On a file system without hard links the name is taken first; then a crash can leave a part. A write
 /// that fails leaves nothing.
 pub fn create_secret(path: &Path, bytes: &[u8], env: &Env) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     if !folder.is_dir() {
         let message = format!("its folder is not there: run `mkdir -p {}`", folder.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, message));

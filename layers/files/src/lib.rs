@@ -17,6 +17,6 @@ mod key;
 mod mode;
 mod read;
 
-pub use create::create_secret;
+pub use create::{create_secret, folder_of};
 pub use key::{create_key_file, load_key_file, load_or_create_key_file};
 pub use read::{read, read_secret, read_text};

@@ -26,12 +26,6 @@ pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Whether an id can be sent.
-pub(crate) fn is_sendable(id: &ProtocolId) -> bool {
-    let text = id.as_str();
-    text.starts_with('/') && text.len() < MAX_MESSAGE && !text.contains('\n')
-}
-
 /// Checks the first message of the other side.
 pub(crate) fn expect_header(message: Option<Vec<u8>>) -> Result<()> {
     match message.as_deref() {

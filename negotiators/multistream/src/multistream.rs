@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncWriteExt};
 use crate::{
     lazy::Lazy,
     meeting::meet,
-    message::{HEADER, MessageReader, NA, SIMULTANEOUS, check_answer, encode, expect_header, is_sendable, no_common},
+    message::{HEADER, MessageReader, NA, SIMULTANEOUS, check_answer, encode, expect_header, no_common},
 };
 
 pub(crate) const NAME: &str = "multistream";
@@ -29,7 +29,7 @@ impl Negotiator for Multistream {
     }
 
     async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated> {
-        if let Some(id) = offers.iter().find(|id| !is_sendable(id)) {
+        if let Some(id) = offers.iter().find(|id| !id.fits_a_line()) {
             let why = format!("“{id}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Negotiator, NAME));
         }

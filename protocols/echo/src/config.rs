@@ -9,9 +9,6 @@ use stackwire_plugin::{Built, Plugin, Summary};
 
 use crate::{Echo, ID};
 
-/// The longest id that fits a line of multistream-select beside its line feed.
-const MAX_ID: usize = 1023;
-
 /// Options of `echo`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,11 +33,12 @@ impl Plugin for EchoConfig {
         if self.ids.is_empty() {
             return invalid(format!("ids is empty: name at least one, such as {ID}"));
         }
-        for id in &self.ids {
-            if !id.starts_with('/') || id.len() > MAX_ID || id.chars().any(char::is_control) {
+        let ids: Vec<ProtocolId> = self.ids.into_iter().map(ProtocolId::from).collect();
+        for id in &ids {
+            if !id.fits_a_line() || id.as_str().chars().any(char::is_control) {
                 return invalid(format!("“{id}” in ids is not a protocol id such as {ID}"));
             }
         }
-        Ok(Built::Protocol(Arc::new(Echo::new(self.ids.into_iter().map(ProtocolId::from).collect()))))
+        Ok(Built::Protocol(Arc::new(Echo::new(ids))))
     }
 }

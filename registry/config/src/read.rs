@@ -1,6 +1,6 @@
 //! Reads a config, section by section, and gathers what is wrong with it.
 
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{cell::LazyCell, collections::BTreeMap, ops::Range, path::Path};
 
 use serde::{Deserialize, de::IntoDeserializer};
 use stackwire_core::{Layer, ProtocolId};
@@ -146,7 +146,8 @@ impl Reader<'_> {
 
     fn unknown_sections(&mut self, document: &DeTable<'_>) {
         let known: Vec<&str> = std::iter::once("node").chain(Plan::LAYERS.map(Layer::name)).collect();
-        let schema = schemars::schema_for!(Settings);
+        // Made for a mistake only: it costs more than all the rest of reading a config.
+        let schema = LazyCell::new(|| schemars::schema_for!(Settings));
         let of_node = |name: &str| schema.pointer("/properties").is_some_and(|all| all.get(name).is_some());
         for (section, value) in document.iter() {
             let name = section.get_ref().as_ref();

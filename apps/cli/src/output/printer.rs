@@ -212,13 +212,15 @@ impl Shared {
                     failed => {
                         let error = failed.err().unwrap_or_else(|| ErrorKind::WriteZero.into());
                         let first = !std::mem::replace(&mut state.failing, true);
-                        (state.busy, state.ending) = (false, false);
-                        self.moved.notify_all();
+                        state.ending = false;
                         drop(state);
                         if first {
                             (self.complain)(&error);
                         }
                         let mut state = self.state.lock();
+                        // Only now: who waits for the end leaves nobody to complain.
+                        state.busy = false;
+                        self.moved.notify_all();
                         let until = Instant::now() + RETRY;
                         while !state.ending && !self.wake.wait_until(&mut state, until).timed_out() {}
                         state.busy = true;
@@ -335,6 +337,27 @@ mod tests {
         scene.answer.send(Err(FULL.into())).unwrap();
         assert_eq!(scene.printer.end(|| None), Ended::Failed);
         assert_eq!(scene.finish(), "abcdef\n");
+    }
+
+    #[test]
+    fn the_end_waits_until_it_is_told_what_failed() {
+        let told = Arc::new(Mutex::new(false));
+        let tell = told.clone();
+        // Slow enough that an end that does not wait is seen.
+        let complain = move |_: &io::Error| {
+            thread::sleep(Duration::from_millis(200));
+            *tell.lock() = true;
+        };
+        let (answer, answers) = mpsc::channel();
+        let printer = Printer::new(Scripted { answers, written: Arc::default() }, complain, |_| String::new());
+        answer.send(Err(FULL.into())).unwrap();
+        printer.print("abc");
+        while !printer.0.state.lock().failing {
+            thread::yield_now();
+        }
+        answer.send(Err(FULL.into())).unwrap();
+        assert_eq!(printer.end(|| None), Ended::Failed);
+        assert!(*told.lock());
     }
 
     #[test]

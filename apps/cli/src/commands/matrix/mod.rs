@@ -223,6 +223,11 @@ impl Cell {
         }
     }
 
+    /// Whether it was run: what makes no sense is not.
+    fn was_tried(&self) -> bool {
+        !matches!(self.outcome, Outcome::NotApplicable { .. })
+    }
+
     /// What was measured, if anything.
     pub fn measured(&self) -> Option<&Measured> {
         match &self.outcome {
@@ -323,13 +328,9 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
 
 /// Fails where the page could not be written at the end, which is better known before a long run.
 fn check_page(file: &Path) -> Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
     let tried = match file.exists() {
         true => File::options().append(true).open(file).map(|_| ()),
-        false => tempfile::tempfile_in(folder).map(|_| ()),
+        false => tempfile::tempfile_in(stackwire_files::folder_of(file)).map(|_| ()),
     };
     tried.map_err(|error| unwritable(file, error))
 }

@@ -65,7 +65,7 @@ fn map(name: &str, cells: &[Numbered], row: Of, column: Of) -> String {
     let all: Vec<&Cell> = cells.iter().map(|(_, cell)| *cell).collect();
     let scales = Scales::of(all.iter().copied());
     // A row or a column without any square says nothing.
-    let tried: Vec<Numbered> = cells.iter().copied().filter(|(_, cell)| was_tried(cell)).collect();
+    let tried: Vec<Numbered> = cells.iter().copied().filter(|(_, cell)| cell.was_tried()).collect();
     let table = if tried.is_empty() { String::new() } else { table(name, &tried, row, column, &scales) };
     format!(
         "<section class=\"map\"><h3>{}</h3>\n{}{table}{}</section>\n",
@@ -73,10 +73,6 @@ fn map(name: &str, cells: &[Numbered], row: Of, column: Of) -> String {
         scales.legend(),
         folded::of(&all)
     )
-}
-
-fn was_tried(cell: &Cell) -> bool {
-    !matches!(cell.outcome, Outcome::NotApplicable { .. })
 }
 
 fn table(name: &str, cells: &[Numbered], row: Of, column: Of, scales: &Scales) -> String {

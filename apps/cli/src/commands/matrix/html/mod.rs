@@ -109,8 +109,7 @@ fn has_squares(group: Group) -> bool {
 
 /// The cards of all squares.
 fn cards(report: &Report) -> String {
-    let with_card =
-        |(_, cell): &Numbered| has_squares(cell.group) && !matches!(cell.outcome, Outcome::NotApplicable { .. });
+    let with_card = |(_, cell): &Numbered| has_squares(cell.group) && cell.was_tried();
     report.cells.iter().enumerate().filter(with_card).map(card::card).collect()
 }
 
@@ -120,9 +119,8 @@ fn section(report: &Report, group: Group) -> String {
         return String::new();
     }
     let cells: Vec<&Cell> = numbered.iter().map(|(_, cell)| *cell).collect();
-    let count = |of: fn(&Outcome) -> bool| cells.iter().filter(|cell| of(&cell.outcome)).count();
-    let passed = count(|outcome| matches!(outcome, Outcome::Passed { .. }));
-    let left_out = count(|outcome| matches!(outcome, Outcome::NotApplicable { .. }));
+    let passed = cells.iter().filter(|cell| matches!(cell.outcome, Outcome::Passed { .. })).count();
+    let left_out = cells.iter().filter(|cell| !cell.was_tried()).count();
     let content = match group {
         Group::Mixes => heat::views(&numbered),
         _ if has_squares(group) => heat::squares(&numbered),
