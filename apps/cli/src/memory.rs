@@ -1,17 +1,20 @@
 //! Memory that was freed goes back to the system.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// The time between two looks. What a load has left behind is gone after so long, and the work does not show.
+/// The time between two looks. What a load has left behind is gone after so long.
 const INTERVAL: Duration = Duration::from_secs(30);
+/// A look takes the longer the more memory there is. It is not to take more than one part in so many of the time.
+const SHARE: u32 = 2000;
 
 /// Gives free memory back again and again, until it is dropped.
 pub(crate) async fn give_back() -> std::convert::Infallible {
-    let mut looks = tokio::time::interval(INTERVAL);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pause = INTERVAL;
     loop {
-        looks.tick().await;
+        tokio::time::sleep(pause).await;
+        let begin = Instant::now();
         trim();
+        pause = INTERVAL.max(begin.elapsed() * SHARE);
     }
 }
 

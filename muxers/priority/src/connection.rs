@@ -32,6 +32,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
 /// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
 const CLEANINGS: u8 = 3;
+/// Bytes of a ping or of another small message. After so few, one cleaning is enough.
+const FEW: usize = 512;
 
 /// The part of the connection's window that is consumed before credit is given back: one in so many.
 const CONNECTION_PART: u32 = 4;
@@ -396,9 +398,9 @@ impl State {
         Ok(())
     }
 
-    /// Bytes moved.
-    pub(crate) fn active(&mut self) {
-        self.cleanings = CLEANINGS;
+    /// So many bytes moved.
+    pub(crate) fn active(&mut self, bytes: usize) {
+        self.cleanings = if bytes > FEW { CLEANINGS } else { self.cleanings.max(1) };
     }
 
     /// Gives back what an idle connection does not need.

@@ -133,7 +133,7 @@ impl Driver {
             state.tick(now)?;
             state.collect(&mut self.out, now, &self.env, wakes);
             if !self.out.is_empty() {
-                state.active();
+                state.active(self.out.ahead());
             }
             Ok::<_, Error>(state.close_sent)
         })?;

@@ -38,7 +38,7 @@ impl Receiver {
     ) -> Result<bool> {
         connection.with_wakes(wakes, |state, wakes| {
             state.liveness.heard(now);
-            state.active();
+            state.active(bytes.len());
             while !bytes.is_empty() && state.closed.is_none() {
                 bytes = match self.frame {
                     None => self.head(state, bytes, now, wakes)?,

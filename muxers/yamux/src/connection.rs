@@ -231,6 +231,8 @@ pub(crate) struct Look {
     pub(crate) lingering: bool,
     /// Openers wait for the peer's first acknowledgement.
     pub(crate) meeting: bool,
+    /// A quiet connection has become busy.
+    pub(crate) wakes_up: bool,
 }
 
 /// A connection.
@@ -316,6 +318,7 @@ impl Connection {
             closing: state.closing.is_some(),
             lingering: !state.lingering.is_empty(),
             meeting: !state.met && !state.openers.is_empty(),
+            wakes_up: state.pulse.wakes_up(),
         }
     }
 

@@ -104,7 +104,17 @@ impl Pulse {
         self.heard = self.heard.saturating_add(bytes);
     }
 
-    /// What is to be done now. To be asked again after an interval at most, so that what wakes up is looked after.
+    /// Whether a quiet connection has become busy. Then the pulse is to be checked again after an interval, however long the
+    /// pause was. Says so once.
+    pub(crate) fn wakes_up(&mut self) -> bool {
+        let wakes_up = self.pause > self.interval && self.heard > QUIET;
+        if wakes_up {
+            self.pause = self.interval;
+        }
+        wakes_up
+    }
+
+    /// What is to be done now.
     pub(crate) fn check(&mut self, now: Instant) -> Check {
         let heard = std::mem::take(&mut self.heard);
         if heard > 0 {
@@ -123,7 +133,7 @@ impl Pulse {
                     self.pause = (self.pause * 2).min(self.interval * MOST);
                     Check::Ping
                 }
-                Some(left) => Check::Wait(left.min(self.interval)),
+                Some(left) => Check::Wait(left),
             };
         };
         // A peer that says anything is alive, however late its answer is behind other bytes.
@@ -173,7 +183,7 @@ mod tests {
         assert_eq!(pulse.check(start + 40 * SECOND), Check::Dead);
         pulse.heard += 12;
         assert!(pulse.answered(1, start + 40 * SECOND));
-        assert_eq!(pulse.check(start + 99 * SECOND), Check::Wait(30 * SECOND), "it has just been heard");
+        assert_eq!(pulse.check(start + 99 * SECOND), Check::Wait(60 * SECOND), "it has just been heard, and is quiet");
     }
 
     /// The seconds at which a peer that answers at once is pinged, where so many bytes arrive each second.
@@ -184,6 +194,9 @@ mod tests {
         for second in 0..seconds {
             let now = start + second as u32 * SECOND;
             pulse.heard += busy(second);
+            if pulse.wakes_up() {
+                next = second + 30;
+            }
             while second == next {
                 match pulse.check(now) {
                     Check::Ping => {

@@ -4,10 +4,13 @@
 //! on its address again.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{Arc, Weak},
+    task::Poll,
 };
 
 use futures::future::{Either, select};
@@ -145,6 +148,14 @@ impl Endpoints {
         fading.state = State::Fading(fading.env.spawn(task));
     }
 
+    /// What `poll` finds while the socket at `local` fades. Once somebody listens there again nothing is polled: what arrives
+    /// then is the listener's, also where the task that refuses has been at it when it was stopped.
+    fn while_fading<T>(&self, local: SocketAddr, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        let bound = self.bound.lock();
+        let fades = |bound: &Bound| bound.local == local && matches!(bound.state, State::Fading(_));
+        if bound.iter().any(fades) { poll() } else { Poll::Pending }
+    }
+
     /// Closes a socket that has faded, unless it is wanted again, or has connections again and still works. Whether it is
     /// done with.
     fn close(&self, local: SocketAddr, works: bool) -> bool {
@@ -183,7 +194,12 @@ impl Bound {
 /// Refuses connections to `endpoint` until it has none left.
 async fn fade(endpoints: Weak<Endpoints>, endpoint: Endpoint, local: SocketAddr) {
     loop {
-        let works = match select(pin!(endpoint.accept()), pin!(endpoint.wait_idle())).await {
+        let mut accept = pin!(endpoint.accept());
+        let arriving = poll_fn(|cx| match endpoints.upgrade() {
+            Some(endpoints) => endpoints.while_fading(local, || accept.as_mut().poll(cx)),
+            None => Poll::Ready(None),
+        });
+        let works = match select(arriving, pin!(endpoint.wait_idle())).await {
             Either::Left((Some(incoming), _)) => {
                 incoming.refuse();
                 continue;
@@ -221,5 +237,38 @@ impl Drop for Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lease({})", self.local)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn::crypto::HandshakeTokenKey;
+    use stackwire_core::{Keypair, identity::KeyType};
+
+    use super::*;
+    use crate::{keys::TokenKey, party::Party, socket::MachineSockets};
+
+    #[tokio::test]
+    async fn who_listens_again_gets_what_arrives_from_then_on() {
+        let env = stackwire_conformance::env();
+        let config = QuicConfig::default();
+        let endpoints = Arc::new(Endpoints::new(Arc::new(MachineSockets), &config));
+        let party = Party::new(config);
+        let identity = Keypair::generate(KeyType::Ed25519, &env).unwrap();
+        let token_key: Arc<dyn HandshakeTokenKey> = Arc::new(TokenKey::new(&env));
+        let listen = |address: SocketAddr| {
+            let settings = party.settings(&identity, None, &env).unwrap();
+            let server = party.server(&settings, address, &token_key).unwrap();
+            endpoints.listen(address, party.endpoint(&env).unwrap(), server, &env).unwrap()
+        };
+        let listening = listen("127.0.0.1:0".parse().unwrap());
+        let local = listening.local;
+        let looks = || endpoints.while_fading(local, || Poll::Ready(())).is_ready();
+        assert!(!looks());
+        drop(listening);
+        assert!(looks());
+        // The task that refused may be in the middle of a look when it is stopped.
+        let _again = listen(local);
+        assert!(!looks());
     }
 }

@@ -112,8 +112,10 @@ async fn reload(node: &Node, args: &Run, out: &Output) {
 
 fn show(event: &Event, out: &Output) {
     if !matches!(event, Event::LocalChanged | Event::Configured) {
-        out.object(event);
-        out.text(line(event));
+        match out.json {
+            true => out.object(event),
+            false => out.text(line(event)),
+        }
     }
 }
 
