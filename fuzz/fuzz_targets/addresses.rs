@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use stackwire_bundle as _;
-use stackwire_config::{Built, Catalogue};
+use stackwire_config::Catalogue;
 use stackwire_core::{
     Kind, Layer, Multiaddr, PeerId, Transport, address,
     identity::{parse_peer_id, peer_id_to_cid},
@@ -14,8 +14,8 @@ use stackwire_fuzz::{THEM, target};
 
 static TRANSPORTS: LazyLock<Vec<Arc<dyn Transport>>> = LazyLock::new(|| {
     let catalogue = Catalogue::linked().expect("no name is taken twice");
-    let built = catalogue.layer(Layer::Transport).map(|plugin| plugin.build_from(""));
-    built.filter_map(|built| if let Ok(Built::Transport(transport)) = built { Some(transport) } else { None }).collect()
+    let parts = catalogue.layer(Layer::Transport).filter_map(|plugin| plugin.build_from("").ok());
+    parts.flat_map(|parts| parts.transports).collect()
 });
 
 target!(

@@ -17,14 +17,7 @@ target!(
         let env = stackwire_conformance::env();
         let muxers = ["/yamux/1.0.0", "/mplex/6.7.0"].map(ProtocolId::new);
         let (offers, fixed) = ([ProtocolId::new(Ecies::ID)], FixedPath::default());
-        let context = SecurityContext {
-            identity: &US,
-            expected: None,
-            muxers: &muxers,
-            offers: &offers,
-            fixed: &fixed,
-            env: &env,
-        };
+        let context = SecurityContext::new(&US, &env).with_muxers(&muxers).with_offers(&offers).with_fixed(&fixed);
         if how.variant % 3 == 0 {
             run(how.facing(bytes, async |pipe| {
                 let error = ECIES.handshake(pipe, how.role, context).await.err();

@@ -19,14 +19,7 @@ target!(
         let Some((how, bytes)) = How::split(input) else { return };
         let env = stackwire_conformance::env();
         let (offers, fixed) = ([ProtocolId::new(Ecies::ID)], FixedPath::default());
-        let context = SecurityContext {
-            identity: &US,
-            expected: None,
-            muxers: &[],
-            offers: &offers,
-            fixed: &fixed,
-            env: &env,
-        };
+        let context = SecurityContext::new(&US, &env).with_offers(&offers).with_fixed(&fixed);
         let steps = script(bytes);
         // What the longest record holds is less than a script may say.
         let odd = bytes.split_first().filter(|(_, rest)| how.variant & 1 == 1 && rest.len() < 60_000);

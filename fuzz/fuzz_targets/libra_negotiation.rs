@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use stackwire_core::{Negotiator, ProtocolId, Recognition, Role, Wait};
+use stackwire_core::{SelectContext, Negotiator, ProtocolId, Recognition, Role, Wait};
 use stackwire_fuzz::{How, blames_the_peer, run, target};
 use stackwire_negotiator_libra::Libra;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,7 @@ target!(
         let (offers, wait) = if how.variant & 1 == 1 { (&offers[..1], Wait::Lazy) } else { (&offers[..], Wait::Agreed) };
         let recognized = Libra.recognizes(bytes);
         run(how.facing(bytes, async |pipe| {
-            let mut chosen = match Libra.select(pipe, how.role, offers, wait).await {
+            let mut chosen = match Libra.select(pipe, SelectContext::new(how.role, offers).waiting(wait)).await {
                 Ok(chosen) => chosen,
                 Err(error) => return blames_the_peer(error),
             };

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use stackwire_config::{Built, Plugin};
+use stackwire_config::Plugin;
 use stackwire_core::Role;
 use stackwire_fuzz::{How, run, streams::use_muxer, target};
 use stackwire_muxer_mplex::{
@@ -22,7 +22,7 @@ target!(
             overflow: if how.variant & 4 == 0 { Overflow::Block } else { Overflow::Reset },
             ..Default::default()
         };
-        let Ok(Built::Muxer(mplex)) = config.build() else { unreachable!("a good config") };
+        let mplex = config.build().expect("it builds").muxers.remove(0);
         run(use_muxer(&*mplex, how, bytes))
     },
     examples: {

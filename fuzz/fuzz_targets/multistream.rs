@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use stackwire_core::{Error, Negotiator, ProtocolId, Role, Wait};
+use stackwire_core::{SelectContext, Error, Negotiator, ProtocolId, Role, Wait};
 use stackwire_fuzz::{How, blames_the_peer, delimited, run, target};
 use stackwire_negotiator_multistream::Multistream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +19,7 @@ target!(
             _ => (&offers[..1], Wait::Lazy),
         };
         run(how.facing(bytes, async |pipe| {
-            let mut chosen = match Multistream.select(pipe, how.role, offers, wait).await {
+            let mut chosen = match Multistream.select(pipe, SelectContext::new(how.role, offers).waiting(wait)).await {
                 Ok(chosen) => chosen,
                 Err(error) => return blames_the_peer(error),
             };

@@ -26,7 +26,7 @@ target!(
         let env = stackwire_conformance::env();
         let fixed = FixedPath::new([Fixed::NoiseIk(Some(public())), Fixed::Handshake(0)]);
         let context =
-            SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &fixed, env: &env };
+            SecurityContext::new(&US, &env).with_fixed(&fixed);
         if how.variant & 1 == 0 {
             run(how.facing(bytes, async |pipe| {
                 let error = NOISE.handshake(pipe, how.role, context).await.err();

@@ -22,7 +22,7 @@ target!(
         let env = stackwire_conformance::env();
         let fixed = FixedPath::default();
         let context =
-            SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &fixed, env: &env };
+            SecurityContext::new(&US, &env).with_fixed(&fixed);
         let proven = async |pipe| {
             let mut secured = NOISE.handshake(pipe, how.role, context).await?;
             secured.prove().await.map(|()| secured.peer)

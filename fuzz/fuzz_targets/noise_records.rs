@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
+use stackwire_core::{Role, Security, SecurityContext, };
 use stackwire_fuzz::{How, US, check_reading, noise, run, script, target};
 use stackwire_security_noise::{Noise, raw};
 
@@ -23,7 +23,7 @@ target!(
             return run(how.with(peer, check_reading(channel, &steps)));
         }
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
+        let context = SecurityContext::new(&US, &env);
         let peer = async {
             let peer = noise::Peer::new(theirs, how.role.other()).expect("good keys");
             let mut channel = peer.handshake(&noise::PAYLOAD).await.expect("an honest handshake");

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
+use stackwire_core::{Role, Security, SecurityContext, };
 use stackwire_fuzz::{How, THEM, US, blames_the_peer, delimited, field, run, target};
 use stackwire_security_plaintext::Plaintext;
 use tokio::io::AsyncReadExt;
@@ -11,7 +11,7 @@ target!(
     |input| {
         let Some((how, bytes)) = How::split(input) else { return };
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
+        let context = SecurityContext::new(&US, &env);
         run(how.facing(bytes, async |pipe| {
             let mut secured = match Plaintext.handshake(pipe, how.role, context).await {
                 Ok(secured) => secured,

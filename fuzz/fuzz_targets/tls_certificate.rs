@@ -7,7 +7,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use rustls::{Error, crypto::WebPkiSupportedAlgorithms};
 use stackwire_certificate::{explain, provider, verify};
-use stackwire_core::{Kind, Role, Security, SecurityContext, address::FixedPath};
+use stackwire_core::{Kind, Role, Security, SecurityContext, };
 use stackwire_fuzz::{How, THEM, US, blames_the_peer, run, target, tls};
 use stackwire_security_tls::Tls;
 
@@ -33,7 +33,7 @@ target!(
             return;
         }
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
+        let context = SecurityContext::new(&US, &env);
         let (ours, theirs) = how.pair();
         let peer = tls::handshake(theirs, how.role.other(), certificate);
         match run(how.with(peer, TLS.handshake(ours, how.role, context))) {

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use stackwire_core::{ProtocolId, Role, Security, SecurityContext, address::FixedPath};
+use stackwire_core::{ProtocolId, Role, Security, SecurityContext, };
 use stackwire_fuzz::{How, US, blames_the_peer, run, target, tls};
 use stackwire_security_tls::Tls;
 
@@ -15,7 +15,7 @@ target!(
         let Some((how, bytes)) = How::split(input) else { return };
         let env = stackwire_conformance::env();
         let muxers = ["/yamux/1.0.0", "/mplex/6.7.0"].map(ProtocolId::new);
-        let context = SecurityContext { identity: &US, expected: None, muxers: &muxers, offers: &[], fixed: &FixedPath::default(), env: &env };
+        let context = SecurityContext::new(&US, &env).with_muxers(&muxers);
         run(how.facing(bytes, async |pipe| {
             let error = TLS.handshake(pipe, how.role, context).await.err();
             blames_the_peer(error.expect("bytes alone prove nothing"));

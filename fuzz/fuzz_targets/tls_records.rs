@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use stackwire_core::{Role, Security, SecurityContext, address::FixedPath};
+use stackwire_core::{Role, Security, SecurityContext, };
 use stackwire_fuzz::{How, US, blames_the_peer, check_reading, honest_part, run, script, target, tls};
 use stackwire_security_tls::{Tls, raw};
 use tokio::io::AsyncReadExt;
@@ -42,7 +42,7 @@ target!(
             }));
         }
         let env = stackwire_conformance::env();
-        let context = SecurityContext { identity: &US, expected: None, muxers: &[], offers: &[], fixed: &FixedPath::default(), env: &env };
+        let context = SecurityContext::new(&US, &env);
         let peer = async {
             let peer = tls::handshake(theirs, how.role.other(), CERTIFICATE.clone());
             let mut stream = peer.await.expect("an honest handshake");

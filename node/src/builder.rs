@@ -2,17 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
-use stackwire_config::{Catalogue, Plan, Settings, Stack};
+use stackwire_config::{Catalogue, Parts, Plan, Settings, Stack};
 use stackwire_core::{
-    Discovery, Env, EventStream, Keypair, Multiaddr, Muxer, Negotiator, Protector, Protocol, Result, Router, Runtime,
-    Security, Transport, identity::KeyType,
+    Discovery, Env, EventStream, Keypair, Multiaddr, Muxer, Nat, Negotiator, Protector, Protocol, Result, Router,
+    Runtime, Security, Transport, identity::KeyType,
 };
 use stackwire_files::load_or_create_key_file;
 
 use crate::{
     Node, TokioRuntime,
+    active_config::ActiveConfig,
     lookup::{Lookup, System},
-    setup::Setup,
     shared::Shared,
 };
 
@@ -70,49 +70,61 @@ impl Builder {
 
     /// Adds a transport.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.code.transports.push(Arc::new(transport));
+        self.code.parts.transports.push(Arc::new(transport));
         self
     }
 
     /// Adds a security protocol.
     pub fn security(mut self, security: impl Security) -> Self {
-        self.code.securities.push(Arc::new(security));
+        self.code.parts.securities.push(Arc::new(security));
         self
     }
 
     /// Adds a negotiator.
     pub fn negotiator(mut self, negotiator: impl Negotiator) -> Self {
-        self.code.negotiators.push(Arc::new(negotiator));
+        self.code.parts.negotiators.push(Arc::new(negotiator));
         self
     }
 
     /// Adds what wraps raw pipes.
     pub fn protector(mut self, protector: impl Protector) -> Self {
-        self.code.protectors.push(Arc::new(protector));
+        self.code.parts.protectors.push(Arc::new(protector));
         self
     }
 
     /// Adds a muxer.
     pub fn muxer(mut self, muxer: impl Muxer) -> Self {
-        self.code.muxers.push(Arc::new(muxer));
+        self.code.parts.muxers.push(Arc::new(muxer));
         self
     }
 
     /// Adds a router.
     pub fn router(mut self, router: impl Router) -> Self {
-        self.code.routers.push(Arc::new(router));
+        self.code.parts.routers.push(Arc::new(router));
         self
     }
 
     /// Adds a discovery.
     pub fn discovery(mut self, discovery: impl Discovery) -> Self {
-        self.code.discoveries.push(Arc::new(discovery));
+        self.code.parts.discoveries.push(Arc::new(discovery));
+        self
+    }
+
+    /// Adds a way through NATs.
+    pub fn nat(mut self, nat: impl Nat) -> Self {
+        self.code.parts.nats.push(Arc::new(nat));
+        self
+    }
+
+    /// Adds a plug-in of several parts that share a state.
+    pub fn parts(mut self, parts: Parts) -> Self {
+        self.code.parts.append(parts);
         self
     }
 
     /// Adds an application protocol.
     pub fn protocol(mut self, protocol: impl Protocol) -> Self {
-        self.code.protocols.push(Arc::new(protocol));
+        self.code.parts.protocols.push(Arc::new(protocol));
         self
     }
 
@@ -149,8 +161,8 @@ impl Builder {
             (None, None) => Keypair::generate(KeyType::Ed25519, &env)?,
         };
         let lookup = self.lookup.unwrap_or_else(|| Arc::new(System));
-        let setup = Setup::new(self.stack, &identity, &env)?;
-        let shared = Shared::new(setup, identity, env, lookup);
+        let active = ActiveConfig::new(self.stack, &identity, &env)?;
+        let shared = Shared::new(active, identity, env, lookup);
         let events = shared.events.subscribe();
         Ok((Node::run(shared, self.listen).await?, events))
     }

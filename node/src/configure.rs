@@ -7,10 +7,10 @@ use stackwire_config::{ConfigError, Stack};
 use stackwire_core::{Error, Event, Kind, Multiaddr, Result, Role};
 
 use crate::{
+    active_config::ActiveConfig,
     connection,
-    listen::{self, Bound, Entry},
+    listen::{self, Bound, ListenerHandle},
     renew,
-    setup::Setup,
     shared::Shared,
     tasks,
 };
@@ -34,12 +34,12 @@ fn texts<S: serde::Serializer>(addresses: &[Multiaddr], serializer: S) -> std::r
 
 /// Brings up what the node was started with.
 pub(crate) async fn begin(shared: &Arc<Shared>) -> Result<()> {
-    let setup = shared.setup();
-    tasks::follow(shared, &setup.stack);
-    let wanted = compare(shared, &setup).map_err(|(_, error)| error)?.wanted;
+    let active = shared.active();
+    tasks::follow(shared, &active.stack);
+    let wanted = compare(shared, &active).map_err(|(_, error)| error)?.wanted;
     for address in wanted {
         let others = shared.listeners.lock().clone();
-        let bound = listen::bind(shared, &setup, &address, &others, true).await?;
+        let bound = listen::bind(shared, &active, &address, &others, true).await?;
         listen::start(shared, bound);
     }
     Ok(())
@@ -49,7 +49,7 @@ pub(crate) async fn begin(shared: &Arc<Shared>) -> Result<()> {
 pub(crate) async fn configure(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> Result<Stack>) -> Result<Changes> {
     let _one_at_a_time = shared.configuring.lock().await;
     shared.check_open()?;
-    let before = shared.setup();
+    let before = shared.active();
     let stack = after(&before.stack)?;
     let plan = stack.plan.clone();
     if stack.settings.identity != before.stack.settings.identity {
@@ -59,31 +59,31 @@ pub(crate) async fn configure(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -
             |plan| plan.identity_problem(why.clone()).into(),
         ));
     }
-    let setup = Setup::new(stack, &shared.identity, &shared.env)?;
+    let active = ActiveConfig::new(stack, &shared.identity, &shared.env)?;
     let place = |address: &Multiaddr, error: Error| -> Error {
-        let index = setup.stack.settings.listen.iter().position(|listed| listed == address);
+        let index = active.stack.settings.listen.iter().position(|listed| listed == address);
         match (&plan, index) {
             (Some(plan), Some(index)) => ConfigError::into(plan.listen_problem(index, error.to_string())),
             _ => error,
         }
     };
 
-    let Rebinding { kept, removed, wanted } = compare(shared, &setup).map_err(|(address, e)| place(&address, e))?;
+    let Rebinding { kept, removed, wanted } = compare(shared, &active).map_err(|(address, e)| place(&address, e))?;
     let mut bound = Vec::new();
     let mut freed = Vec::new();
     let outcome = async {
         for address in &wanted {
-            let transport = setup.transport(Role::Listener, address, |t| t.can_listen(&address.without_fixed()));
+            let transport = active.transport(Role::Listener, address, |t| t.can_listen(&address.without_fixed()));
             let socket = transport.map(|transport| listen::socket(&**transport, address));
             // Who holds the socket now must let it go first.
-            for entry in removed.iter().filter(|entry| socket.as_ref().is_ok_and(|socket| entry.clashes(socket))) {
-                if !freed.iter().any(|other| Arc::ptr_eq(other, entry)) {
-                    entry.end(shared).await;
-                    freed.push(entry.clone());
+            for handle in removed.iter().filter(|handle| socket.as_ref().is_ok_and(|socket| handle.clashes(socket))) {
+                if !freed.iter().any(|other| Arc::ptr_eq(other, handle)) {
+                    handle.end(shared).await;
+                    freed.push(handle.clone());
                 }
             }
-            let others: Vec<_> = kept.iter().chain(bound.iter().map(|bound: &Bound| &bound.entry)).cloned().collect();
-            match listen::bind(shared, &setup, address, &others, true).await {
+            let others: Vec<_> = kept.iter().chain(bound.iter().map(|bound: &Bound| &bound.handle)).cloned().collect();
+            match listen::bind(shared, &active, address, &others, true).await {
                 Ok(new) => bound.push(new),
                 Err(error) => return Err(place(address, error)),
             }
@@ -96,15 +96,15 @@ pub(crate) async fn configure(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -
         return Err(error);
     }
 
-    let closed: Vec<Multiaddr> = removed.iter().map(|entry| entry.asked.clone()).collect();
-    let stack = setup.stack.clone();
-    shared.swap_setup(setup);
+    let closed: Vec<Multiaddr> = removed.iter().map(|handle| handle.asked.clone()).collect();
+    let stack = active.stack.clone();
+    shared.swap_active(active);
     if stack.settings.timeouts.idle != before.stack.settings.timeouts.idle {
         let live: Vec<_> = shared.state.lock().connections.values().cloned().collect();
         live.iter().for_each(|connection| connection::watch_idle(shared, connection));
     }
-    for entry in removed.iter().filter(|entry| !freed.iter().any(|other| Arc::ptr_eq(other, entry))) {
-        entry.end(shared).await;
+    for handle in removed.iter().filter(|handle| !freed.iter().any(|other| Arc::ptr_eq(other, handle))) {
+        handle.end(shared).await;
     }
     bound.into_iter().for_each(|bound| listen::start(shared, bound));
     tasks::follow(shared, &stack);
@@ -116,49 +116,49 @@ pub(crate) async fn configure(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -
 
 struct Rebinding {
     /// Listeners that stay as they are, those that code asked for among them.
-    kept: Vec<Arc<Entry>>,
-    removed: Vec<Arc<Entry>>,
+    kept: Vec<Arc<ListenerHandle>>,
+    removed: Vec<Arc<ListenerHandle>>,
     /// Addresses to bind, those whose port others may share first.
     wanted: Vec<Multiaddr>,
 }
 
 /// What listens and what is to listen.
-fn compare(shared: &Shared, setup: &Setup) -> std::result::Result<Rebinding, (Multiaddr, Error)> {
+fn compare(shared: &Shared, active: &ActiveConfig) -> std::result::Result<Rebinding, (Multiaddr, Error)> {
     let running = shared.listeners.lock().clone();
     let mut listed = Vec::new();
-    for address in &setup.stack.settings.listen {
+    for address in &active.stack.settings.listen {
         let bare = address.without_fixed();
-        let transport = setup.transport(Role::Listener, address, |transport| transport.can_listen(&bare));
+        let transport = active.transport(Role::Listener, address, |transport| transport.can_listen(&bare));
         listed.push((address, transport.map_err(|error| (address.clone(), error))?));
     }
     listed.sort_by_key(|(address, transport)| transport.carrier(&address.without_fixed()).is_some());
-    let (mut kept, mut wanted): (Vec<Arc<Entry>>, Vec<Multiaddr>) = Default::default();
-    kept.extend(running.iter().filter(|entry| !entry.configured).cloned());
+    let (mut kept, mut wanted): (Vec<Arc<ListenerHandle>>, Vec<Multiaddr>) = Default::default();
+    kept.extend(running.iter().filter(|handle| !handle.configured).cloned());
     for (address, transport) in listed {
         let host = listen::host_of(&**transport, address, &kept).map(|host| host.asked.clone());
-        let same = |entry: &&Arc<Entry>| {
-            entry.configured
-                && entry.asked == *address
-                && Arc::ptr_eq(&entry.transport, transport)
-                && entry.hosted_by() == host
+        let same = |handle: &&Arc<ListenerHandle>| {
+            handle.configured
+                && handle.asked == *address
+                && Arc::ptr_eq(&handle.transport, transport)
+                && handle.hosted_by() == host
         };
         match running.iter().find(same) {
-            Some(entry) => kept.push(entry.clone()),
+            Some(handle) => kept.push(handle.clone()),
             None => wanted.push(address.clone()),
         }
     }
-    let removed = running.into_iter().filter(|entry| !kept.iter().any(|other| Arc::ptr_eq(other, entry))).collect();
+    let removed = running.into_iter().filter(|handle| !kept.iter().any(|other| Arc::ptr_eq(other, handle))).collect();
     Ok(Rebinding { kept, removed, wanted })
 }
 
 /// Listens again where it had to be let go for nothing.
-async fn restore(shared: &Arc<Shared>, setup: &Setup, freed: Vec<Arc<Entry>>) {
-    for entry in freed {
+async fn restore(shared: &Arc<Shared>, active: &ActiveConfig, freed: Vec<Arc<ListenerHandle>>) {
+    for handle in freed {
         let others = shared.listeners.lock().clone();
-        match listen::bind(shared, setup, &entry.asked, &others, true).await {
+        match listen::bind(shared, active, &handle.asked, &others, true).await {
             Ok(bound) => listen::start(shared, bound),
             Err(error) => {
-                let address = entry.asked.clone();
+                let address = handle.asked.clone();
                 shared.events.emit(|| Event::ListenerClosed { address, error: Some(error) });
             }
         }

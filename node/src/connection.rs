@@ -18,7 +18,7 @@ use stackwire_core::{
     Budget, CloseCode, ConnectionId, ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Result, Role,
     Session, SessionExt, Task,
 };
-use stackwire_upgrade::{Climbed, Negotiators};
+use stackwire_upgrade::{Negotiators, Upgraded};
 use stackwire_wrap::Meter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -244,10 +244,10 @@ impl Connection {
     }
 }
 
-/// Takes a climbed connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
+/// Takes a upgraded connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
 /// the node is closing.
-pub(crate) fn adopt(shared: &Arc<Shared>, climbed: Climbed, meter: Arc<Meter>) -> Result<Arc<Connection>> {
-    let Climbed { peer, session, driver, negotiators, path, budget } = climbed;
+pub(crate) fn adopt(shared: &Arc<Shared>, upgraded: Upgraded, meter: Arc<Meter>) -> Result<Arc<Connection>> {
+    let Upgraded { peer, session, driver, negotiators, path, budget } = upgraded;
     let peer = peer.peer_id();
     if peer == shared.peer_id() {
         return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
@@ -324,11 +324,11 @@ pub(crate) fn room_for(
     host: Option<Host>,
     peer: Option<&PeerId>,
 ) -> Result<Option<Arc<Connection>>> {
-    let setup = shared.setup();
+    let active = shared.active();
     let with_peer = peer.and_then(|peer| state.by_peer.get(peer)).map_or(0, Vec::len);
     let unused =
         |id: ConnectionId| state.connections.get(&id).is_some_and(|it| !it.is_leaving() && it.streams.is_idle());
-    let verdict = state.population.verdict(Newcomer { host, with_peer }, &setup.stack.settings.limits, unused);
+    let verdict = state.population.verdict(Newcomer { host, with_peer }, &active.stack.settings.limits, unused);
     match verdict {
         Verdict::Room => Ok(None),
         Verdict::InsteadOf(id) => Ok(state.connections.get(&id).cloned()),
@@ -345,7 +345,7 @@ fn refuse(shared: &Shared, connection: &Connection, driver: Driver, error: &Erro
     let Ok(permit) = shared.farewells.clone().try_acquire_owned() else { return };
     let (session, env) = (connection.session.clone(), shared.env.clone());
     session.close(code.0);
-    shared.env.run(async move {
+    shared.env.spawn_detached(async move {
         // However it ends, it was refused.
         let _ = env.timeout(FAREWELL, "refusing a connection", driver).await;
         drop((session, permit));
@@ -357,7 +357,7 @@ fn make_room(shared: &Arc<Shared>, leaving: &Arc<Connection>) {
     leaving.close_with(CloseCode::GARBAGE_COLLECTED, "nobody used it, and another connection needed its place", None);
     let permit = shared.farewells.clone().try_acquire_owned();
     let (node, leaving) = (shared.clone(), leaving.clone());
-    shared.env.run(async move {
+    shared.env.spawn_detached(async move {
         if permit.is_ok() {
             let late = node.env.sleep(FAREWELL);
             select(std::pin::pin!(leaving.ended.cancelled()), late).await;
@@ -376,7 +376,7 @@ async fn accept(shared: &Arc<Shared>, connection: &Arc<Connection>) {
 pub(crate) fn watch_idle(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let mut idle = connection.idle.lock();
     // Asked for under the lock: of two that come at once the later one knows the newer configuration.
-    *idle = shared.setup().stack.settings.timeouts.idle.map(|limit| {
+    *idle = shared.active().stack.settings.timeouts.idle.map(|limit| {
         let (this, env) = (connection.clone(), shared.env.clone());
         shared.env.spawn(async move {
             let ended = this.ended.clone();

@@ -8,21 +8,21 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::OptionFuture, stream, stream::BoxStream};
 use stackwire_core::{
-    AddressFailure, Dial, Error, Event, Kind, Layer, Multiaddr, PeerId, Result, Role, Route, Target,
+    AddressFailure, Dial, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, Result, Role, Route, Target,
     address::{self, Origin},
 };
-use stackwire_upgrade::{Climbed, Start};
+use stackwire_upgrade::{Start, Upgraded};
 use stackwire_wrap::Meter;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
+    active_config::ActiveConfig,
     connection::{self, Connection},
     host::NodeHost,
     pending::{Joined, PendingDial, Whom},
     race::{Next, Source, race},
     renew,
     resolve::{Candidate, MAX_ADDRESSES, Named, Resolver},
-    setup::Setup,
     shared::Shared,
     traffic,
 };
@@ -57,10 +57,10 @@ pub(crate) async fn peer(shared: &Arc<Shared>, peer: PeerId) -> Result<Arc<Conne
 /// Whether there is a connection that [`address`] would use.
 pub(crate) fn is_connected(shared: &Shared, address: &Multiaddr) -> bool {
     let (bare, peer) = address::split_peer(address);
-    let setup = shared.setup();
+    let active = shared.active();
     let state = shared.state.lock();
     let answering = peer.or_else(|| state.answered.get(&bare));
-    answering.is_some_and(|peer| state.connection_with(&peer, &setup).is_some())
+    answering.is_some_and(|peer| state.connection_with(&peer, &active).is_some())
 }
 
 async fn join(shared: &Arc<Shared>, whom: Whom, named: Vec<Named>, by: By) -> Result<Arc<Connection>> {
@@ -70,13 +70,13 @@ async fn join(shared: &Arc<Shared>, whom: Whom, named: Vec<Named>, by: By) -> Re
         return Err(Error::new(Kind::AddressInvalid, "a node does not dial itself").at(Layer::Node, "dialer"));
     }
     let dial = {
-        let setup = shared.setup();
+        let active = shared.active();
         let mut state = shared.state.lock();
         let answering = match &whom {
             Whom::Peer(peer) => Some(*peer),
             Whom::Address(address) => state.answered.get(address),
         };
-        if let Some(connection) = answering.and_then(|peer| state.connection_with(&peer, &setup)) {
+        if let Some(connection) = answering.and_then(|peer| state.connection_with(&peer, &active)) {
             return Ok(connection);
         }
         state.dials.retain(|_, dial| dial.is_wanted());
@@ -100,7 +100,7 @@ async fn begin(shared: Arc<Shared>, whom: Whom, named: Vec<Named>, joined: Arc<J
     let result = match dial(&shared, peer, named, &joined).await {
         Ok(dialed) => {
             // Who answers at an address shows only now.
-            let known = peer.is_none().then(|| shared.connection_with(&dialed.climbed.peer.peer_id())).flatten();
+            let known = peer.is_none().then(|| shared.connection_with(&dialed.upgraded.peer.peer_id())).flatten();
             let connection = adopt(&shared, dialed);
             match known {
                 Some(known) => {
@@ -151,17 +151,17 @@ async fn beside(shared: &Arc<Shared>, peer: Option<PeerId>, address: Multiaddr) 
 
 /// What has come of a dial, before the node knows of it.
 struct Dialed {
-    setup: Arc<Setup>,
+    active: Arc<ActiveConfig>,
     candidate: Candidate,
-    climbed: Climbed,
+    upgraded: Upgraded,
     meter: Arc<Meter>,
 }
 
 fn adopt(shared: &Arc<Shared>, dialed: Dialed) -> Result<Arc<Connection>> {
-    let Dialed { setup, candidate, climbed, meter } = dialed;
-    let connection = connection::adopt(shared, climbed, meter)?;
-    shared.learn(connection.info.peer, &[candidate.address], candidate.origin);
-    renew::if_outdated(shared, &setup, &connection);
+    let Dialed { active, candidate, upgraded, meter } = dialed;
+    let connection = connection::adopt(shared, upgraded, meter)?;
+    shared.add_addresses(connection.info.peer, &[candidate.address], candidate.origin);
+    renew::if_outdated(shared, &active, &connection);
     Ok(connection)
 }
 
@@ -170,37 +170,42 @@ fn adopt(shared: &Arc<Shared>, dialed: Dialed) -> Result<Arc<Connection>> {
 async fn dial(shared: &Arc<Shared>, peer: Option<PeerId>, named: Vec<Named>, joined: &Joined) -> Result<Dialed> {
     shared.check_open()?;
     connection::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
-    let setup = shared.setup();
-    let timeouts = &setup.stack.settings.timeouts;
+    let active = shared.active();
+    let timeouts = &active.stack.settings.timeouts;
     let host = NodeHost::host(shared);
     let routes = peer.map(|peer| {
         let target = Target::Peer(peer);
-        let found = stream::select_all(setup.stack.routers.iter().map(|router| router.find(&target, &host)));
-        let found = found.filter(move |route| std::future::ready(route.peer == peer)).take(MAX_ADDRESSES);
+        let found = stream::select_all(active.stack.parts.routers.iter().map(|router| router.find(&target, &host)));
+        let of_others = move |found: &Result<Route>| found.as_ref().is_ok_and(|route| route.peer != peer);
+        let found = found.filter(move |found| std::future::ready(!of_others(found))).take(MAX_ADDRESSES);
         found.take_until(shared.env.sleep(timeouts.dial)).boxed()
     });
     let mut resolver = Resolver::new(&*shared.lookup, &shared.env, timeouts.dial, peer, shared.listening());
     named.into_iter().for_each(|named| resolver.add(named));
-    let mut addresses = Addresses { resolver, routes, joined };
+    let mut addresses = Addresses { resolver, routes, joined, failed: None };
     let attempts = race(&shared.env, timeouts.dial_attempt_delay, &mut addresses, |candidate| {
-        let setup = &setup;
+        let (active, host) = (&active, &host);
         async move {
             let candidate = candidate?;
-            let climbed = attempt_unless_met(shared, setup, &candidate, joined).await?;
-            Ok((candidate, climbed))
+            let upgraded = attempt_unless_met(shared, host, active, &candidate, joined).await?;
+            Ok((candidate, upgraded))
         }
     });
-    let (candidate, (climbed, meter)) = attempts.await.map_err(|failures| all_failed(peer, failures))?;
+    let reached = attempts.await;
+    let failed = addresses.failed.take();
     drop(addresses);
-    Ok(Dialed { setup, candidate, climbed, meter })
+    let (candidate, (upgraded, meter)) = reached.map_err(|failures| all_failed(peer, failures, failed))?;
+    Ok(Dialed { active, candidate, upgraded, meter })
 }
 
 /// The candidates of a dial, from all who have some.
 struct Addresses<'a> {
     resolver: Resolver<'a>,
     /// What routers find, until they have found all.
-    routes: Option<BoxStream<'a, Route>>,
+    routes: Option<BoxStream<'a, Result<Route>>>,
     joined: &'a Joined,
+    /// How the first router failed that did.
+    failed: Option<Error>,
 }
 
 impl Source for Addresses<'_> {
@@ -217,7 +222,8 @@ impl Source for Addresses<'_> {
             candidate = self.resolver.next() => candidate,
             Some(route) = routes => {
                 match route {
-                    Some(Route { address, origin, .. }) => self.resolver.add(Named { address, origin }),
+                    Some(Ok(Route { address, origin, .. })) => self.resolver.add(Named { address, origin }),
+                    Some(Err(error)) => self.failed = self.failed.take().or(Some(error)),
                     None => self.routes = None,
                 }
                 None
@@ -230,13 +236,17 @@ impl Source for Addresses<'_> {
     }
 }
 
-fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
+/// Why a dial failed whose attempts at addresses ended so. `router` is how a router failed that was asked for some.
+fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>, router: Option<Error>) -> Error {
     let failed = |kind, why: String| Error::new(kind, why).at(Layer::Node, "dialer");
     match (peer, failures.is_empty()) {
-        (Some(peer), true) => {
-            let why = "its name does not say where it is, as /ip4/192.0.2.1/tcp/4001/p2p/… would";
-            failed(Kind::Unreachable, format!("no address is known of peer {peer}, and {why}"))
-        }
+        (Some(peer), true) => match router {
+            Some(error) => failed(Kind::Unreachable, format!("no address was found of peer {peer}")).caused_by(error),
+            None => {
+                let why = "its name does not say where it is, as /ip4/192.0.2.1/tcp/4001/p2p/… would";
+                failed(Kind::Unreachable, format!("no address is known of peer {peer}, and {why}"))
+            }
+        },
         (None, true) => failed(Kind::AddressInvalid, "an address is empty".to_string()),
         (Some(peer), false) => Error::new(Kind::DialFailed(failures), format!("dialing peer {peer}")),
         (None, false) => Error::new(Kind::DialFailed(failures), "dialing"),
@@ -247,49 +257,52 @@ fn all_failed(peer: Option<PeerId>, failures: Vec<AddressFailure>) -> Error {
 /// moment later, which is not the same on both sides.
 async fn attempt_unless_met(
     shared: &Shared,
-    setup: &Setup,
+    host: &Host,
+    active: &ActiveConfig,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Climbed, Arc<Meter>), AddressFailure> {
-    let first = attempt(shared, setup, candidate, joined).await;
+) -> Result<(Upgraded, Arc<Meter>), AddressFailure> {
+    let first = attempt(shared, host, active, candidate, joined).await;
     if !first.as_ref().is_err_and(|failure| *failure.error.kind() == Kind::SimultaneousOpen) {
         return first;
     }
     let moment = Duration::from_millis(u64::from(u8::from_be_bytes(shared.env.random())));
     shared.env.sleep(moment).await;
-    attempt(shared, setup, candidate, joined).await
+    attempt(shared, host, active, candidate, joined).await
 }
 
 /// Waits for a place among the dials that are under way. What discoveries want gets half of them, so that there is one
 /// for whoever waits, and joins the others once somebody does.
-async fn place<'a>(setup: &'a Setup, joined: &Joined) -> Result<[Option<SemaphorePermit<'a>>; 2]> {
+async fn place<'a>(active: &'a ActiveConfig, joined: &Joined) -> Result<[Option<SemaphorePermit<'a>>; 2]> {
     let closed = |_| Error::closed("the node is shutting down");
     let volunteer = tokio::select! {
         biased;
         () = joined.requested() => None,
-        permit = setup.volunteering.acquire() => Some(permit.map_err(closed)?),
+        permit = active.volunteering.acquire() => Some(permit.map_err(closed)?),
     };
-    Ok([volunteer, Some(setup.dialing.acquire().await.map_err(closed)?)])
+    Ok([volunteer, Some(active.dialing.acquire().await.map_err(closed)?)])
 }
 
 /// One attempt at one address, to the top of the ladder.
 async fn attempt(
     shared: &Shared,
-    setup: &Setup,
+    host: &Host,
+    active: &ActiveConfig,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Climbed, Arc<Meter>), AddressFailure> {
+) -> Result<(Upgraded, Arc<Meter>), AddressFailure> {
     let Candidate { address, peer, .. } = candidate;
     let bare = address.without_fixed();
     let mut reached = false;
-    let climbing = async {
-        let transport = setup.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
-        let _place = place(setup, joined).await?;
-        let timeouts = &setup.stack.settings.timeouts;
+    let upgrading = async {
+        let transport = active.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
+        let _place = place(active, joined).await?;
+        let timeouts = &active.stack.settings.timeouts;
         let name = transport.name();
         let begin = shared.env.now();
         let budget = shared.memory.scope(address);
-        let dial = Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone());
+        let dial =
+            Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone()).with_host(host);
         let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
         let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
         reached = true;
@@ -310,8 +323,8 @@ async fn attempt(
             limit: timeouts.handshake,
             budget,
         };
-        Ok((setup.upgrader.climb(start).await?, meter))
+        Ok((active.upgrader.upgrade(start).await?, meter))
     };
-    let climbed: Result<_> = climbing.await;
-    climbed.map_err(|error| AddressFailure { address: address.clone(), error, reached })
+    let upgraded: Result<_> = upgrading.await;
+    upgraded.map_err(|error| AddressFailure { address: address.clone(), error, reached })
 }

@@ -1,11 +1,12 @@
-//! Candidates: what discovery volunteers is learnt and, where there is no connection yet, dialed.
+//! Candidates: the addresses that discoveries offer are added to the address book and, if there is no connection yet,
+//! dialed.
 //!
 //! One task follows all candidates. A candidate that can't be reached is tried again after a while; meanwhile it holds
-//! nothing but its line in a table. So many are tried at once; where others wait, one that hangs gives its place up and
-//! takes its next turn later, so that dead seeds hold up nobody for long.
+//! nothing but its line in a table. Only so many are tried at once. If others wait, an attempt that hangs gives up its place
+//! and is tried again later, so dead seeds hold up nobody for long.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use stackwire_core::{
-    Candidate, CandidateSink, Discovery, Event, Layer, Multiaddr, Retry,
+    Candidate, CandidateSink, Discovery, Event, Layer, Multiaddr, PeerId, Retry,
     address::{self, Origin},
 };
 use tokio::sync::mpsc;
@@ -22,32 +23,60 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     dial::{self, By},
     host::NodeHost,
+    offers::{Gone, Offers},
     shared::Shared,
 };
 
 /// Candidates that wait to be looked at.
 const BACKLOG: usize = 64;
-/// Candidates that are followed. What is beyond is left out until its source names it again.
-const MAX_FOLLOWED: usize = 16 * 1024;
 /// Candidates that are tried at once.
 const MAX_TRIED: usize = 32;
 /// How long an attempt keeps its place while others wait for one.
-const TURN: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A candidate that can't be reached is tried again after these many seconds; then its source must name it again.
 const RETRIES: [u64; 5] = [1, 2, 4, 8, 16];
 
-pub(crate) struct Sink(mpsc::Sender<Candidate>);
+/// What a source says of its candidates.
+pub(crate) enum Said {
+    Offer(Source, Candidate),
+    Withdraw(Source, Multiaddr),
+    Replace(Source, Vec<Candidate>),
+    /// The sources that the config has now.
+    Sources(Vec<Source>),
+}
 
-#[async_trait]
-impl CandidateSink for Sink {
-    async fn add(&self, candidate: Candidate) {
-        // Fails only where the node is stopping.
-        let _ = self.0.send(candidate).await;
+/// The name of a discovery.
+type Source = &'static str;
+
+pub(crate) struct Sink {
+    source: Source,
+    sender: mpsc::Sender<Said>,
+}
+
+impl Sink {
+    async fn say(&self, said: Said) {
+        // Fails only if the node is stopping.
+        let _ = self.sender.send(said).await;
     }
 }
 
-/// Where a discovery puts its candidates. The first call starts to follow up on them.
-pub(crate) fn sink(shared: &Arc<Shared>) -> Sink {
+#[async_trait]
+impl CandidateSink for Sink {
+    async fn offer(&self, candidate: Candidate) {
+        self.say(Said::Offer(self.source, candidate)).await;
+    }
+
+    async fn withdraw(&self, peer: Option<PeerId>, address: &Multiaddr) {
+        self.say(Said::Withdraw(self.source, target(peer, address))).await;
+    }
+
+    async fn replace(&self, candidates: Vec<Candidate>) {
+        self.say(Said::Replace(self.source, candidates)).await;
+    }
+}
+
+/// Where the discovery called `source` puts its candidates. The first call starts to follow them.
+pub(crate) fn sink(shared: &Arc<Shared>, source: Source) -> Sink {
     let mut candidates = shared.candidates.lock();
     let sender = candidates.get_or_insert_with(|| {
         let (sender, receiver) = mpsc::channel(BACKLOG);
@@ -55,7 +84,22 @@ pub(crate) fn sink(shared: &Arc<Shared>) -> Sink {
         shared.keep(async move { Followed::new(node).follow(receiver).await });
         sender
     });
-    Sink(sender.clone())
+    Sink { source, sender: sender.clone() }
+}
+
+/// Withdraws what other sources than these have offered.
+pub(crate) fn keep_only(shared: &Arc<Shared>, sources: Vec<Source>) {
+    if let Some(sender) = shared.candidates.lock().clone() {
+        shared.keep(async move {
+            // Fails only if the node is stopping.
+            let _ = sender.send(Said::Sources(sources)).await;
+        });
+    }
+}
+
+/// The address of a candidate, with `/p2p/…` if the peer is known.
+fn target(peer: Option<PeerId>, address: &Multiaddr) -> Multiaddr {
+    peer.map_or_else(|| address.clone(), |peer| address::with_peer(address, peer))
 }
 
 pub(crate) async fn run(shared: &Arc<Shared>, discovery: &dyn Discovery, sink: &Sink) {
@@ -68,11 +112,12 @@ pub(crate) async fn run(shared: &Arc<Shared>, discovery: &dyn Discovery, sink: &
 /// What is being followed.
 struct Followed {
     shared: Arc<Shared>,
-    /// By address, with its `/p2p/…` where that is known.
+    offers: Offers,
+    /// Those of the offers that are to be tried still, by their target.
     all: HashMap<Multiaddr, Follow>,
-    /// Whose turn it is.
+    /// To be tried now.
     ready: VecDeque<Multiaddr>,
-    /// Whose turn comes when. The number keeps those of one moment apart.
+    /// To be tried when. The number keeps those of one moment apart.
     later: BTreeMap<(Instant, u64), Multiaddr>,
     /// Attempts, in the order they began.
     running: BTreeMap<u64, (Instant, Multiaddr)>,
@@ -101,6 +146,7 @@ impl Followed {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
+            offers: Offers::default(),
             all: HashMap::new(),
             ready: VecDeque::new(),
             later: BTreeMap::new(),
@@ -110,7 +156,7 @@ impl Followed {
         }
     }
 
-    async fn follow(mut self, mut candidates: mpsc::Receiver<Candidate>) {
+    async fn follow(mut self, mut candidates: mpsc::Receiver<Said>) {
         loop {
             self.start();
             let wake = self.wake_at();
@@ -124,36 +170,69 @@ impl Followed {
             tokio::select! {
                 biased;
                 Some((number, outcome)) = self.attempts.next() => self.ended(number, outcome),
-                candidate = candidates.recv() => match candidate {
-                    Some(candidate) => self.add(candidate),
+                said = candidates.recv() => match said {
+                    Some(said) => self.hear(said),
                     None => return,
                 },
-                () = sleep => self.turn(),
+                () = sleep => self.tick(),
             }
         }
     }
 
-    fn add(&mut self, candidate: Candidate) {
+    fn hear(&mut self, said: Said) {
+        match said {
+            Said::Offer(source, candidate) => self.offer(source, candidate),
+            Said::Withdraw(source, target) => self.withdraw(source, &target),
+            Said::Replace(source, candidates) => {
+                let new: HashSet<Multiaddr> = candidates.iter().map(|it| target(it.peer, &it.address)).collect();
+                let old = self.offers.of(source);
+                old.iter().filter(|target| !new.contains(target)).for_each(|target| self.withdraw(source, target));
+                candidates.into_iter().for_each(|candidate| self.offer(source, candidate));
+            }
+            Said::Sources(sources) => {
+                for source in self.offers.sources().into_iter().filter(|source| !sources.contains(source)) {
+                    self.offers.of(source).iter().for_each(|target| self.withdraw(source, target));
+                }
+            }
+        }
+    }
+
+    fn offer(&mut self, source: Source, candidate: Candidate) {
         let shared = &self.shared;
         shared.events.emit(|| Event::Discovered { candidate: candidate.clone() });
-        let Candidate { peer, address, origin, .. } = candidate;
-        let target = match peer {
-            Some(peer) if peer == shared.peer_id() => return,
-            Some(peer) => {
-                shared.learn(peer, std::slice::from_ref(&address), origin);
-                address::with_peer(&address, peer)
-            }
-            None => address,
-        };
+        let Candidate { peer, address, origin, expires_in, .. } = candidate;
+        if peer == Some(shared.peer_id()) {
+            return;
+        }
+        let target = target(peer, &address);
+        let until = expires_in.and_then(|time| shared.env.now().checked_add(time));
+        if !self.offers.offer(&target, source, origin, until) {
+            return;
+        }
+        if let Some(peer) = peer {
+            shared.add_addresses(peer, std::slice::from_ref(&address), origin);
+        }
         if let Some(followed) = self.all.get_mut(&target) {
             followed.origin = followed.origin.min(origin);
-            return;
+        } else if !dial::is_connected(shared, &target) {
+            self.all.insert(target.clone(), Follow { origin, failures: 0, stop: None });
+            self.ready.push_back(target);
         }
-        if dial::is_connected(shared, &target) || self.all.len() >= MAX_FOLLOWED {
-            return;
+    }
+
+    fn withdraw(&mut self, source: Source, target: &Multiaddr) {
+        let gone = self.offers.withdraw(target, source);
+        gone.into_iter().for_each(|gone| self.forget(gone));
+    }
+
+    /// Stops trying a candidate that nobody vouches for any more.
+    fn forget(&mut self, Gone { target, origin }: Gone) {
+        if let Some(Follow { stop: Some(stop), .. }) = self.all.remove(&target) {
+            stop.cancel();
         }
-        self.all.insert(target.clone(), Follow { origin, failures: 0, stop: None });
-        self.ready.push_back(target);
+        if let (address, Some(peer)) = address::split_peer(&target) {
+            self.shared.remove_addresses(peer, &[address], origin);
+        }
     }
 
     /// Begins as many attempts as may run at once.
@@ -200,8 +279,8 @@ impl Followed {
     /// When something is to be done.
     fn wake_at(&self) -> Option<Instant> {
         let due = self.later.keys().next().map(|(at, _)| *at);
-        let gives_way = self.hanging().map(|(began, _)| *began + TURN).filter(|_| !self.ready.is_empty());
-        due.into_iter().chain(gives_way).min()
+        let gives_way = self.hanging().map(|(began, _)| *began + PATIENCE).filter(|_| !self.ready.is_empty());
+        due.into_iter().chain(gives_way).chain(self.offers.next_end()).min()
     }
 
     /// The attempt that has run longest of those that were not told to give way.
@@ -211,9 +290,10 @@ impl Followed {
         self.running.values().find(|(_, target)| !told(target))
     }
 
-    /// Time has passed: those whose time has come get in line, and one that hangs gives its place to who waits.
-    fn turn(&mut self) {
+    /// Time has passed: offers may end, candidates may be due, and an attempt that hangs may have to give up its place.
+    fn tick(&mut self) {
         let now = self.shared.env.now();
+        self.offers.expire(now).into_iter().for_each(|gone| self.forget(gone));
         while let Some(first) = self.later.first_entry()
             && first.key().0 <= now
         {
@@ -221,7 +301,7 @@ impl Followed {
         }
         if !self.ready.is_empty()
             && let Some((began, target)) = self.hanging()
-            && *began + TURN <= now
+            && *began + PATIENCE <= now
             && let Some(stop) = self.all.get(target).and_then(|followed| followed.stop.as_ref())
         {
             stop.cancel();

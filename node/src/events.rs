@@ -120,7 +120,7 @@ fn stream_of(receiver: broadcast::Receiver<Event>) -> EventStream {
     stream::unfold(receiver, |mut receiver| async move {
         match receiver.recv().await {
             Ok(event) => Some((event, receiver)),
-            Err(RecvError::Lagged(count)) => Some((Event::Missed { count }, receiver)),
+            Err(RecvError::Lagged(count)) => Some((Event::Lagged { count }, receiver)),
             Err(RecvError::Closed) => None,
         }
     })

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stackwire_core::{
     Chosen, ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Layer, LocalInfo,
-    Multiaddr, PeerId, ProtocolId, RemoteInfo, Result, Rung, Stream, Traffic, address::Origin,
+    Multiaddr, PeerId, Protocol, ProtocolId, Registration, RemoteInfo, Result, Rung, Services, Stream, Traffic,
+    address::Origin,
 };
 
-use crate::{shared::Shared, streams, traffic};
+use crate::{advertised, serving, shared::Shared, streams, traffic};
 
 /// The family of protocols we name in identify.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
@@ -32,13 +33,13 @@ impl HostApi for NodeHost {
     }
 
     fn local(&self) -> LocalInfo {
-        let setup = self.0.setup();
+        let active = self.0.active();
         LocalInfo {
-            agent: setup.stack.settings.agent.clone(),
+            agent: active.stack.settings.agent.clone(),
             protocol_version: PROTOCOL_VERSION.to_string(),
             // A fixed path means nothing to a stranger, and has no form on the wire.
-            listen: self.0.listening().into_iter().filter(|address| address.fixed().is_empty()).collect(),
-            protocols: setup.protocol_ids.to_vec(),
+            listen: self.0.reachable().into_iter().filter(|address| address.fixed().is_empty()).collect(),
+            protocols: self.0.serving().ids.to_vec(),
         }
     }
 
@@ -87,8 +88,20 @@ impl HostApi for NodeHost {
         }
     }
 
+    fn services(&self) -> Services {
+        self.0.active().stack.parts.services.clone()
+    }
+
+    fn advertise(&self, address: Multiaddr) -> Result<Registration> {
+        advertised::advertise(&self.0, address)
+    }
+
+    fn serve(&self, protocol: Arc<dyn Protocol>) -> Result<Registration> {
+        serving::register(&self.0, protocol)
+    }
+
     fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        self.0.learn(peer, addresses, origin);
+        self.0.add_addresses(peer, addresses, origin);
     }
 
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {

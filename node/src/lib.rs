@@ -5,13 +5,15 @@
 //!
 //! ```text
 //!  connect / open_stream ──▶ dial ──▶ Transport ─┐                      ┌─▶ Session ──▶ Stream ──▶ application
-//!                             ▲ routes, names     ├─▶ Upgrader::climb ───┤
+//!                             ▲ routes, names     ├─▶ Upgrader::upgrade ───┤
 //!  listen ──▶ Listener::accept ──────────────────┘                      └─▶ Driver (a task of its own)
 //! ```
 
 #![allow(clippy::disallowed_methods, reason = "the node is what implements `Env`")]
 
+mod active_config;
 mod admission;
+mod advertised;
 mod arriving;
 mod builder;
 mod capacity;
@@ -26,11 +28,12 @@ mod listen;
 mod lookup;
 mod memory;
 mod node;
+mod offers;
 mod pending;
 mod race;
 mod renew;
 mod resolve;
-mod setup;
+mod serving;
 mod shared;
 mod streams;
 mod tasks;
@@ -41,6 +44,7 @@ pub use configure::Changes;
 pub use env::TokioRuntime;
 pub use lookup::Lookup;
 pub use node::Node;
-pub use stackwire_config::{Catalogue, Limits, Settings, Timeouts};
+pub use renew::ID as RENEW;
+pub use stackwire_config::{Catalogue, Limits, Parts, Settings, Timeouts};
 pub use stackwire_core::*;
 pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};

@@ -15,16 +15,18 @@ use stackwire_upgrade::Start;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admission::Host,
+    active_config::ActiveConfig,
+    admission,
     arriving::{Arriving, Place},
-    connection, renew,
-    setup::Setup,
+    connection,
+    host::NodeHost,
+    renew,
     shared::Shared,
     traffic,
 };
 
 /// An address we listen on.
-pub(crate) struct Entry {
+pub(crate) struct ListenerHandle {
     /// As it was asked for.
     pub(crate) asked: Multiaddr,
     pub(crate) transport: Arc<dyn Transport>,
@@ -35,9 +37,9 @@ pub(crate) struct Entry {
     /// Where it is reachable, fixed paths left out.
     reachable: Mutex<Vec<Multiaddr>>,
     /// Whose port it shares, for a guest.
-    host: Option<Weak<Entry>>,
+    host: Option<Weak<ListenerHandle>>,
     /// Who shares its port.
-    guests: Mutex<Vec<Arc<Entry>>>,
+    guests: Mutex<Vec<Arc<ListenerHandle>>>,
     /// Places for those that come here; guests use their host's.
     arriving: Arc<Arriving>,
     stop: CancellationToken,
@@ -46,12 +48,12 @@ pub(crate) struct Entry {
 
 /// A listener that is bound but takes no connections yet.
 pub(crate) struct Bound {
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) handle: Arc<ListenerHandle>,
     /// A guest has none of its own.
     listener: Option<Box<dyn Listener>>,
 }
 
-impl Entry {
+impl ListenerHandle {
     /// Where it is reachable, without `/p2p/…`.
     pub(crate) fn addresses(&self) -> Vec<Multiaddr> {
         self.reachable.lock().iter().map(|address| address.clone().with_fixed(self.fixed.clone())).collect()
@@ -89,7 +91,7 @@ impl Entry {
 
     /// Stops it and waits until its address is free.
     pub(crate) async fn end(&self, shared: &Shared) {
-        shared.listeners.lock().retain(|entry| !std::ptr::eq(&**entry, self));
+        shared.listeners.lock().retain(|handle| !std::ptr::eq(&**handle, self));
         if let Some(host) = self.host.as_ref().and_then(Weak::upgrade) {
             host.guests.lock().retain(|guest| !std::ptr::eq(&**guest, self));
             self.stopped.cancel();
@@ -116,32 +118,36 @@ fn suffix(transport: &dyn Transport, address: &Multiaddr) -> Multiaddr {
 }
 
 /// Who would share its port with `address`, of those that listen and those that are about to.
-pub(crate) fn host_of(transport: &dyn Transport, address: &Multiaddr, entries: &[Arc<Entry>]) -> Option<Arc<Entry>> {
+pub(crate) fn host_of(
+    transport: &dyn Transport,
+    address: &Multiaddr,
+    handles: &[Arc<ListenerHandle>],
+) -> Option<Arc<ListenerHandle>> {
     let carrier = transport.carrier(&address.without_fixed())?;
     // Port 0 asks for a port of one's own.
     if address::split_socket(&carrier).is_some_and(|(socket, ..)| socket.port() == 0) {
         return None;
     }
-    entries.iter().find(|entry| entry.host.is_none() && entry.asked.without_fixed() == carrier).cloned()
+    handles.iter().find(|handle| handle.host.is_none() && handle.asked.without_fixed() == carrier).cloned()
 }
 
 /// Binds `address`, as a guest where one of `others` already has the port.
 pub(crate) async fn bind(
-    shared: &Shared,
-    setup: &Setup,
+    shared: &Arc<Shared>,
+    active: &ActiveConfig,
     address: &Multiaddr,
-    others: &[Arc<Entry>],
+    others: &[Arc<ListenerHandle>],
     configured: bool,
 ) -> Result<Bound> {
     shared.check_open()?;
     let bare = address.without_fixed();
-    let transport = setup.transport(Role::Listener, address, |transport| transport.can_listen(&bare))?.clone();
+    let transport = active.transport(Role::Listener, address, |transport| transport.can_listen(&bare))?.clone();
     let host = host_of(&*transport, address, others);
-    let entry = |reachable: Vec<Multiaddr>| {
-        Arc::new(Entry {
+    let handle = |reachable: Vec<Multiaddr>| {
+        Arc::new(ListenerHandle {
             asked: address.clone(),
             configured,
-            fixed: setup.told(address.fixed(), &shared.identity),
+            fixed: active.told(address.fixed(), &shared.identity),
             reachable: Mutex::new(reachable),
             host: host.as_ref().map(Arc::downgrade),
             guests: Mutex::default(),
@@ -152,26 +158,28 @@ pub(crate) async fn bind(
         })
     };
     if let Some(host) = &host {
-        let entry = entry(Vec::new());
-        entry.follow(&host.reachable.lock());
-        return Ok(Bound { entry, listener: None });
+        let handle = handle(Vec::new());
+        handle.follow(&host.reachable.lock());
+        return Ok(Bound { handle, listener: None });
     }
-    let listen = Listen::new(&bare, &shared.identity, &shared.env).with_budgets(shared.memory.scopes());
+    let host = NodeHost::host(shared);
+    let listen =
+        Listen::new(&bare, &shared.identity, &shared.env).with_budgets(shared.memory.scopes()).with_host(&host);
     let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
-    Ok(Bound { entry: entry(listener.addresses()), listener: Some(listener) })
+    Ok(Bound { handle: handle(listener.addresses()), listener: Some(listener) })
 }
 
 /// Begins to take connections.
 pub(crate) fn start(shared: &Arc<Shared>, bound: Bound) {
-    let Bound { entry, listener } = bound;
-    shared.listeners.lock().push(entry.clone());
-    announce(shared, &entry.addresses());
-    if let Some(host) = entry.host.as_ref().and_then(Weak::upgrade) {
-        host.guests.lock().push(entry.clone());
+    let Bound { handle, listener } = bound;
+    shared.listeners.lock().push(handle.clone());
+    announce(shared, &handle.addresses());
+    if let Some(host) = handle.host.as_ref().and_then(Weak::upgrade) {
+        host.guests.lock().push(handle.clone());
     }
     if let Some(listener) = listener {
         let node = shared.clone();
-        shared.keep(async move { run(&node, &entry, listener).await });
+        shared.keep(async move { run(&node, &handle, listener).await });
     }
 }
 
@@ -184,41 +192,41 @@ fn announce(shared: &Shared, addresses: &[Multiaddr]) {
 
 /// Listens on `address` and returns the addresses it is reachable at, with `/p2p/…`.
 pub(crate) async fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
-    let setup = shared.setup();
+    let active = shared.active();
     let others = shared.listeners.lock().clone();
-    let bound = bind(shared, &setup, address, &others, false).await?;
-    let addresses = bound.entry.addresses();
+    let bound = bind(shared, &active, address, &others, false).await?;
+    let addresses = bound.handle.addresses();
     start(shared, bound);
     Ok(addresses.iter().map(|a| address::with_peer(a, shared.peer_id())).collect())
 }
 
-async fn run(shared: &Arc<Shared>, entry: &Arc<Entry>, mut listener: Box<dyn Listener>) {
+async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, mut listener: Box<dyn Listener>) {
     // However it ends, the address is free then.
-    let _stopped = entry.stopped.clone().drop_guard();
+    let _stopped = handle.stopped.clone().drop_guard();
     // A pending stream after its end, so that it is not asked again.
     let mut changes = listener.watch().unwrap_or_else(|| stream::empty().boxed()).chain(stream::pending());
     let error = loop {
         let incoming = tokio::select! {
-            () = entry.stop.cancelled() => return,
+            () = handle.stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok(incoming) => incoming,
                 Err(error) => break error,
             },
             Some(addresses) = changes.next() => {
-                moved(shared, entry, addresses);
+                moved(shared, handle, addresses);
                 continue;
             }
         };
-        let setup = shared.setup();
-        let place = entry.arriving.admit(&incoming.remote, &setup.stack.settings.limits);
-        take_in(shared, setup, entry, incoming, place);
+        let active = shared.active();
+        let place = handle.arriving.admit(&incoming.remote, &active.stack.settings.limits);
+        take_in(shared, active, handle, incoming, place);
     };
-    let error = error.at(Layer::Transport, entry.transport.name());
-    let gone = |other: &Arc<Entry>| {
-        Arc::ptr_eq(other, entry) || other.host.as_ref().is_some_and(|host| host.as_ptr() == Arc::as_ptr(entry))
+    let error = error.at(Layer::Transport, handle.transport.name());
+    let gone = |other: &Arc<ListenerHandle>| {
+        Arc::ptr_eq(other, handle) || other.host.as_ref().is_some_and(|host| host.as_ptr() == Arc::as_ptr(handle))
     };
     let ended: Vec<_> = shared.listeners.lock().extract_if(.., |other| gone(other)).collect();
-    for address in ended.iter().flat_map(|entry| entry.addresses()) {
+    for address in ended.iter().flat_map(|handle| handle.addresses()) {
         let address = address::with_peer(&address, shared.peer_id());
         shared.events.emit(|| Event::ListenerClosed { address, error: Some(error.clone()) });
     }
@@ -226,12 +234,13 @@ async fn run(shared: &Arc<Shared>, entry: &Arc<Entry>, mut listener: Box<dyn Lis
 }
 
 /// The machine's addresses have changed, and with them where a listener and its guests are reachable.
-fn moved(shared: &Shared, entry: &Arc<Entry>, addresses: Vec<Multiaddr>) {
-    let all: Vec<Arc<Entry>> = std::iter::once(entry.clone()).chain(entry.guests.lock().iter().cloned()).collect();
-    let before: Vec<Multiaddr> = all.iter().flat_map(|entry| entry.addresses()).collect();
-    *entry.reachable.lock() = addresses.clone();
+fn moved(shared: &Shared, handle: &Arc<ListenerHandle>, addresses: Vec<Multiaddr>) {
+    let all: Vec<Arc<ListenerHandle>> =
+        std::iter::once(handle.clone()).chain(handle.guests.lock().iter().cloned()).collect();
+    let before: Vec<Multiaddr> = all.iter().flat_map(|handle| handle.addresses()).collect();
+    *handle.reachable.lock() = addresses.clone();
     all[1..].iter().for_each(|guest| guest.follow(&addresses));
-    let after: Vec<Multiaddr> = all.iter().flat_map(|entry| entry.addresses()).collect();
+    let after: Vec<Multiaddr> = all.iter().flat_map(|handle| handle.addresses()).collect();
     for address in before.iter().filter(|address| !after.contains(address)) {
         let address = address::with_peer(address, shared.peer_id());
         shared.events.emit(|| Event::ListenerClosed { address, error: None });
@@ -240,43 +249,49 @@ fn moved(shared: &Shared, entry: &Arc<Entry>, addresses: Vec<Multiaddr>) {
     announce(shared, &new);
 }
 
-fn take_in(shared: &Arc<Shared>, setup: Arc<Setup>, entry: &Arc<Entry>, incoming: Incoming, place: Place) {
-    let (shared, entry) = (shared.clone(), entry.clone());
+fn take_in(
+    shared: &Arc<Shared>,
+    active: Arc<ActiveConfig>,
+    handle: &Arc<ListenerHandle>,
+    incoming: Incoming,
+    place: Place,
+) {
+    let (shared, handle) = (shared.clone(), handle.clone());
     let env = shared.env.clone();
-    env.run(async move {
+    env.spawn_detached(async move {
         let remote = incoming.remote.clone();
-        if let Err(error) = place.run(climb(&shared, &setup, &entry, incoming, &place)).await {
+        if let Err(error) = place.run(upgrade(&shared, &active, &handle, incoming, &place)).await {
             shared.events.emit(|| Event::IncomingFailed { remote, error });
         }
     });
 }
 
-async fn climb(
+async fn upgrade(
     shared: &Arc<Shared>,
-    setup: &Arc<Setup>,
-    entry: &Arc<Entry>,
+    active: &Arc<ActiveConfig>,
+    handle: &Arc<ListenerHandle>,
     incoming: Incoming,
     place: &Place,
 ) -> Result<()> {
     let Incoming { remote, local, open } = incoming;
     // A handshake costs more than a connection is worth for which there is no room; for some it is done all the same, so
     // that they can be told.
-    let host = Some(Host::of(&remote));
+    let host = Some(admission::Host::of(&remote));
     let room = connection::room_for(shared, &shared.state.lock(), host, None).map(drop);
     let _refusing = match room {
         Ok(()) => None,
         Err(error) => Some(shared.farewells.try_acquire().map_err(|_| error)?),
     };
     let begin = shared.env.now();
-    let limit = setup.stack.settings.timeouts.handshake;
+    let limit = active.stack.settings.timeouts.handshake;
     let budget = shared.memory.scope(&remote);
-    let mut arrived = Arrived { entry: entry.clone(), remote, local, budget };
+    let mut arrived = Arrived { handle: handle.clone(), remote, local, budget };
     let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
-    let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.entry.transport.name()))?;
+    let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.handle.transport.name()))?;
     let took = shared.env.now().saturating_duration_since(begin);
-    let (stage, meter) = traffic::watch(stage, setup.stack.settings.timeouts.write_stall, &shared.env);
+    let (stage, meter) = traffic::watch(stage, active.stack.settings.timeouts.write_stall, &shared.env);
     place.watch(&meter);
-    let fixed = arrived.entry.asked.fixed().clone();
+    let fixed = arrived.handle.asked.fixed().clone();
     let start = Start {
         stage,
         role: Role::Listener,
@@ -285,22 +300,22 @@ async fn climb(
         local: Some(arrived.local.with_fixed(fixed.clone())),
         fixed,
         may_meet: false,
-        transport: arrived.entry.transport.name(),
+        transport: arrived.handle.transport.name(),
         round_trips: 0,
         took,
         since: begin,
         limit,
         budget: arrived.budget,
     };
-    let climbed = setup.upgrader.climb(start).await?;
-    let connection = connection::adopt(shared, climbed, meter)?;
-    renew::if_outdated(shared, setup, &connection);
+    let upgraded = active.upgrader.upgrade(start).await?;
+    let connection = connection::adopt(shared, upgraded, meter)?;
+    renew::if_outdated(shared, active, &connection);
     Ok(())
 }
 
 /// A connection at a listener, which may turn out to be a guest's.
 struct Arrived {
-    entry: Arc<Entry>,
+    handle: Arc<ListenerHandle>,
     remote: Multiaddr,
     local: Multiaddr,
     budget: Budget,
@@ -310,7 +325,7 @@ impl Arrived {
     async fn open(&mut self, shared: &Shared, open: BoxFuture<'static, Result<Opened>>) -> Result<Stage> {
         let opened = open.await?;
         self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
-        let guests = self.entry.guests.lock().clone();
+        let guests = self.handle.guests.lock().clone();
         let pipe = match opened.stage {
             Stage::Raw(pipe) if !guests.is_empty() => pipe,
             stage => return Ok(stage),
@@ -322,10 +337,10 @@ impl Arrived {
         let remote = extend(&self.remote);
         let carrier_remote = std::mem::replace(&mut self.remote, remote);
         self.local = extend(&self.local);
-        self.entry = guest;
+        self.handle = guest;
         let over = Over::new(pipe, &self.local, &carrier_remote, &shared.identity, &shared.env)
             .with_budget(self.budget.clone());
-        let opened = self.entry.transport.accept_over(over).await?;
+        let opened = self.handle.transport.accept_over(over).await?;
         self.remote = opened.remote.unwrap_or_else(|| self.remote.clone());
         Ok(opened.stage)
     }
@@ -333,7 +348,7 @@ impl Arrived {
 
 /// The guest whose connection begins with `first`; `Some(None)` where it is the host's own, `None` while that can't be
 /// told.
-fn whose(guests: &[Arc<Entry>], first: &[u8]) -> Option<Option<Arc<Entry>>> {
+fn whose(guests: &[Arc<ListenerHandle>], first: &[u8]) -> Option<Option<Arc<ListenerHandle>>> {
     let mut undecided = false;
     for guest in guests {
         match guest.transport.recognizes(&guest.asked, first) {

@@ -86,7 +86,7 @@ impl Node {
     /// Cancel-safe in that the node never stops half-way between two configs, but addresses that were to change hands
     /// may be left closed.
     pub async fn configure(&self, text: &str, catalogue: &Catalogue) -> Result<Changes> {
-        let folder = self.0.shared.setup().stack.plan.as_ref().map_or_else(PathBuf::new, |plan| plan.folder().into());
+        let folder = self.0.shared.active().stack.plan.as_ref().map_or_else(PathBuf::new, |plan| plan.folder().into());
         self.configure_as(Plan::parse_in(&folder, text, catalogue)?).await
     }
 
@@ -125,9 +125,9 @@ impl Node {
         listen::listen(&self.0.shared, address).await
     }
 
-    /// Where the node is reachable, with `/p2p/…`.
+    /// Where the node is reachable, with `/p2p/…`: where it listens, and what its plug-ins advertise.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        self.0.shared.listening().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
+        self.0.shared.reachable().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
     }
 
     /// Connects to `address`, or returns the connection there is with its `/p2p/…`, or with who has answered there. The
@@ -150,7 +150,7 @@ impl Node {
     /// Tells the routers where `peer` may be reached. They are the application's own: whoever passes on what strangers say
     /// goes through [`Host`], with its origin.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
-        self.0.shared.learn(peer, addresses, Origin::Operator);
+        self.0.shared.add_addresses(peer, addresses, Origin::Operator);
     }
 
     /// Opens a stream to `peer`, dialing if there is no connection, for the first of `ids` (newest version first)
@@ -204,7 +204,7 @@ impl Node {
         shared.tasks.close();
         shared.tasks.wait().await;
         let open: Vec<_> = shared.state.lock().connections.values().cloned().collect();
-        let limit = shared.setup().stack.settings.timeouts.shutdown;
+        let limit = shared.active().stack.settings.timeouts.shutdown;
         let finished = join_all(open.iter().map(|connection| {
             let ended = connection.ended.clone();
             async move {

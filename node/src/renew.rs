@@ -23,10 +23,10 @@ use futures::future::{Either, select};
 use stackwire_core::{ConnectionId, Error, Event, ProtocolId, Result, Role, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{connection::Connection, dial, setup::Setup, shared::Shared, streams};
+use crate::{active_config::ActiveConfig, connection::Connection, dial, shared::Shared, streams};
 
 /// The protocol by which nodes agree to replace a connection.
-pub(crate) const ID: ProtocolId = ProtocolId::new("/stackwire/renew/1.0.0");
+pub const ID: ProtocolId = ProtocolId::new("/stackwire/renew/1.0.0");
 
 const RENEW: u8 = b'R';
 const DRAIN: u8 = b'D';
@@ -38,16 +38,16 @@ const MAX_RENEWALS: usize = 16;
 
 /// Sees to every connection that the stack would make otherwise now. Returns how many there are.
 pub(crate) fn all(shared: &Arc<Shared>) -> usize {
-    let setup = shared.setup();
+    let active = shared.active();
     let connections: Vec<_> = shared.state.lock().connections.values().cloned().collect();
-    let stale = connections.into_iter().filter(|c| c.is_usable() && !setup.rank(&c.info.path).is_best());
+    let stale = connections.into_iter().filter(|c| c.is_usable() && !active.rank(&c.info.path).is_best());
     stale.map(|connection| begin(shared, &connection)).count()
 }
 
-/// Sees to a connection that was made under `setup`, should another have come into force meanwhile.
-pub(crate) fn if_outdated(shared: &Arc<Shared>, setup: &Arc<Setup>, connection: &Arc<Connection>) {
-    let now = shared.setup();
-    if !Arc::ptr_eq(setup, &now) && !now.rank(&connection.info.path).is_best() {
+/// Sees to a connection that was made under `active`, should another have come into force meanwhile.
+pub(crate) fn if_outdated(shared: &Arc<Shared>, active: &Arc<ActiveConfig>, connection: &Arc<Connection>) {
+    let now = shared.active();
+    if !Arc::ptr_eq(active, &now) && !now.rank(&connection.info.path).is_best() {
         begin(shared, connection);
     }
 }
@@ -62,7 +62,7 @@ async fn renew(shared: &Arc<Shared>, connection: &Arc<Connection>) {
         Role::Dialer => replace(shared, connection).await,
         Role::Listener => ask(shared, connection).await.unwrap_or(false),
     };
-    let gone = shared.setup().rank(&connection.info.path).is_gone();
+    let gone = shared.active().rank(&connection.info.path).is_gone();
     if !better && gone && connection.is_usable() && connection.begin_draining() {
         drain(shared, connection, "its stack is no longer in the configuration".to_string()).await;
     }
@@ -72,8 +72,8 @@ async fn renew(shared: &Arc<Shared>, connection: &Arc<Connection>) {
 async fn replace(shared: &Arc<Shared>, old: &Arc<Connection>) -> bool {
     // One attempt at a time: two would make two.
     let _turn = old.renewing.lock().await;
-    let setup = shared.setup();
-    let rank = setup.rank(&old.info.path);
+    let active = shared.active();
+    let rank = active.rank(&old.info.path);
     if rank.is_best() || !old.is_usable() {
         return false;
     }
@@ -85,7 +85,7 @@ async fn replace(shared: &Arc<Shared>, old: &Arc<Connection>) -> bool {
             return false;
         }
     };
-    if setup.rank(&new.info.path) >= rank {
+    if active.rank(&new.info.path) >= rank {
         new.close("it is no better than the one there is");
         return false;
     }
@@ -136,7 +136,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mu
 
 /// Lets the streams of a connection that begins to drain end and closes it, within the time a config gives.
 async fn drain(shared: &Shared, connection: &Arc<Connection>, why: String) {
-    let limit = shared.setup().stack.settings.timeouts.drain;
+    let limit = shared.active().stack.settings.timeouts.drain;
     let draining = async {
         if let Err(error) = settle(shared, connection).await {
             tracing::debug!(%error, "the peer can't say when it is done");
@@ -168,7 +168,7 @@ async fn settle(shared: &Shared, connection: &Connection) -> Result<()> {
 
 /// Waits until `count` streams of the peer have arrived. One that was opened and given up unused never does.
 async fn taken(shared: &Shared, connection: &Connection, count: u64) {
-    let patience = shared.setup().stack.settings.timeouts.negotiation;
+    let patience = shared.active().stack.settings.timeouts.negotiation;
     let arriving = async {
         connection.streams.accepted(count).await;
         Ok(())

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, ConnectionId, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, Result, Role, SessionExt,
-    Stream, Wait,
+    BoxPipe, Chosen, ConnectionId, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, RemoteInfo, Result, Role,
+    SelectContext, SessionExt, Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 use tokio_util::future::FutureExt;
 
 use crate::{
+    active_config::ActiveConfig,
     connection::{Connection, StreamGuard},
     dial,
     host::NodeHost,
     renew,
-    setup::Setup,
+    serving::Serving,
     shared::Shared,
 };
 
@@ -43,10 +44,14 @@ pub(crate) async fn open_on(shared: &Shared, connection: ConnectionId, ids: &[Pr
 /// Opens a stream for the first of `ids` the peer takes. With one id, or where identify has told which of them the
 /// peer serves, it costs no round trip: a refusal then shows on the first read.
 pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Result<Stream> {
-    let setup = shared.setup();
-    let offers = narrow(shared, connection, ids)?;
-    let holds = offers.iter().any(|id| setup.holds_connection(id));
-    let guard = connection.streams.add(setup.stack.settings.limits.max_streams_per_connection, holds)?;
+    let active = shared.active();
+    let remote = shared.state.lock().remotes.get(&connection.info.peer).cloned();
+    let offers = narrow(remote.as_deref(), ids)?;
+    // Nodes like us bear an end that overtakes their answer.
+    let is_ours = remote.is_some_and(|remote| remote.protocols.contains(&renew::ID));
+    let serving = shared.serving();
+    let holds = offers.iter().any(|id| serving.keep_alive(id));
+    let guard = connection.streams.add(active.stack.settings.limits.max_streams_per_connection, holds)?;
     // Looked at only after it was counted: who drains a connection first says so and then looks at the count.
     if connection.is_draining() && offers != [renew::ID] {
         return Err(Error::closed("opening a stream on a connection that is being replaced"));
@@ -55,11 +60,12 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     if counts {
         connection.streams.count_opened(true);
     }
-    let limit = setup.stack.settings.timeouts.negotiation;
+    let limit = active.stack.settings.timeouts.negotiation;
     let opening = async {
         let pipe = connection.session.open().await?;
         let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Dialer).await?;
-        Ok((negotiator.select(pipe, Role::Dialer, &offers, Wait::Lazy).await?, negotiator))
+        let context = SelectContext::new(Role::Dialer, &offers).waiting(Wait::Lazy).with_early_end(is_ours);
+        Ok((negotiator.select(pipe, context).await?, negotiator))
     };
     let (negotiated, negotiator) = match shared.env.timeout(limit, "opening a stream", opening).await {
         Ok(opened) => opened,
@@ -84,15 +90,14 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
 }
 
 /// The ids worth offering: what identify says the peer serves, else all.
-fn narrow(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Result<Vec<ProtocolId>> {
+fn narrow(remote: Option<&RemoteInfo>, ids: &[ProtocolId]) -> Result<Vec<ProtocolId>> {
     if ids.is_empty() {
         return Err(Error::new(Kind::Unsupported, "opening a stream without naming a protocol"));
     }
-    if ids.len() > 1 {
-        let remote = shared.state.lock().remotes.get(&connection.info.peer).cloned();
-        if let Some(best) = remote.and_then(|remote| ids.iter().find(|id| remote.protocols.contains(id))) {
-            return Ok(vec![best.clone()]);
-        }
+    if ids.len() > 1
+        && let Some(best) = remote.and_then(|remote| ids.iter().find(|id| remote.protocols.contains(id)))
+    {
+        return Ok(vec![best.clone()]);
     }
     Ok(ids.to_vec())
 }
@@ -100,8 +105,8 @@ fn narrow(shared: &Shared, connection: &Connection, ids: &[ProtocolId]) -> Resul
 /// Serves a stream that the peer opened, in a task of its own that ends with the connection at the latest.
 pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe) {
     connection.streams.count_accepted(true);
-    let setup = shared.setup();
-    let max = setup.stack.settings.limits.max_streams_per_connection;
+    let (active, serving) = (shared.active(), shared.serving());
+    let max = active.stack.settings.limits.max_streams_per_connection;
     // Counted as holding until the protocol is known: a shutdown waits for a request that is just arriving.
     let guard = match connection.streams.add(max, true) {
         Ok(guard) => guard,
@@ -112,42 +117,42 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
     };
     let (shared, connection) = (shared.clone(), connection.clone());
     let env = shared.env.clone();
-    env.run(async move {
+    env.spawn_detached(async move {
         let ended = connection.ended.clone();
-        negotiate(&shared, &setup, &connection, pipe, guard).with_cancellation_token(&ended).await;
+        negotiate(&shared, (&active, &serving), &connection, pipe, guard).with_cancellation_token(&ended).await;
     });
 }
 
 async fn negotiate(
     shared: &Arc<Shared>,
-    setup: &Setup,
+    (active, serving): (&ActiveConfig, &Serving),
     connection: &Arc<Connection>,
     pipe: BoxPipe,
     guard: StreamGuard,
 ) {
-    let limit = setup.stack.settings.timeouts.negotiation;
+    let limit = active.stack.settings.timeouts.negotiation;
     let negotiating = shared.env.timeout(limit, "negotiating a stream's protocol", async {
         let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Listener).await?;
-        let offers = &setup.protocol_ids;
-        Ok((negotiator.select(pipe, Role::Listener, offers, Wait::Agreed).await?, negotiator.name()))
+        let offers = &serving.ids;
+        Ok((negotiator.select(pipe, SelectContext::new(Role::Listener, offers)).await?, negotiator.name()))
     });
     match negotiating.await {
-        Ok((negotiated, by)) => run(shared, setup, connection, negotiated, by, guard).await,
+        Ok((negotiated, by)) => run(shared, (active, serving), connection, negotiated, by, guard).await,
         Err(error) => failed(shared, connection, None, error),
     }
 }
 
 async fn run(
     shared: &Arc<Shared>,
-    setup: &Setup,
+    (active, serving): (&ActiveConfig, &Serving),
     connection: &Arc<Connection>,
     negotiated: Negotiated,
     by: &'static str,
     guard: StreamGuard,
 ) {
-    let id = setup.protocol_ids[negotiated.index].clone();
-    let max = setup.stack.settings.limits.max_streams_per_connection;
-    let guard = if setup.holds_connection(&id) {
+    let id = serving.ids[negotiated.index].clone();
+    let max = active.stack.settings.limits.max_streams_per_connection;
+    let guard = if serving.keep_alive(&id) {
         guard
     } else {
         drop(guard);
@@ -157,7 +162,7 @@ async fn run(
         }
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
-    let chosen = Chosen::Negotiated { by, offered: setup.protocol_ids.clone() };
+    let chosen = Chosen::Negotiated { by, offered: serving.ids.clone() };
     connection.emit(shared, || Event::StreamOpened {
         connection: connection_id,
         peer,
@@ -166,7 +171,7 @@ async fn run(
         chosen: chosen.clone(),
     });
     let stream = Stream::new(negotiated.pipe, id.clone(), peer, connection_id).with_chosen(chosen).with_guard(guard);
-    let served = match setup.serving.get(negotiated.index) {
+    let served = match serving.server(negotiated.index) {
         Some(protocol) => protocol.serve(stream, &NodeHost::host(shared)).await,
         None => {
             connection.streams.count_accepted(false);
@@ -182,7 +187,7 @@ async fn run(
 fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>, error: Error) {
     // A peer that lost interest before it said what it wanted is no news, nor is the end of a stream that lasts as long
     // as its connection.
-    let matters = protocol.as_ref().is_some_and(|id| shared.setup().holds_connection(id));
+    let matters = protocol.as_ref().is_some_and(|id| shared.serving().keep_alive(id));
     if !matters && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
         return;
     }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use stackwire_config::{Built, Catalogue, ConfigError, ConfigProblem, Descriptor, MAX_CONFIG, Plan, Stack};
+use stackwire_config::{Catalogue, ConfigError, ConfigProblem, Descriptor, MAX_CONFIG, Plan, Stack};
 use stackwire_node::{AddressPart, Error, Kind, Layer, Multiaddr, Result, Transport, address};
 use toml::{Table, Value};
 
@@ -143,7 +143,7 @@ pub fn check_dialable(address: &Multiaddr, stack: &Stack) -> Result<(), Failure>
         return Ok(());
     }
     let dials = |transport: &dyn Transport| transport.can_dial(&bare);
-    somebody(dials, "dials", address, &stack.transports, &catalogue()?)
+    somebody(dials, "dials", address, &stack.parts.transports, &catalogue()?)
 }
 
 /// Fails where none of `transports` listens on `address`, and says which one would.
@@ -171,7 +171,7 @@ fn somebody(
     let would = |descriptor: &&Descriptor| {
         let fixtures = descriptor.summary.fixtures.iter().map(|fixture| fixture.options);
         let built = std::iter::once("").chain(fixtures).filter_map(|options| descriptor.build_from(options).ok());
-        built.into_iter().any(|built| matches!(built, Built::Transport(transport) if does(&*transport)))
+        built.flat_map(|parts| parts.transports).any(|transport| does(&*transport))
     };
     let help = match catalogue.layer(Layer::Transport).find(would) {
         Some(other) => format!("add `--transport {}`", other.summary.name),
@@ -258,7 +258,7 @@ fn transports(table: &Table, catalogue: &Catalogue) -> Result<Vec<Arc<dyn Transp
     let mut silent = table.clone();
     set_listen(&mut silent, &[]);
     let silent = Plan::parse(&silent.to_string(), catalogue).map_err(|error| without_places(&error))?;
-    Ok(silent.stack().transports)
+    Ok(silent.stack().parts.transports)
 }
 
 fn set_listen(table: &mut Table, addresses: &[Multiaddr]) {

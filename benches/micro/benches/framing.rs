@@ -8,16 +8,12 @@ use criterion::{Criterion, Throughput};
 use futures::future::join;
 use stackwire_core::{BoxPipe, Keypair, Layer, Role, SecuredPipe, Security, SecurityContext, address::FixedPath};
 use stackwire_micro::{Bed, MESSAGE, pipes, plugin, send, take};
-use stackwire_plugin::Built;
 
 const NAMES: [&str; 4] = ["plaintext", "noise", "tls", "ecies"];
 const BULK: usize = 1 << 20;
 
 fn security(name: &str) -> Arc<dyn Security> {
-    match plugin(Layer::Security, name) {
-        Built::Security(security) => security,
-        built => panic!("{name} is of the layer {}", built.layer()),
-    }
+    plugin(Layer::Security, name).securities.remove(0)
 }
 
 /// One side of a handshake. `dials` is whom an address would name, where it has to.
@@ -29,14 +25,8 @@ async fn handshake(
     dials: Option<&Keypair>,
     bed: &Bed,
 ) -> BoxPipe {
-    let context = SecurityContext {
-        identity,
-        expected: None,
-        muxers: &[],
-        offers: &[security.id()],
-        fixed: &FixedPath::new(dials.and_then(|peer| security.address(peer))),
-        env: &bed.env,
-    };
+    let (offers, fixed) = ([security.id()], FixedPath::new(dials.and_then(|peer| security.address(peer))));
+    let context = SecurityContext::new(identity, &bed.env).with_offers(&offers).with_fixed(&fixed);
     let secured: SecuredPipe = security.handshake(pipe, role, context).await.expect("the handshake works");
     secured.pipe
 }

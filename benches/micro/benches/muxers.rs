@@ -9,7 +9,6 @@ use futures::{
 };
 use stackwire_core::{BoxPipe, Env, Layer, Muxer, MuxerContext, Role, Session, SessionExt, Task};
 use stackwire_micro::{Bed, answer, ask, pipes, plugin, send, take};
-use stackwire_plugin::Built;
 
 const NAMES: [&str; 4] = ["yamux", "priority", "yamux-ref", "mplex"];
 const BULK: usize = 4 << 20;
@@ -26,10 +25,7 @@ struct Connection {
 impl Connection {
     /// To be called within the runtime.
     fn start(name: &str, env: &Env) -> Self {
-        let muxer: Arc<dyn Muxer> = match plugin(Layer::Muxer, name) {
-            Built::Muxer(muxer) => muxer,
-            built => panic!("{name} is of the layer {}", built.layer()),
-        };
+        let muxer: Arc<dyn Muxer> = plugin(Layer::Muxer, name).muxers.remove(0);
         let (a, b) = pipes();
         let mut tasks = Vec::new();
         let [dialer, listener] = [(a, Role::Dialer), (b, Role::Listener)].map(|(pipe, role)| {

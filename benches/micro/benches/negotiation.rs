@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
 use futures::future::join;
-use stackwire_core::{Layer, Negotiator, ProtocolId, Role, Wait};
+use stackwire_core::{Layer, Negotiator, ProtocolId, Role, SelectContext, Wait};
 use stackwire_micro::{Bed, answer, ask, pipes, plugin};
-use stackwire_plugin::Built;
 
 const NAMES: [&str; 3] = ["fixed", "multistream", "libra"];
 
@@ -16,11 +15,11 @@ const NAMES: [&str; 3] = ["fixed", "multistream", "libra"];
 async fn call(negotiator: &dyn Negotiator, offers: &[ProtocolId], wait: Wait) {
     let (a, b) = pipes();
     let dialer = async {
-        let chosen = negotiator.select(a, Role::Dialer, offers, wait).await;
+        let chosen = negotiator.select(a, SelectContext::new(Role::Dialer, offers).waiting(wait)).await;
         ask(&mut chosen.expect("the offer is taken").pipe).await;
     };
     let listener = async {
-        let chosen = negotiator.select(b, Role::Listener, offers, Wait::Agreed).await;
+        let chosen = negotiator.select(b, SelectContext::new(Role::Listener, offers)).await;
         answer(&mut chosen.expect("the offer is known").pipe).await;
     };
     join(dialer, listener).await;
@@ -32,10 +31,7 @@ fn calls(c: &mut Criterion, bed: &Bed, group: &str, wait: Wait) {
     let mut group = c.benchmark_group(group);
     group.throughput(Throughput::Elements(1));
     for name in NAMES {
-        let negotiator: Arc<dyn Negotiator> = match plugin(Layer::Negotiator, name) {
-            Built::Negotiator(negotiator) => negotiator,
-            built => panic!("{name} is of the layer {}", built.layer()),
-        };
+        let negotiator: Arc<dyn Negotiator> = plugin(Layer::Negotiator, name).negotiators.remove(0);
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|times| bed.time(times, async || call(&*negotiator, &offers, wait).await));
         });

@@ -18,7 +18,7 @@ use std::time::Duration;
 use stackwire_bundle as _;
 use stackwire_core::{BoxPipe, Buffered, Env, Layer, Pipe};
 use stackwire_node::TokioRuntime;
-use stackwire_plugin::{Built, Catalogue};
+use stackwire_plugin::{Catalogue, Parts};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     runtime::{self, Runtime},
@@ -63,7 +63,7 @@ impl Bed {
 }
 
 /// A linked plug-in, as its first fixture makes it: by its default options, wherever these make one.
-pub fn plugin(layer: Layer, name: &str) -> Built {
+pub fn plugin(layer: Layer, name: &str) -> Parts {
     let catalogue = Catalogue::linked().expect("no two plug-ins clash");
     let descriptor = catalogue.get(layer, name).expect("the bundle has it");
     let fixture = descriptor.fixtures().remove(0);

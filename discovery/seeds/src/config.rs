@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, FileOption, Finding, Plugin, Summary};
+use stackwire_plugin::{FileOption, Finding, Parts, Plugin, Summary};
 
 use crate::{Seeds, file, list};
 
@@ -42,13 +42,13 @@ impl Plugin for SeedsConfig {
              reannounce_secs = 60   # until everything is volunteered again; 0: never\n",
         );
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if self.interval_secs == 0 {
             return Err(invalid("interval_secs = 0 would never stop looking at the file: say 1 or more"));
         }
         let parse =
             |entry: &String| list::parse(entry).map_err(|e| invalid(format!("an entry of peers: {}", e.during())));
-        Ok(Built::Discovery(Arc::new(Seeds {
+        Ok(Parts::new().discovery(Arc::new(Seeds {
             list: self.peers.iter().map(parse).collect::<Result<_>>()?,
             file: self.file,
             interval: Duration::from_secs(self.interval_secs),

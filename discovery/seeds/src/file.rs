@@ -1,7 +1,6 @@
 //! The watched file.
 
 use std::{
-    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -36,12 +35,12 @@ impl SeedFile {
         &self.seeds
     }
 
-    /// Reads the file if it has changed; gives the seeds that are new. What cannot be read leaves the seeds as they
-    /// were, so that a file which is being replaced loses nobody.
-    pub(crate) fn refresh(&mut self) -> Vec<Seed> {
+    /// Reads the file if it has changed; says whether the seeds are others now. A file that cannot be read leaves the seeds as
+    /// they were, so that a file which is being replaced loses nobody.
+    pub(crate) fn refresh(&mut self) -> bool {
         let path = self.path.display();
         let (state, text) = match self.read_changed() {
-            Ok(None) => return Vec::new(),
+            Ok(None) => return false,
             Ok(Some(read)) => read,
             Err(error) => {
                 let state = State::Unreadable(error.kind());
@@ -52,17 +51,16 @@ impl SeedFile {
                     }
                     self.state = state;
                 }
-                return Vec::new();
+                return false;
             }
         };
         let (seeds, wrong) = parse_lines(&text);
         if wrong.count > 0 {
             tracing::warn!(file = %path, "seeds are left out: {wrong}");
         }
-        let known: HashSet<&Seed> = self.seeds.iter().collect();
-        let new = seeds.iter().filter(|seed| !known.contains(seed)).cloned().collect();
+        let changed = seeds != self.seeds;
         (self.state, self.seeds) = (state, seeds);
-        new
+        changed
     }
 
     fn read_changed(&self) -> io::Result<Option<(State, String)>> {

@@ -9,8 +9,7 @@ use crate::{config::NAME, file::SeedFile, list::Seed};
 
 /// The discovery `seeds`.
 ///
-/// Seeds of the list are vouched for without end. Seeds of the file are vouched for over two announcements, so that a
-/// line which was removed fades.
+/// It vouches for the seeds of its list, and for those of its file as long as the file has them.
 pub struct Seeds {
     pub(crate) list: Vec<Seed>,
     pub(crate) file: Option<PathBuf>,
@@ -26,51 +25,40 @@ impl Discovery for Seeds {
         NAME
     }
 
-    /// Ends where there is nothing to watch and nothing to repeat.
+    /// Ends if there is nothing to watch and nothing to repeat.
     async fn run(&self, sink: &dyn CandidateSink, host: &Host) -> Result<()> {
         let env = host.env();
         let mut file = self.file.clone().map(SeedFile::new);
+        let mut announced = None;
         loop {
-            // Everything once, and then for as long as one announcement holds, only what is new in the file.
-            let announced = env.now();
-            announce(sink, &self.list, None).await;
-            if let Some(file) = &mut file {
-                file.refresh();
-                announce(sink, file.seeds(), self.file_expiry()).await;
+            let changed = file.as_mut().is_some_and(SeedFile::refresh);
+            let now = env.now();
+            let age = announced.map(|at| now.saturating_duration_since(at));
+            let due = age.is_none_or(|age| self.reannounce.is_some_and(|period| age >= period));
+            if changed || due {
+                sink.replace(self.candidates(file.as_ref())).await;
+                announced = Some(now);
             }
-            if self.list.is_empty() && file.is_none() {
-                return Ok(());
-            }
-            loop {
-                let left =
-                    self.reannounce.map(|period| period.saturating_sub(env.now().saturating_duration_since(announced)));
-                if left == Some(Duration::ZERO) {
-                    break;
-                }
-                match (&mut file, left) {
-                    (Some(file), left) => {
-                        env.sleep(left.unwrap_or(self.interval).min(self.interval)).await;
-                        let new = file.refresh();
-                        announce(sink, &new, self.file_expiry()).await;
-                    }
-                    (None, Some(left)) => env.sleep(left).await,
-                    (None, None) => return Ok(()),
-                }
+            let age = env.now().saturating_duration_since(announced.unwrap_or(now));
+            let left = self.reannounce.map(|period| period.saturating_sub(age));
+            match (&file, left) {
+                (Some(_), left) => env.sleep(left.unwrap_or(self.interval).min(self.interval)).await,
+                (None, Some(left)) if !self.list.is_empty() => env.sleep(left).await,
+                (None, _) => return Ok(()),
             }
         }
     }
 }
 
 impl Seeds {
-    fn file_expiry(&self) -> Option<Duration> {
-        self.reannounce.map(|period| period.saturating_mul(2))
-    }
-}
-
-async fn announce(sink: &dyn CandidateSink, seeds: &[Seed], expires_in: Option<Duration>) {
-    for Seed { peer, address } in seeds {
+    /// Those of the list, and those of the file as it was last read.
+    fn candidates(&self, file: Option<&SeedFile>) -> Vec<Candidate> {
+        let of_file = file.map_or(&[][..], SeedFile::seeds);
         // The file is the operator's, as the config is.
-        let (address, origin) = (address.clone(), Origin::Operator);
-        sink.add(Candidate { peer: *peer, address, source: NAME, origin, expires_in }).await;
+        let candidate = |Seed { peer, address }: &Seed| {
+            let (address, origin) = (address.clone(), Origin::Operator);
+            Candidate { peer: *peer, address, source: NAME, origin, expires_in: None }
+        };
+        self.list.iter().chain(of_file).map(candidate).collect()
     }
 }

@@ -4,31 +4,37 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stackwire_conformance::{env, host::FakeHost, in_time};
-use stackwire_core::{Candidate, CandidateSink, HostApi, Keypair, Layer, Task};
+use stackwire_core::{Candidate, CandidateSink, HostApi, Keypair, Layer, Multiaddr, PeerId, Task};
 use stackwire_discovery_seeds::SeedsConfig;
-use stackwire_plugin::{Built, Catalogue, Plugin};
+use stackwire_plugin::{Catalogue, Plugin};
 use tokio::sync::mpsc;
 
-struct Sink(mpsc::UnboundedSender<Candidate>);
+struct Sink(mpsc::UnboundedSender<Vec<Candidate>>);
 
 #[async_trait]
 impl CandidateSink for Sink {
-    async fn add(&self, candidate: Candidate) {
+    async fn offer(&self, _: Candidate) {
+        panic!("seeds knows all of its candidates")
+    }
+    async fn withdraw(&self, _: Option<PeerId>, _: &Multiaddr) {
+        panic!("seeds knows all of its candidates")
+    }
+    async fn replace(&self, candidates: Vec<Candidate>) {
         // Only a test that is over no longer listens.
-        let _ = self.0.send(candidate);
+        let _ = self.0.send(candidates);
     }
 }
 
 /// A running discovery and what it volunteers.
 struct Running {
-    candidates: mpsc::UnboundedReceiver<Candidate>,
+    candidates: mpsc::UnboundedReceiver<Vec<Candidate>>,
     _task: Task,
     host: Arc<FakeHost>,
 }
 
 impl Running {
     fn start(config: SeedsConfig) -> Self {
-        let Ok(Built::Discovery(seeds)) = config.build() else { panic!("seeds builds") };
+        let seeds = config.build().expect("it builds").discoveries.remove(0);
         let (sender, candidates) = mpsc::unbounded_channel();
         let host = FakeHost::new(1, vec![]);
         let handle = host.host();
@@ -36,19 +42,20 @@ impl Running {
         Self { candidates, _task: task, host }
     }
 
-    /// The next candidate, as text.
-    async fn next(&mut self) -> Option<String> {
-        let candidate = in_time("a candidate", self.candidates.recv()).await?;
-        assert_eq!(candidate.source, "seeds");
-        Some(match candidate.peer {
-            Some(peer) => format!("{peer} at {}", candidate.address),
-            None => candidate.address.to_string(),
-        })
+    /// What it vouches for next, as text.
+    async fn next(&mut self) -> Option<Vec<String>> {
+        let candidates = in_time("candidates", self.candidates.recv()).await?;
+        assert!(candidates.iter().all(|it| it.source == "seeds" && it.expires_in.is_none()));
+        let text = |it: &Candidate| match it.peer {
+            Some(peer) => format!("{peer} at {}", it.address),
+            None => it.address.to_string(),
+        };
+        Some(candidates.iter().map(text).collect())
     }
 
-    /// What is there already.
-    fn rest(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.candidates.try_recv().ok()).map(|c| c.address.to_string()).collect()
+    /// Whether it has said nothing more.
+    fn is_quiet(&mut self) -> bool {
+        self.candidates.try_recv().is_err()
     }
 }
 
@@ -66,12 +73,9 @@ async fn volunteers_the_list_and_repeats_it() {
     let peers = vec![format!("{ONE}/p2p/{peer}"), THREE.into()];
     let mut running = Running::start(SeedsConfig { peers, ..SeedsConfig::default() });
     for _ in 0..3 {
-        assert_eq!(running.next().await.unwrap(), format!("{peer} at {ONE}"));
-        assert_eq!(running.next().await.unwrap(), THREE);
-        assert!(running.rest().is_empty());
-        env().sleep(Duration::from_secs(50)).await;
-        assert!(running.rest().is_empty());
-        env().sleep(Duration::from_secs(9)).await;
+        assert_eq!(running.next().await.unwrap(), [format!("{peer} at {ONE}"), THREE.into()]);
+        env().sleep(Duration::from_secs(59)).await;
+        assert!(running.is_quiet());
     }
 }
 
@@ -79,9 +83,11 @@ async fn volunteers_the_list_and_repeats_it() {
 async fn without_repeats_the_list_ends() {
     let peers = vec![ONE.into()];
     let mut running = Running::start(SeedsConfig { peers, reannounce_secs: 0, ..SeedsConfig::default() });
-    assert_eq!(running.next().await.unwrap(), ONE);
+    assert_eq!(running.next().await.unwrap(), [ONE]);
     assert_eq!(running.next().await, None);
-    assert_eq!(Running::start(SeedsConfig::default()).next().await, None, "nobody to volunteer");
+    let mut nobody = Running::start(SeedsConfig::default());
+    assert_eq!(nobody.next().await.unwrap(), [""; 0], "what an earlier config had offered is withdrawn");
+    assert_eq!(nobody.next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,50 +95,44 @@ async fn waits_for_the_file_and_follows_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seeds.txt");
     let mut running = Running::start(SeedsConfig { reannounce_secs: 0, ..watching(&path) });
+    assert_eq!(running.next().await.unwrap(), [""; 0]);
     env().sleep(Duration::from_secs(20)).await;
-    assert!(running.rest().is_empty());
+    assert!(running.is_quiet());
 
     fs::write(&path, format!("# seeds\n{ONE}\n")).unwrap();
-    assert_eq!(running.next().await.unwrap(), ONE);
+    assert_eq!(running.next().await.unwrap(), [ONE]);
     fs::write(&path, format!("{ONE} # as before\nnonsense\n{TWO}\n")).unwrap();
-    assert_eq!(running.next().await.unwrap(), TWO, "only what is new, without the line that does not parse");
+    assert_eq!(running.next().await.unwrap(), [ONE, TWO], "without the line that does not parse");
     fs::remove_file(&path).unwrap();
     env().sleep(Duration::from_secs(20)).await;
+    assert!(running.is_quiet(), "a file that is being replaced loses nobody");
     fs::write(&path, format!("{THREE}\n")).unwrap();
-    assert_eq!(running.next().await.unwrap(), THREE);
+    assert_eq!(running.next().await.unwrap(), [THREE], "lines that are gone are withdrawn");
     env().sleep(Duration::from_secs(100)).await;
-    assert!(running.rest().is_empty());
+    assert!(running.is_quiet());
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_that_went_are_not_repeated() {
+async fn a_change_is_told_at_once_and_all_is_repeated_later() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seeds.txt");
     fs::write(&path, format!("{ONE}\n{TWO}\n")).unwrap();
     let mut running = Running::start(SeedsConfig { reannounce_secs: 20, ..watching(&path) });
-    assert_eq!((running.next().await.unwrap(), running.next().await.unwrap()), (ONE.into(), TWO.into()));
+    assert_eq!(running.next().await.unwrap(), [ONE, TWO]);
     fs::write(&path, format!("{TWO}\n")).unwrap();
+    let begin = env().now();
     for _ in 0..2 {
-        assert_eq!(running.next().await.unwrap(), TWO);
+        assert_eq!(running.next().await.unwrap(), [TWO]);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn candidates_of_the_file_expire_and_those_of_the_list_do_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("seeds.txt");
-    fs::write(&path, ONE).unwrap();
-    let mut running = Running::start(SeedsConfig { peers: vec![TWO.into()], ..watching(&path) });
-    let of_list = in_time("the list", running.candidates.recv()).await.unwrap();
-    let of_file = in_time("the file", running.candidates.recv()).await.unwrap();
-    assert_eq!((of_list.expires_in, of_file.expires_in), (None, Some(Duration::from_secs(120))));
+    assert!(env().now() - begin <= Duration::from_secs(30));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_a_small_text_file_volunteers_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seeds.txt");
-    let mut running = Running::start(watching(&path));
+    let mut running = Running::start(SeedsConfig { reannounce_secs: 0, ..watching(&path) });
+    assert_eq!(running.next().await.unwrap(), [""; 0]);
     fs::create_dir(&path).unwrap();
     env().sleep(Duration::from_secs(20)).await;
     fs::remove_dir(&path).unwrap();
@@ -140,9 +140,9 @@ async fn what_is_not_a_small_text_file_volunteers_nobody() {
     env().sleep(Duration::from_secs(20)).await;
     fs::write(&path, b"\xff\xfe\n/ip4/192.0.2.1\xff/tcp/1\n").unwrap();
     env().sleep(Duration::from_secs(20)).await;
-    assert!(running.rest().is_empty());
+    assert!(running.is_quiet());
     fs::write(&path, ONE).unwrap();
-    assert_eq!(running.next().await.unwrap(), ONE, "and it still watches");
+    assert_eq!(running.next().await.unwrap(), [ONE], "and it still watches");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
-//! Memory for bytes on their way, shared by all connections.
+//! Buffer pools that all connections share.
 //!
-//! Buffers belong to activity, not to connections: whoever moves bytes takes one, and it goes back when the bytes have
-//! gone. Each thread keeps a few at hand, because the one used last is still in the processor's cache; what threads
-//! have too many of, all share. [`trim`] frees what nobody has needed for a while.
+//! A task that moves bytes takes a buffer and gives it back when the bytes are gone, so an idle connection holds none. Each
+//! thread caches a few, because the last one it used is still in the processor's cache. Above that, the threads share
+//! them. [`trim`] frees those that were not needed for a while.
 
 use std::{
     cell::RefCell,
@@ -13,38 +13,38 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Buffers of one capacity, with what was left in them: whoever overwrites that need not clear it first.
-struct Shelf {
+/// Buffers of one capacity. Each still holds old bytes, so a user that overwrites them need not clear it first.
+struct Pool {
     capacity: usize,
-    /// The most that one thread keeps.
-    near: usize,
-    /// The most that all threads share.
-    far: usize,
+    /// The most buffers that one thread caches.
+    cached: usize,
+    /// The most buffers that the threads share.
+    most_shared: usize,
     shared: Mutex<Spare>,
 }
 
 #[derive(Default)]
 struct Spare {
     buffers: Vec<Vec<u8>>,
-    /// The fewest there were since the last trim: so many were not needed.
+    /// The fewest buffers there were since the last trim. So many were not needed.
     unneeded: usize,
 }
 
-static LARGE: Shelf = Shelf::new(Buffer::LARGE, 2, 16);
-static RECORDS: Shelf = Shelf::new(Buffer::RECORD, 8, 256);
-static CHUNKS: Shelf = Shelf::new(Buffer::CHUNK, 32, 1024);
+static LARGE: Pool = Pool::new(Buffer::LARGE, 2, 16);
+static RECORDS: Pool = Pool::new(Buffer::RECORD, 8, 256);
+static CHUNKS: Pool = Pool::new(Buffer::CHUNK, 32, 1024);
 
-/// What this thread has at hand of each shelf.
+/// The buffers that this thread caches.
 #[derive(Default)]
-struct Near {
+struct Cache {
     large: Vec<Vec<u8>>,
     records: Vec<Vec<u8>>,
     chunks: Vec<Vec<u8>>,
 }
 
-impl Near {
-    /// The shelf of buffers of this capacity, and what of it is at hand.
-    fn shelf(&mut self, capacity: usize) -> Option<(&'static Shelf, &mut Vec<Vec<u8>>)> {
+impl Cache {
+    /// The pool of buffers of this capacity, and this thread's cache of it.
+    fn pool(&mut self, capacity: usize) -> Option<(&'static Pool, &mut Vec<Vec<u8>>)> {
         match capacity {
             Buffer::LARGE => Some((&LARGE, &mut self.large)),
             Buffer::RECORD => Some((&RECORDS, &mut self.records)),
@@ -55,32 +55,32 @@ impl Near {
 }
 
 thread_local! {
-    static NEAR: RefCell<Near> = RefCell::default();
+    static CACHE: RefCell<Cache> = RefCell::default();
 }
 
-impl Shelf {
-    const fn new(capacity: usize, near: usize, far: usize) -> Self {
+impl Pool {
+    const fn new(capacity: usize, cached: usize, most_shared: usize) -> Self {
         let spare = Spare { buffers: Vec::new(), unneeded: 0 };
-        Self { capacity, near, far, shared: Mutex::new(spare) }
+        Self { capacity, cached, most_shared, shared: Mutex::new(spare) }
     }
 
-    fn take(&self, near: &mut Vec<Vec<u8>>) -> Vec<u8> {
-        if near.is_empty() {
+    fn take(&self, cache: &mut Vec<Vec<u8>>) -> Vec<u8> {
+        if cache.is_empty() {
             let mut shared = self.shared.lock();
-            let some = shared.buffers.len() - shared.buffers.len().min(self.near / 2);
-            near.extend(shared.buffers.drain(some..));
+            let some = shared.buffers.len() - shared.buffers.len().min(self.cached / 2);
+            cache.extend(shared.buffers.drain(some..));
             shared.unneeded = shared.unneeded.min(shared.buffers.len());
         }
-        near.pop().unwrap_or_else(|| Vec::with_capacity(self.capacity))
+        cache.pop().unwrap_or_else(|| Vec::with_capacity(self.capacity))
     }
 
-    fn give(&self, near: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
-        if near.len() == self.near {
+    fn give(&self, cache: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+        if cache.len() == self.cached {
             let mut shared = self.shared.lock();
-            let room = self.far.saturating_sub(shared.buffers.len());
-            shared.buffers.extend(near.drain(self.near / 2..).take(room));
+            let room = self.most_shared.saturating_sub(shared.buffers.len());
+            shared.buffers.extend(cache.drain(self.cached / 2..).take(room));
         }
-        near.push(buffer);
+        cache.push(buffer);
     }
 
     fn trim(&self) {
@@ -93,15 +93,15 @@ impl Shelf {
     }
 }
 
-/// Frees what no connection has needed since the last call. Connections that were busy call it once in a while, and
-/// when they become idle.
+/// Frees the shared buffers that no connection has needed since the last call. Busy connections call it once in a while,
+/// and once more when they become idle.
 pub fn trim() {
     LARGE.trim();
     RECORDS.trim();
     CHUNKS.trim();
 }
 
-/// A buffer that goes back to where it came from when it is dropped. Otherwise a `Vec`.
+/// A `Vec<u8>` that goes back to its pool when it is dropped.
 #[derive(Default)]
 pub struct Buffer(Vec<u8>);
 
@@ -113,7 +113,7 @@ impl Buffer {
     pub const RECORD: usize = 64 * 1024;
     /// The capacity of [`Buffer::chunk`]: 16 KiB and a header.
     pub const CHUNK: usize = 16 * 1024 + 64;
-    /// What is not worth keeping a large buffer for.
+    /// So few bytes are not worth a large buffer.
     pub const LITTLE: usize = 16 * 1024;
 
     /// For reads from and writes to the operating system.
@@ -123,7 +123,7 @@ impl Buffer {
         buffer
     }
 
-    /// The same with what was left in it, for whom overwrites that.
+    /// The same with its old bytes, for a user that overwrites them.
     pub fn used_large() -> Self {
         Self::of(Self::LARGE)
     }
@@ -135,8 +135,8 @@ impl Buffer {
         buffer
     }
 
-    /// A shared buffer of `length` bytes, at most [`Buffer::LARGE`], which are whatever was left in it: for whom
-    /// overwrites them all.
+    /// A pooled buffer of `length` bytes, at most [`Buffer::LARGE`]. They are old bytes, for a user that overwrites them
+    /// all.
     pub fn holding(length: usize) -> Self {
         let mut buffer = Self::of(Self::memory_for(length));
         buffer.0.resize(length, 0);
@@ -148,22 +148,22 @@ impl Buffer {
         [Self::CHUNK, Self::RECORD].into_iter().find(|capacity| length <= *capacity).unwrap_or(Self::LARGE)
     }
 
-    /// One of this capacity, with what was left in it.
+    /// One of this capacity, with its old bytes.
     fn of(capacity: usize) -> Self {
-        let taken = NEAR.try_with(|near| {
-            let mut near = near.borrow_mut();
-            let (shelf, near) = near.shelf(capacity)?;
-            Some(shelf.take(near))
+        let taken = CACHE.try_with(|cache| {
+            let mut cache = cache.borrow_mut();
+            let (pool, cache) = cache.pool(capacity)?;
+            Some(pool.take(cache))
         });
         Self(taken.ok().flatten().unwrap_or_else(|| Vec::with_capacity(capacity)))
     }
 
-    /// One of its own size, which is freed when it is dropped.
+    /// One outside the pools, which is freed when it is dropped.
     pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
-    /// An empty one for `bytes`: a shared chunk where they fill at least half of it.
+    /// An empty one for `bytes`: a pooled chunk if they fill at least half of it.
     fn fitting(bytes: usize) -> Self {
         match (Self::CHUNK / 2..=Self::CHUNK).contains(&bytes) {
             true => Self::chunk(),
@@ -171,8 +171,8 @@ impl Buffer {
         }
     }
 
-    /// For a wait that may be long, with only the bytes from `start` on still of use: if those are few, they are
-    /// brought to where they take little memory. Returns where they begin now.
+    /// Prepares for a long wait during which only the bytes from `start` on are needed: few bytes move to a small buffer.
+    /// Returns where they begin now.
     pub fn rest(&mut self, start: usize) -> usize {
         let left = self.0.len() - start;
         if left > Self::LITTLE || self.0.capacity() < Self::LARGE {
@@ -182,7 +182,7 @@ impl Buffer {
         0
     }
 
-    /// Forgets the first `start` bytes, and has room for as many as a large buffer has.
+    /// Drops the first `start` bytes and makes room for as many as a large buffer holds.
     pub fn enlarge(&mut self, start: usize) {
         if self.0.capacity() >= Self::LARGE {
             self.0.drain(..start);
@@ -231,10 +231,10 @@ impl Drop for Buffer {
             return;
         }
         let buffer = mem::take(&mut self.0);
-        // A thread that ends keeps none.
-        let _freed = NEAR.try_with(|near| {
-            if let Some((shelf, near)) = near.borrow_mut().shelf(buffer.capacity()) {
-                shelf.give(near, buffer);
+        // A thread that is ending has no cache.
+        let _freed = CACHE.try_with(|cache| {
+            if let Some((pool, cache)) = cache.borrow_mut().pool(buffer.capacity()) {
+                pool.give(cache, buffer);
             }
         });
     }
@@ -264,38 +264,38 @@ impl fmt::Debug for Buffer {
 mod tests {
     use super::*;
 
-    fn shelf() -> Shelf {
-        Shelf::new(8, 4, 6)
+    fn pool() -> Pool {
+        Pool::new(8, 4, 6)
     }
 
     #[test]
     fn threads_keep_a_few_share_more_and_free_the_rest() {
-        let (shelf, mut near) = (shelf(), Vec::new());
+        let (pool, mut cache) = (pool(), Vec::new());
         for _ in 0..100 {
-            shelf.give(&mut near, Vec::with_capacity(8));
-            assert!(near.len() <= 4);
+            pool.give(&mut cache, Vec::with_capacity(8));
+            assert!(cache.len() <= 4);
         }
-        assert_eq!(shelf.shared.lock().buffers.len(), 6);
+        assert_eq!(pool.shared.lock().buffers.len(), 6);
         let mut other = Vec::new();
-        let taken = shelf.take(&mut other);
-        assert_eq!((taken.capacity(), other.len(), shelf.shared.lock().buffers.len()), (8, 1, 4));
+        let taken = pool.take(&mut other);
+        assert_eq!((taken.capacity(), other.len(), pool.shared.lock().buffers.len()), (8, 1, 4));
     }
 
     #[test]
     fn what_was_not_needed_is_freed_and_what_was_is_kept() {
-        let (shelf, mut near) = (shelf(), Vec::new());
+        let (pool, mut cache) = (pool(), Vec::new());
         for _ in 0..10 {
-            shelf.give(&mut near, Vec::with_capacity(8));
+            pool.give(&mut cache, Vec::with_capacity(8));
         }
-        shelf.trim();
-        let shared = || shelf.shared.lock().buffers.len();
+        pool.trim();
+        let shared = || pool.shared.lock().buffers.len();
         assert_eq!(shared(), 6, "nobody knows yet what is needed");
         let mut other = Vec::new();
-        let taken = shelf.take(&mut other);
-        shelf.give(&mut other, taken);
-        other.into_iter().for_each(|buffer| shelf.give(&mut near, buffer));
+        let taken = pool.take(&mut other);
+        pool.give(&mut other, taken);
+        other.into_iter().for_each(|buffer| pool.give(&mut cache, buffer));
         let before = shared();
-        shelf.trim();
+        pool.trim();
         assert_eq!(shared(), before - 4, "two of six were needed");
     }
 

@@ -26,11 +26,20 @@ pub struct Candidate {
     pub expires_in: Option<Duration>,
 }
 
-/// Takes candidates in.
+/// Takes candidates in, from one source. Every call waits while the node is busy with earlier ones, and is cancel-safe: what
+/// was not taken has no effect.
 #[async_trait]
 pub trait CandidateSink: Send + Sync {
-    /// Hands one over. Waits while the node is busy with earlier ones. Cancel-safe: what was not taken is not kept.
-    async fn add(&self, candidate: Candidate);
+    /// Vouches for a candidate, until it expires or is withdrawn. To offer it again renews it, and has the node try it again
+    /// if there is no connection.
+    async fn offer(&self, candidate: Candidate);
+
+    /// Vouches no longer for the candidate `peer` at `address`. If no other source does, the node stops trying it, and
+    /// forgets the address as far as it was told of by this source's origin. Connections stay.
+    async fn withdraw(&self, peer: Option<PeerId>, address: &Multiaddr);
+
+    /// Vouches for exactly these `candidates`: offers each, and withdraws all others that it had offered.
+    async fn replace(&self, candidates: Vec<Candidate>);
 }
 
 /// A source of candidates.
@@ -39,8 +48,8 @@ pub trait Discovery: Send + Sync + 'static {
     /// The plug-in's name, as configs spell it.
     fn name(&self) -> &'static str;
 
-    /// Volunteers candidates until there can be no more. Dropped when the node stops. An error is reported; the node
-    /// goes on without this source.
+    /// Volunteers candidates until there can be no more. Dropped when the node stops, or when the config no longer has it: then
+    /// all that it had offered is withdrawn. An error is reported; the node goes on without this source.
     async fn run(&self, sink: &dyn CandidateSink, host: &Host) -> Result<()>;
 }
 

@@ -92,7 +92,7 @@ impl Env {
     }
 
     /// Runs `task` to its end.
-    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn_detached(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(Box::pin(task));
     }
 

@@ -201,6 +201,8 @@ pub enum Layer {
     Routing,
     /// Volunteers candidates nobody asked for.
     Discovery,
+    /// Opens a way in through NATs and firewalls.
+    Nat,
     /// An application protocol.
     Protocol,
     /// The node that runs the stack.
@@ -218,6 +220,7 @@ impl Layer {
             Layer::Negotiator => "negotiator",
             Layer::Routing => "routing",
             Layer::Discovery => "discovery",
+            Layer::Nat => "nat",
             Layer::Protocol => "protocol",
             Layer::Node => "node",
         }

@@ -149,7 +149,7 @@ pub enum Event {
         count: u64,
     },
     /// This subscriber was too slow; `count` events were dropped.
-    Missed {
+    Lagged {
         /// How many.
         count: u64,
     },
@@ -162,7 +162,7 @@ impl Event {
     }
 }
 
-/// Events in order. Bounded: a subscriber that falls behind gets [`Event::Missed`], and holds up nobody.
+/// Events in order. Bounded: a subscriber that falls behind gets [`Event::Lagged`], and holds up nobody.
 pub type EventStream = BoxStream<'static, Event>;
 
 pub(crate) fn address_text<S: Serializer>(address: &Multiaddr, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,8 +7,8 @@ use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Keypair, Multiaddr, PeerId, ProtocolId, Result,
-    Stream, address::Origin,
+    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Keypair, Multiaddr, PeerId, Protocol, ProtocolId,
+    Registration, Result, Services, Stream, address::Origin,
 };
 
 /// The node, as its plug-ins see it.
@@ -39,6 +39,15 @@ pub trait HostApi: Send + Sync + 'static {
     }
     /// Tells the application.
     fn emit(&self, event: Event);
+    /// The services of the node's plug-ins; [`Host::service`] finds one by its trait.
+    fn services(&self) -> Services;
+    /// Tells peers that we are reachable at `address` (without `/p2p/…`), beside the addresses that we listen on, until the
+    /// registration is dropped. Several may advertise one address. Fails with `LimitExceeded`.
+    fn advertise(&self, address: Multiaddr) -> Result<Registration>;
+    /// Serves `protocol` beside those of the config, and runs what it does on its own, until the registration is dropped.
+    /// Streams that are open then go on. Fails where one of its ids is served already, or with `LimitExceeded`. A new config
+    /// that serves one of its ids, too, comes second to it.
+    fn serve(&self, protocol: Arc<dyn Protocol>) -> Result<Registration>;
     /// Adds addresses of `peer` that `origin` has named to the address book.
     fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin);
     /// What `peer` told about itself on its connection, most recently.
@@ -59,6 +68,11 @@ impl Host {
     /// Wraps a node.
     pub fn new(node: Arc<dyn HostApi>) -> Self {
         Self(node)
+    }
+
+    /// The service of the trait `S` that a plug-in of the node has, for example `host.service::<dyn Dht>()`.
+    pub fn service<S: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<S>> {
+        self.0.services().get()
     }
 }
 

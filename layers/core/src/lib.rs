@@ -14,8 +14,8 @@
 //! a buffered, half-closable byte channel. Nothing in this crate does I/O, spawns a task, reads a clock or draws
 //! a random number: those come from [`Env`], which whoever runs a stack supplies.
 //!
-//! **Authors of plug-ins** implement exactly one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`],
-//! [`Router`], [`Discovery`] or [`Protocol`], and depend on this crate and on `stackwire-plugin` only.
+//! **Authors of plug-ins** implement one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`],
+//! [`Router`], [`Discovery`], [`Nat`] or [`Protocol`], or several that share a state, and depend on this crate and on `stackwire-plugin` only.
 //! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
 
 pub mod address;
@@ -30,6 +30,7 @@ mod event;
 mod host;
 pub mod identity;
 mod muxer;
+mod nat;
 mod negotiator;
 mod path;
 mod peek;
@@ -39,8 +40,10 @@ mod printable;
 mod protector;
 mod protocol;
 mod rate_limiter;
+mod registration;
 mod router;
 mod security;
+mod services;
 mod stage;
 mod stream;
 mod transport;
@@ -57,17 +60,20 @@ pub use event::{ConnectionId, ConnectionInfo, Event, EventStream};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo, Traffic};
 pub use identity::{Keypair, PeerId, PublicKey};
 pub use muxer::{Driver, Multiplexed, Muxer, MuxerContext, Session, SessionExt};
-pub use negotiator::{Negotiated, Negotiator, Recognition, Wait};
+pub use nat::Nat;
+pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;
 pub use pipe::{BoxPipe, Buffered, Datagrams, Pipe, Priority, reset_code, reset_error, total_len};
 pub use prefaced::{Prefaced, wake_both};
 pub use printable::{Printable, is_unprintable, printable};
-pub use protector::Protector;
+pub use protector::{ProtectContext, Protector};
 pub use protocol::{Protocol, ProtocolId};
 pub use rate_limiter::RateLimiter;
+pub use registration::Registration;
 pub use router::{Route, Router, Target};
 pub use security::{Security, SecurityContext};
+pub use services::Services;
 pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};

@@ -10,14 +10,14 @@ pub trait Negotiator: Send + Sync + 'static {
     /// The plug-in's name, as configs spell it.
     fn name(&self) -> &'static str;
 
-    /// Chooses one of `offers` (most wanted first). The dialer's preference wins.
+    /// Chooses one of `context.offers` (most wanted first). The dialer's preference wins.
     ///
     /// Takes exactly its own bytes from the pipe. Fails with `NoCommonProtocol` where the sides share nothing,
     /// `PeerMisbehaved` for anything malformed, `Closed` where the peer went away. Memory is bounded; time limits
     /// are the caller's. Dropping the future drops the pipe.
     ///
     /// A negotiator that puts nothing on the wire takes the first offer.
-    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated>;
+    async fn select(&self, pipe: BoxPipe, context: SelectContext<'_>) -> Result<Negotiated>;
 
     /// Whether a connection that begins with `first` is negotiated by this. The dialer always speaks first, so a
     /// listener with several negotiators asks each until one says `Yes`.
@@ -32,6 +32,42 @@ pub trait Negotiator: Send + Sync + 'static {
     /// Whether it can choose the protocol of a stream: without, both sides would have to serve the same single one.
     fn chooses(&self) -> bool {
         true
+    }
+}
+
+/// What a negotiation may know.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SelectContext<'a> {
+    /// Which side we are.
+    pub role: Role,
+    /// What our side offers, most wanted first.
+    pub offers: &'a [ProtocolId],
+    /// Whether a dialer waits for the answer.
+    pub wait: Wait,
+    /// With [`Wait::Lazy`]: whether our end of the pipe may reach the peer before its answer has come. Only for peers that are
+    /// known to bear it: it saves a round trip where a request ends with our side.
+    pub early_end: bool,
+}
+
+impl<'a> SelectContext<'a> {
+    /// For this side, which waits until the choice is [agreed](Wait::Agreed).
+    pub fn new(role: Role, offers: &'a [ProtocolId]) -> Self {
+        Self { role, offers, wait: Wait::Agreed, early_end: false }
+    }
+
+    /// With this wait.
+    #[must_use]
+    pub fn waiting(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// With an end that may come before the answer.
+    #[must_use]
+    pub fn with_early_end(mut self, early_end: bool) -> Self {
+        self.early_end = early_end;
+        self
     }
 }
 
@@ -76,7 +112,8 @@ pub enum Wait {
     /// the first read, where a refusal is an error that wraps `NoCommonProtocol`. With several offers as `Agreed`.
     ///
     /// Where the listener answers at all, our end of the pipe never overtakes its answer: `poll_shutdown` flushes, waits
-    /// for the answer, and only then ends our side. It fails where the answer is a refusal or the peer left without one.
+    /// for the answer, and only then ends our side. It fails where the answer is a refusal or the peer left without one. With
+    /// [`SelectContext::early_end`] it does not wait, and a refusal shows on the first read.
     Lazy,
     /// For a dialer whose peer may be dialing it on the same channel, as TCP's simultaneous open makes possible. Like
     /// `Agreed`, and where both dialed the sides agree on who goes on as the dialer: see [`Negotiated::role`]. Where they

@@ -19,7 +19,7 @@ pub struct Path {
     pub remote: Multiaddr,
     /// Whether another peer carries the bytes.
     pub relayed: bool,
-    /// From the transport upwards, one entry a layer that was climbed.
+    /// From the transport upwards, one entry a layer that was upgraded.
     pub rungs: Vec<Rung>,
 }
 

@@ -80,7 +80,7 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// Whether an open stream of this protocol keeps its connection from being closed as idle, and a node's shutdown
     /// waiting for it to finish. Protocols that watch a connection rather than use it say no.
-    fn holds_connection(&self) -> bool {
+    fn keep_alive(&self) -> bool {
         true
     }
 

@@ -20,6 +20,7 @@ pub enum Target {
 
 /// An answer: one peer and one address it may be reached at.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Route {
     /// The peer.
     pub peer: PeerId,
@@ -27,6 +28,24 @@ pub struct Route {
     pub address: Multiaddr,
     /// Who named the address.
     pub origin: Origin,
+    /// The router that answers.
+    pub source: &'static str,
+    /// How long the answer holds; `None`: not known.
+    pub expires_in: Option<Duration>,
+}
+
+impl Route {
+    /// An answer of the router `source`, without an expiry.
+    pub fn new(peer: PeerId, address: Multiaddr, origin: Origin, source: &'static str) -> Self {
+        Self { peer, address, origin, source, expires_in: None }
+    }
+
+    /// An answer that holds for so long.
+    #[must_use]
+    pub fn expiring_in(mut self, time: Duration) -> Self {
+        self.expires_in = Some(time);
+        self
+    }
 }
 
 /// Answers questions. It never connects to what it finds.
@@ -35,12 +54,24 @@ pub trait Router: Send + Sync + 'static {
     /// The plug-in's name, as configs spell it.
     fn name(&self) -> &'static str;
 
-    /// Routes to `target`, best first, as they are found. Ends when there are no more; dropping it stops the search.
-    fn find<'a>(&'a self, target: &Target, host: &'a Host) -> BoxStream<'a, Route>;
+    /// Routes to `target`, best first, as they are found. Ends when there are no more; dropping it stops the search. An error
+    /// says why a part of the search failed; the search may go on after it. Whoever asks sets a time limit.
+    fn find<'a>(&'a self, target: &Target, host: &'a Host) -> BoxStream<'a, Result<Route>>;
+
+    /// Does what the router does on its own, for example keeping its table fresh. Runs as long as the config has the router;
+    /// dropped when the node stops.
+    async fn run(&self, host: &Host) {
+        let _ = host;
+    }
 
     /// Learns addresses of `peer` that `origin` has named; [`Router::find`] gives them with it, or with a freer one that
     /// has named them, too.
-    fn learn(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        let _ = (peer, addresses, origin);
+    }
+
+    /// Forgets addresses of `peer`, as far as nobody but `origin` has named them.
+    fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         let _ = (peer, addresses, origin);
     }
 

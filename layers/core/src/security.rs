@@ -39,19 +39,57 @@ pub trait Security: Send + Sync + 'static {
 }
 
 /// What a handshake may know.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct SecurityContext<'a> {
-    /// Who we are.
+    /// Our identity.
     pub identity: &'a Keypair,
-    /// Who must be at the other end, where the dialer knows.
+    /// The peer that must answer, if the dialer knows it.
     pub expected: Option<PeerId>,
-    /// The muxers we would speak, most wanted first, for protocols that negotiate them inside the handshake.
-    /// Empty: do not.
+    /// The muxers that we support, most wanted first, for protocols that negotiate them inside the handshake.
+    /// Empty: do not negotiate one.
     pub muxers: &'a [ProtocolId],
-    /// The security protocols our side offers on this connection, most wanted first. Protocols that can bind them to
-    /// the handshake do, so that nobody in between can strip the better ones.
+    /// The security protocols that our side offers on this connection, most wanted first. A protocol that can bind them to
+    /// the handshake does so. Then nobody in between can strip the better ones.
     pub offers: &'a [ProtocolId],
     /// What the address says beside the choice itself.
     pub fixed: &'a FixedPath,
     /// Time, randomness, tasks.
     pub env: &'a Env,
+}
+
+impl<'a> SecurityContext<'a> {
+    /// For whoever answers, without muxers, offers or a fixed path.
+    pub fn new(identity: &'a Keypair, env: &'a Env) -> Self {
+        static NOTHING: FixedPath = FixedPath::EMPTY;
+        Self { identity, expected: None, muxers: &[], offers: &[], fixed: &NOTHING, env }
+    }
+
+    /// For this peer, if the dialer knows it.
+    #[must_use]
+    pub fn expecting(mut self, peer: impl Into<Option<PeerId>>) -> Self {
+        self.expected = peer.into();
+        self
+    }
+
+    /// With these muxers, most wanted first.
+    #[must_use]
+    pub fn with_muxers(mut self, muxers: &'a [ProtocolId]) -> Self {
+        self.muxers = muxers;
+        self
+    }
+
+    /// With these offers of security protocols, most wanted first.
+    #[must_use]
+    pub fn with_offers(mut self, offers: &'a [ProtocolId]) -> Self {
+        self.offers = offers;
+        self
+    }
+
+    /// With this fixed path of the address.
+    #[must_use]
+    pub fn with_fixed(mut self, fixed: &'a FixedPath) -> Self {
+        self.fixed = fixed;
+        self
+    }
 }

@@ -36,7 +36,7 @@ impl Role {
     }
 }
 
-/// How high a transport reached. `stackwire-upgrade` climbs the rest.
+/// How high a transport reached. `stackwire-upgrade` upgrades the rest.
 pub enum Stage {
     /// A byte channel with an unknown peer (TCP, WebSocket, a relayed circuit).
     Raw(BoxPipe),

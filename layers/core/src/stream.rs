@@ -69,7 +69,7 @@ impl Stream {
         self.connection
     }
 
-    /// The pipe alone, for instance to climb on it again (a relayed circuit).
+    /// The pipe alone, for instance to upgrade on it again (a relayed circuit).
     pub fn into_pipe(self) -> BoxPipe {
         self.pipe
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{BoxPipe, Budget, Budgets, Env, Error, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
+use crate::{BoxPipe, Budget, Budgets, Env, Error, Host, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
 
 /// Reaches other machines and lets them reach us.
 ///
@@ -108,12 +108,14 @@ pub struct Dial<'a> {
     pub env: &'a Env,
     /// The connection's scope, for transports that bring streams along.
     pub budget: Budget,
+    /// The node, for transports that are made of its streams, as a relayed circuit is. Tests of a transport alone have none.
+    pub host: Option<&'a Host>,
 }
 
 impl<'a> Dial<'a> {
     /// To whoever is at `address`, with an unlimited budget.
     pub fn new(address: &'a Multiaddr, identity: &'a Keypair, env: &'a Env) -> Self {
-        Self { address, peer: None, identity, env, budget: Budget::unlimited() }
+        Self { address, peer: None, identity, env, budget: Budget::unlimited(), host: None }
     }
 
     /// To `peer`, where the dialer knows who should be there.
@@ -127,6 +129,13 @@ impl<'a> Dial<'a> {
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// For this node.
+    #[must_use]
+    pub fn with_host(mut self, host: &'a Host) -> Self {
+        self.host = Some(host);
         self
     }
 }
@@ -152,18 +161,27 @@ pub struct Listen<'a> {
     pub env: &'a Env,
     /// The scopes of connections, for transports that bring streams along.
     pub budgets: Budgets,
+    /// The node, for transports that are made of its streams. Tests of a transport alone have none.
+    pub host: Option<&'a Host>,
 }
 
 impl<'a> Listen<'a> {
     /// With unlimited budgets.
     pub fn new(address: &'a Multiaddr, identity: &'a Keypair, env: &'a Env) -> Self {
-        Self { address, identity, env, budgets: Budgets::unlimited() }
+        Self { address, identity, env, budgets: Budgets::unlimited(), host: None }
     }
 
     /// With these scopes for what connections hold.
     #[must_use]
     pub fn with_budgets(mut self, budgets: Budgets) -> Self {
         self.budgets = budgets;
+        self
+    }
+
+    /// For this node.
+    #[must_use]
+    pub fn with_host(mut self, host: &'a Host) -> Self {
+        self.host = Some(host);
         self
     }
 }

@@ -1,25 +1,31 @@
-//! What the drivers of connections have in common: who drives, and for how long.
+//! What the connection drivers of muxers share: which task runs the driver, and how much it does in one poll.
 //!
-//! A connection's driver owns its pipe and has a task of its own. Where that is the only task that moves bytes, every
-//! batch costs a change of tasks, which on a runtime of many threads may wake another thread, and bytes must be copied
-//! to where both tasks can reach them. So whoever waits for the driver does a part of its work instead, in its own task:
-//! a stream that has nothing to read reads from the pipe, one that has much to write writes to the pipe. The driver's
-//! task is what the pipe wakes, and does what nobody waits for.
+//! A connection's driver owns the pipe and has a task of its own. If only that task moved bytes, then every batch would
+//! cost a task switch, which may wake another thread, and the bytes would have to be copied to a place that both tasks can
+//! reach. So a task that waits for the driver runs the driver itself: a stream with nothing to read reads from the
+//! pipe, and a stream with much to write writes to the pipe. The pipe wakes the driver's own task, and that task does the
+//! work that no stream waits for.
+//!
+//! ```text
+//!  stream's task ──▶ DriverCell::borrow ─┐
+//!                                        ├─▶ ConnectionDriver::run, at most a PollBudget of bytes
+//!  driver's task ──▶ DriverTask::poll ───┘
+//! ```
 
-mod drive;
-mod pace;
-mod seat;
-mod stint;
-mod turn;
+mod assist_budget;
+mod cell;
+mod driver;
+mod poll_budget;
+mod slot;
 mod wakes;
-mod wheel;
+mod window_tuner;
 
-pub use drive::{Drive, Ran};
-pub use pace::Pace;
-pub use stint::Stint;
-pub use turn::Turn;
+pub use assist_budget::AssistBudget;
+pub use cell::{DriverCell, DriverTask, HasDriver};
+pub use driver::{ConnectionDriver, Run};
+pub use poll_budget::PollBudget;
 pub use wakes::{Wakes, register};
-pub use wheel::{Driven, Driving, Wheel};
+pub use window_tuner::WindowTuner;
 
-/// The locks of [`seat`]; a model checker puts its own here.
+/// The locks of [`slot`]. The model checker's test compiles `slot` with its own locks.
 use parking_lot as sync;

@@ -12,7 +12,7 @@ use loom::{
     thread,
 };
 
-/// What `seat.rs` locks with, here.
+/// What `slot.rs` locks with, here.
 mod sync {
     use loom::sync::MutexGuard;
 
@@ -29,10 +29,10 @@ mod sync {
     }
 }
 
-#[path = "../src/seat.rs"]
-mod seat;
+#[path = "../src/slot.rs"]
+mod slot;
 
-use seat::Seat;
+use slot::Slot;
 
 /// A driver: it remembers whom its pipe wakes, and what was done.
 #[derive(Default)]
@@ -55,15 +55,15 @@ fn alarm() -> (Arc<Alarm>, Waker) {
     (alarm.clone(), Waker::from(alarm))
 }
 
-fn seat() -> Arc<Seat<Work>> {
-    let seat = Arc::new(Seat::new());
-    seat.put(Work::default());
-    seat
+fn slot() -> Arc<Slot<Work>> {
+    let slot = Arc::new(Slot::new());
+    slot.put(Work::default());
+    slot
 }
 
 /// A stream's task: drives once, if it can.
-fn borrow(seat: &Seat<Work>) -> bool {
-    let Some(mut borrowed) = seat.borrow() else { return false };
+fn borrow(slot: &Slot<Work>) -> bool {
+    let Some(mut borrowed) = slot.borrow() else { return false };
     let (work, task) = borrowed.parts().expect("it was just taken");
     work.pipe = Some(task.clone());
     work.done += 1;
@@ -72,9 +72,9 @@ fn borrow(seat: &Seat<Work>) -> bool {
 }
 
 /// Polls the driver's own task once. Returns whether it drove.
-fn poll(seat: &Seat<Work>, waker: &Waker) -> bool {
+fn poll(slot: &Slot<Work>, waker: &Waker) -> bool {
     let mut drove = false;
-    let _pending = seat.poll(&mut Context::from_waker(waker), |work, cx| {
+    let _pending = slot.poll(&mut Context::from_waker(waker), |work, cx| {
         work.pipe = Some(cx.waker().clone());
         drove = true;
         Poll::<()>::Pending
@@ -85,15 +85,15 @@ fn poll(seat: &Seat<Work>, waker: &Waker) -> bool {
 #[test]
 fn the_first_poll_drives_or_is_woken() {
     loom::model(|| {
-        let seat = seat();
+        let slot = slot();
         let streams: Vec<_> = (0..2)
             .map(|_| {
-                let seat = seat.clone();
-                thread::spawn(move || borrow(&seat))
+                let slot = slot.clone();
+                thread::spawn(move || borrow(&slot))
             })
             .collect();
         let (alarm, waker) = alarm();
-        let drove = poll(&seat, &waker);
+        let drove = poll(&slot, &waker);
         streams.into_iter().for_each(|stream| _ = stream.join().unwrap());
         assert!(drove || alarm.0.load(SeqCst) > 0, "nobody will ever wake the driver's task");
     });
@@ -102,25 +102,25 @@ fn the_first_poll_drives_or_is_woken() {
 #[test]
 fn a_poll_with_another_waker_meanwhile_has_that_one_woken() {
     loom::model(|| {
-        let seat = seat();
+        let slot = slot();
         let (_old, before) = alarm();
-        assert!(poll(&seat, &before));
+        assert!(poll(&slot, &before));
         let streams: Vec<_> = (0..2)
             .map(|_| {
-                let seat = seat.clone();
-                thread::spawn(move || borrow(&seat))
+                let slot = slot.clone();
+                thread::spawn(move || borrow(&slot))
             })
             .collect();
         let (alarm, waker) = alarm();
-        let drove = poll(&seat, &waker);
+        let drove = poll(&slot, &waker);
         streams.into_iter().for_each(|stream| _ = stream.join().unwrap());
         if !drove {
             assert!(alarm.0.load(SeqCst) > 0, "it found the driver away, and was not woken");
-            assert!(poll(&seat, &waker));
+            assert!(poll(&slot, &waker));
         }
         // The pipe's next wake must reach the task, or have been made up for.
         let woken = alarm.0.load(SeqCst);
-        let mut borrowed = seat.borrow().expect("nobody drives");
+        let mut borrowed = slot.borrow().expect("nobody drives");
         let (work, task) = borrowed.parts().unwrap();
         assert!(task.will_wake(&waker));
         work.pipe.take().expect("somebody drove").wake();
@@ -132,12 +132,12 @@ fn a_poll_with_another_waker_meanwhile_has_that_one_woken() {
 #[test]
 fn what_a_stream_leaves_to_the_drivers_task_is_seen_by_it() {
     loom::model(|| {
-        let seat = seat();
+        let slot = slot();
         let stream = {
-            let seat = seat.clone();
+            let slot = slot.clone();
             thread::spawn(move || {
                 loop {
-                    if let Some(mut borrowed) = seat.borrow() {
+                    if let Some(mut borrowed) = slot.borrow() {
                         let (work, task) = borrowed.parts().unwrap();
                         work.done += 1;
                         task.wake_by_ref();
@@ -149,7 +149,7 @@ fn what_a_stream_leaves_to_the_drivers_task_is_seen_by_it() {
             })
         };
         loom::future::block_on(std::future::poll_fn(|cx| {
-            seat.poll(cx, |work, _| if work.done == 0 { Poll::Pending } else { Poll::Ready(()) })
+            slot.poll(cx, |work, _| if work.done == 0 { Poll::Pending } else { Poll::Ready(()) })
         }));
         stream.join().unwrap();
     });
@@ -166,26 +166,26 @@ fn a_driver_that_ends_or_is_dropped_meanwhile_is_dropped_once() {
     for ends in [true, false] {
         loom::model(move || {
             let drops = Arc::new(AtomicUsize::new(0));
-            let seat = Arc::new(Seat::new());
-            seat.put(Drops(drops.clone()));
+            let slot = Arc::new(Slot::new());
+            slot.put(Drops(drops.clone()));
             let waker = alarm().1;
             let mut cx = Context::from_waker(&waker);
-            assert!(seat.poll(&mut cx, |_, _| Poll::<()>::Pending).is_pending());
+            assert!(slot.poll(&mut cx, |_, _| Poll::<()>::Pending).is_pending());
             let stream = {
-                let seat = seat.clone();
+                let slot = slot.clone();
                 thread::spawn(move || {
-                    if let Some(borrowed) = seat.borrow() {
+                    if let Some(borrowed) = slot.borrow() {
                         borrowed.give_back(false);
                     }
                 })
             };
-            let ended = ends && seat.poll(&mut cx, |_, _| Poll::Ready(())).is_ready();
+            let ended = ends && slot.poll(&mut cx, |_, _| Poll::Ready(())).is_ready();
             if !ended {
-                seat.clear();
+                slot.clear();
             }
             stream.join().unwrap();
             assert_eq!(drops.load(SeqCst), 1);
-            assert!(seat.borrow().is_none());
+            assert!(slot.borrow().is_none());
         });
     }
 }

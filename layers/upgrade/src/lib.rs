@@ -1,10 +1,10 @@
-//! Climbs a connection rung by rung and records the path: the one place that knows the order of the layers.
+//! Upgrades a connection rung by rung and records the path: the one place that knows the order of the layers.
 //!
 //! ```text
 //!  Raw ──protector──▶ Raw ──security──▶ Secured ──muxer──▶ Multiplexed
 //! ```
 //!
-//! A transport starts the climb at the rung it reached: TCP at the bottom, QUIC at the top. Security is negotiated on
+//! A transport starts the upgrade at the rung it reached: TCP at the bottom, QUIC at the top. Security is negotiated on
 //! the raw pipe, lazily where there is one offer; the muxer inside the security handshake where both sides can, else
 //! on the secured pipe (libp2p specs, `connections/README.md` and `connections/inlined-muxer-negotiation.md`).
 
@@ -17,13 +17,13 @@ use std::{
 
 use stackwire_core::{
     BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
-    Negotiated, Negotiator, Path, PeerId, Proof, Protector, ProtocolId, PublicKey, Result, Role, Rung, SecuredPipe,
-    Security, SecurityContext, Session, Stage, Wait, address::FixedPath,
+    Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey, Result, Role, Rung,
+    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
 
-/// What a stack climbs with.
+/// What a stack upgrades with.
 #[derive(Clone)]
 pub struct Upgrader {
     /// Who we are.
@@ -40,7 +40,7 @@ pub struct Upgrader {
     pub env: Env,
 }
 
-/// Where a climb starts.
+/// Where a upgrade starts.
 pub struct Start {
     /// What the transport reached.
     pub stage: Stage,
@@ -63,21 +63,21 @@ pub struct Start {
     pub round_trips: u8,
     /// Time the transport took.
     pub took: Duration,
-    /// When the climb began, for its time limit.
+    /// When the upgrade began, for its time limit.
     pub since: Instant,
-    /// How long the whole climb may take.
+    /// How long the whole upgrade may take.
     pub limit: Duration,
     /// The connection's scope. What a transport that brought streams along was given counts instead.
     pub budget: Budget,
 }
 
 /// A connection at the top.
-pub struct Climbed {
+pub struct Upgraded {
     /// The peer's identity key.
     pub peer: PublicKey,
     /// The streams.
     pub session: Arc<dyn Session>,
-    /// Moves the bytes; whoever climbed runs it.
+    /// Moves the bytes; whoever upgraded runs it.
     pub driver: Driver,
     /// Choose the protocols of its streams: the one that the connection itself was negotiated by, or all that may.
     pub negotiators: Negotiators,
@@ -88,9 +88,9 @@ pub struct Climbed {
 }
 
 impl Upgrader {
-    /// Climbs to the top. Every failure names its rung: `NoCommonProtocol`, `PeerMismatch`, `AuthenticationFailed`,
+    /// Upgrades to the top. Every failure names its rung: `NoCommonProtocol`, `PeerMismatch`, `AuthenticationFailed`,
     /// `PeerMisbehaved`, `Timeout`, `Closed`. Dropping the future closes the connection.
-    pub async fn climb(&self, start: Start) -> Result<Climbed> {
+    pub async fn upgrade(&self, start: Start) -> Result<Upgraded> {
         let relayed = start.remote.iter().any(|part| part == stackwire_core::AddressPart::P2pCircuit);
         let transport = Rung {
             layer: Layer::Transport,
@@ -101,7 +101,7 @@ impl Upgrader {
             took: start.took,
         };
         let path = Path { role: start.role, local: start.local, remote: start.remote, relayed, rungs: vec![transport] };
-        let mut climb = Climb {
+        let mut upgrade = Upgrade {
             stack: self,
             role: start.role,
             expected: start.expected,
@@ -115,17 +115,17 @@ impl Upgrader {
             limit: start.limit,
             budget: start.budget,
         };
-        let top = climb.run(start.stage).await?;
-        let negotiators = match climb.negotiator.filter(|negotiator| negotiator.chooses()) {
+        let top = upgrade.run(start.stage).await?;
+        let negotiators = match upgrade.negotiator.filter(|negotiator| negotiator.chooses()) {
             Some(settled) => Negotiators::new(vec![settled]),
             None => self.negotiators.choosing()?,
         };
         let Multiplexed { peer, session, driver, budget } = top;
-        Ok(Climbed { peer, session, driver, negotiators, path: climb.path, budget })
+        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget })
     }
 }
 
-struct Climb<'a> {
+struct Upgrade<'a> {
     stack: &'a Upgrader,
     role: Role,
     expected: Option<PeerId>,
@@ -143,7 +143,7 @@ struct Climb<'a> {
     budget: Budget,
 }
 
-impl Climb<'_> {
+impl Upgrade<'_> {
     async fn run(&mut self, stage: Stage) -> Result<Multiplexed> {
         let mut secured = match stage {
             Stage::Raw(pipe) => {
@@ -170,7 +170,7 @@ impl Climb<'_> {
         let stack = self.stack;
         for protector in &stack.protectors {
             let protecting = async {
-                let protected = protector.protect(pipe, self.role, &stack.env).await;
+                let protected = protector.protect(pipe, ProtectContext::new(self.role, &stack.env)).await;
                 protected.map_err(|e| e.at(Layer::Protector, protector.name()))
             };
             pipe = self.in_time("entering a private network", protecting).await?;
@@ -203,14 +203,11 @@ impl Climb<'_> {
             Some(_) => Vec::new(),
             None => stack.muxers.iter().map(|m| m.id()).collect(),
         };
-        let context = SecurityContext {
-            identity: &stack.identity,
-            expected: self.expected,
-            muxers: &muxers,
-            offers: &offers,
-            fixed: &self.fixed,
-            env: &stack.env,
-        };
+        let context = SecurityContext::new(&stack.identity, &stack.env)
+            .expecting(self.expected)
+            .with_muxers(&muxers)
+            .with_offers(&offers)
+            .with_fixed(&self.fixed);
         let handshake = async {
             let secured = security.handshake(pipe, self.role, context).await;
             secured.map_err(|e| rename(e, "choosing a security protocol").at(Layer::Security, security.name()))
@@ -270,7 +267,7 @@ impl Climb<'_> {
             false => Wait::Lazy,
         };
         let negotiating = async {
-            let negotiated = negotiator.select(pipe, self.role, offers, wait).await;
+            let negotiated = negotiator.select(pipe, SelectContext::new(self.role, offers).waiting(wait)).await;
             negotiated.map_err(|e| rename(e, step))
         };
         let negotiated = self.in_time(step, negotiating).await?;

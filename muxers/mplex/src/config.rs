@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{connection::Connection, driver, session::MplexSession, wire};
 
@@ -82,7 +82,7 @@ overflow = "block"        # a full stream holds up the connection; or "reset" it
             ..Capabilities::DEFAULT
         });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         let at_least_one = [
             ("max_streams", self.max_streams),
             ("max_unaccepted", self.max_unaccepted),
@@ -104,7 +104,7 @@ overflow = "block"        # a full stream holds up the connection; or "reset" it
         if self.connection_buffer < self.receive_buffer {
             return Err(invalid("`connection_buffer` must be at least `receive_buffer`".to_string()));
         }
-        Ok(Built::Muxer(Arc::new(Mplex(self))))
+        Ok(Parts::new().muxer(Arc::new(Mplex(self))))
     }
 }
 

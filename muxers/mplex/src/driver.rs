@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Result};
-use stackwire_driver::Turn;
+use stackwire_driver::PollBudget;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{config::NAME, connection::Connection, receive::Receiver};
@@ -59,7 +59,7 @@ pub(crate) struct Driver {
     sent: usize,
     /// Written since the last flush.
     dirty: bool,
-    turn: Turn,
+    budget: PollBudget,
     /// Why the pipe takes nothing more, and for how long what it still has is read.
     broken: Option<(Error, BoxFuture<'static, ()>)>,
 }
@@ -76,7 +76,7 @@ impl Driver {
             batch: Vec::new(),
             sent: 0,
             dirty: false,
-            turn: Turn::default(),
+            budget: PollBudget::default(),
             broken: None,
         }
     }
@@ -88,7 +88,7 @@ impl Driver {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     self.sent += n;
-                    self.turn.count(n);
+                    self.budget.count(n);
                 }
             }
             self.dirty = true;
@@ -121,7 +121,7 @@ impl Driver {
         }
         let n = self.receiver.receive(&self.connection, bytes)?;
         Pin::new(&mut self.pipe).consume(n);
-        self.turn.count(n);
+        self.budget.count(n);
         Poll::Ready(Ok(false))
     }
 
@@ -142,8 +142,8 @@ impl Driver {
                 return Poll::Ready(Err(Error::new(kind, "sending what was left at the close")));
             }
         }
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
+        self.budget = PollBudget::default();
+        while !self.budget.is_spent() {
             let sent = match self.poll_send_unbroken(cx) {
                 Poll::Ready(Step::Closes) => return Poll::Ready(Ok(self.ending(true))),
                 step => step == Poll::Ready(Step::Progress),
@@ -208,14 +208,14 @@ impl Driver {
                     if limit.as_mut().poll(cx).is_ready() {
                         return Poll::Ready(Ok(()));
                     }
-                    let mut turn = Turn::default();
-                    while !turn.is_over() {
+                    let mut budget = PollBudget::default();
+                    while !budget.is_spent() {
                         match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
                             Ok([]) | Err(_) => return Poll::Ready(Ok(())),
                             Ok(bytes) => {
                                 let n = bytes.len();
                                 Pin::new(&mut self.pipe).consume(n);
-                                turn.count(n);
+                                budget.count(n);
                             }
                         }
                     }

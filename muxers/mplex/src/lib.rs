@@ -14,10 +14,10 @@
 //!
 //! ```
 //! use stackwire_muxer_mplex::MplexConfig;
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //!
 //! let config = MplexConfig { max_streams: 128, ..Default::default() };
-//! let Built::Muxer(mplex) = config.build().unwrap() else { unreachable!() };
+//! let mplex = config.build().unwrap().muxers.remove(0);
 //! assert_eq!(mplex.name(), "mplex");
 //! ```
 //!

@@ -5,7 +5,7 @@
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
 use stackwire_core::{BoxPipe, MuxerContext, Pipe, Role, SessionExt};
 use stackwire_muxer_mplex::{MplexConfig, Overflow};
-use stackwire_plugin::{Built, Plugin};
+use stackwire_plugin::Plugin;
 use tokio::io::AsyncWriteExt;
 
 /// Every way in which a stream can say that it wants no more, which `end` is one of, lets the connection go on: though
@@ -18,7 +18,7 @@ async fn goes_on_after(end: impl FnOnce(BoxPipe) -> Option<BoxPipe>) {
         ..MplexConfig::default()
     };
     let (ours, mut peer) = pipes::pair_with_capacity(1 << 20);
-    let Built::Muxer(muxer) = config.build().unwrap() else { unreachable!("it builds a muxer") };
+    let muxer = config.build().unwrap().muxers.remove(0);
     let (session, driver) = muxer.start(ours, MuxerContext::new(Role::Dialer, &env()));
     let driver = tokio::spawn(driver);
     // Streams 0 and 1; 65 536 bytes for 0, which nobody reads, then one byte for 1.

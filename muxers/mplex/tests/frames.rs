@@ -7,7 +7,7 @@ use std::sync::Arc;
 use stackwire_conformance::{env, in_time, pipes};
 use stackwire_core::{BoxPipe, Kind, MuxerContext, Result, Role, Session, SessionExt, reset_code};
 use stackwire_muxer_mplex::{MplexConfig, Overflow};
-use stackwire_plugin::{Built, Plugin};
+use stackwire_plugin::Plugin;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
@@ -21,7 +21,7 @@ struct Played {
 
 fn play(config: MplexConfig) -> Played {
     let (ours, peer) = pipes::pair_with_capacity(1 << 20);
-    let Built::Muxer(muxer) = config.build().unwrap() else { unreachable!("it builds a muxer") };
+    let muxer = config.build().unwrap().muxers.remove(0);
     let (session, driver) = muxer.start(ours, MuxerContext::new(Role::Dialer, &env()));
     Played { session, driver: tokio::spawn(driver), peer }
 }
@@ -251,7 +251,7 @@ async fn a_close_does_not_wait_for_ever_for_the_peers() {
 #[tokio::test(start_paused = true)]
 async fn no_stream_takes_the_whole_send_buffer() {
     let (ours, peer) = pipes::pair_with_capacity(1);
-    let Built::Muxer(muxer) = MplexConfig::default().build().unwrap() else { unreachable!("it builds a muxer") };
+    let muxer = MplexConfig::default().build().unwrap().muxers.remove(0);
     let (session, driver) = muxer.start(ours, MuxerContext::new(Role::Dialer, &env()));
     let _driver = tokio::spawn(driver);
     let mut greedy = session.open().await.unwrap();
@@ -266,7 +266,7 @@ async fn no_stream_takes_the_whole_send_buffer() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_closed_and_reads_nothing_does_not_keep_us() {
     let (ours, mut peer) = pipes::pair_with_capacity(16);
-    let Built::Muxer(muxer) = MplexConfig::default().build().unwrap() else { unreachable!("it builds a muxer") };
+    let muxer = MplexConfig::default().build().unwrap().muxers.remove(0);
     let (session, driver) = muxer.start(ours, MuxerContext::new(Role::Listener, &env()));
     let driver = tokio::spawn(driver);
     let mut stream = session.open().await.unwrap();

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
-use stackwire_driver::Driving;
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_driver::DriverTask;
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{
     connection::Connection,
@@ -180,9 +180,9 @@ ping_interval_secs = 30                       # 0: only at the beginning"#,
             ..Capabilities::DEFAULT
         });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         self.validate()?;
-        Ok(Built::Muxer(Arc::new(PriorityMuxer(Arc::new(self)))))
+        Ok(Parts::new().muxer(Arc::new(PriorityMuxer(Arc::new(self)))))
     }
 }
 
@@ -204,7 +204,7 @@ impl Muxer for PriorityMuxer {
     fn start(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
         let connection = Arc::new(Connection::new(self.0.clone(), &context));
         let driver = driver::Driver::new(connection.clone(), pipe, context.env.clone());
-        let driving = Driving::new(connection.clone(), driver);
+        let driving = DriverTask::new(connection.clone(), driver);
         (Arc::new(PrioritySession(connection)), Box::pin(driving))
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Budget, CloseCode, Env, Error, Kind, Layer, MuxerContext, Priority, Result, Role, buffer};
-use stackwire_driver::{Driven, Wakes, Wheel};
+use stackwire_driver::{DriverCell, HasDriver, Wakes};
 
 use crate::{
     config::{NAME, PriorityConfig},
@@ -440,17 +440,17 @@ pub(crate) fn closed_by_peer(code: u32) -> Error {
 
 pub(crate) struct Connection {
     state: Mutex<State>,
-    pub(crate) wheel: Wheel<Driver>,
+    pub(crate) driver: DriverCell<Driver>,
     pub(crate) env: Env,
     /// The driver sees by itself what is new to send: it is at it, will soon be, or is woken by the pipe.
     pub(crate) looking: AtomicBool,
 }
 
-impl Driven for Connection {
+impl HasDriver for Connection {
     type Driver = Driver;
 
-    fn wheel(&self) -> &Wheel<Driver> {
-        &self.wheel
+    fn driver_cell(&self) -> &DriverCell<Driver> {
+        &self.driver
     }
 }
 
@@ -458,7 +458,7 @@ impl Connection {
     pub(crate) fn new(config: Arc<PriorityConfig>, context: &MuxerContext<'_>) -> Self {
         let env = context.env.clone();
         let state = Mutex::new(State::new(config, context.role, context.budget.clone()));
-        Self { state, wheel: Wheel::new(), env, looking: AtomicBool::new(false) }
+        Self { state, driver: DriverCell::new(), env, looking: AtomicBool::new(false) }
     }
 
     /// Runs `f` under the lock, then wakes whom it says.

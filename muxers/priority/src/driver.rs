@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Layer, Result};
-use stackwire_driver::{Drive, Ran, Turn, Wakes};
+use stackwire_driver::{ConnectionDriver, PollBudget, Run, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -64,7 +64,7 @@ pub(crate) struct Driver {
     phase: Phase,
     receiver: Receiver,
     out: Outgoing,
-    turn: Turn,
+    budget: PollBudget,
     wakes: Wakes,
     timer: Option<Timer>,
     max_batch: usize,
@@ -85,7 +85,7 @@ impl Driver {
             phase: Phase::Running,
             receiver: Receiver::default(),
             out: Outgoing::new(HEADER + max_fragment),
-            turn: Turn::default(),
+            budget: PollBudget::default(),
             wakes: Wakes::default(),
             timer: None,
             refused: false,
@@ -95,7 +95,7 @@ impl Driver {
 
     /// Takes note of bytes that were read or written.
     fn count(&mut self, bytes: usize) {
-        self.turn.count(bytes);
+        self.budget.count(bytes);
     }
 
     /// Writes what has left the streams. `Ready` when the pipe took all of it.
@@ -250,8 +250,8 @@ impl Driver {
             return shut.map(|_| ());
         }
         // Reading goes on meanwhile: a peer that waits for us to read before it reads itself gets on.
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
+        self.budget = PollBudget::default();
+        while !self.budget.is_spent() {
             match Pin::new(&mut self.pipe).poll_fill_buf(cx) {
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
                     let n = bytes.len();
@@ -293,14 +293,14 @@ fn is_timeout(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout { .. })
 }
 
-impl Drive for Driver {
+impl ConnectionDriver for Driver {
     type End = Result<Phase>;
 
     fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running)
     }
 
-    fn run(&mut self, cx: &mut Context<'_>) -> Ran<Result<Phase>> {
+    fn run(&mut self, cx: &mut Context<'_>) -> Run<Result<Phase>> {
         // It looks by itself, until it waits.
         self.connection.looking.store(true, Ordering::Release);
         self.connection.with(|state, _| {
@@ -308,23 +308,23 @@ impl Drive for Driver {
                 state.driver = Some(cx.waker().clone());
             }
         });
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
+        self.budget = PollBudget::default();
+        while !self.budget.is_spent() {
             let now = self.env.now();
             let mut held_up = false;
             let received = match self.receive(cx, now) {
                 Ok(received) => received,
-                Err(end) => return Ran::Ends(end),
+                Err(end) => return Run::Ended(end),
             };
             // A peer that closed and left breaks our writes; what it said before tells that it was on purpose.
             if let Some((error, until)) = &self.broken {
                 if !received || *until <= now {
-                    return Ran::Ends(Err(error.clone()));
+                    return Run::Ended(Err(error.clone()));
                 }
                 continue;
             }
             let sent = match self.poll_send(cx, now) {
-                Poll::Ready(Ok(Step::Closed)) => return Ran::Ends(Ok(self.ending(true, Ok(())))),
+                Poll::Ready(Ok(Step::Closed)) => return Run::Ended(Ok(self.ending(true, Ok(())))),
                 Poll::Ready(Ok(step)) => step == Step::Progress,
                 Poll::Ready(Err(error)) => {
                     let error = Error::io("writing frames", error);
@@ -343,14 +343,14 @@ impl Drive for Driver {
             }
             if held_up || !self.connection.looking.swap(false, Ordering::AcqRel) {
                 self.poll_timer(cx);
-                return Ran::Waits;
+                return Run::Idle;
             }
             // From now on it is woken; what came just before is found by looking once more.
         }
-        // Whether that fails shows in the next turn.
+        // Whether that fails shows in the next poll.
         let _later = self.poll_flush(cx);
         self.connection.looking.store(true, Ordering::Release);
-        Ran::Tired
+        Run::BudgetSpent
     }
 
     fn end(&mut self, how: Result<Phase>) {
@@ -362,7 +362,7 @@ impl Drive for Driver {
     }
 
     fn moved(&self) -> usize {
-        self.turn.moved()
+        self.budget.moved()
     }
 
     fn woke(&mut self) -> bool {
@@ -381,7 +381,7 @@ impl Future for Driver {
         let this = self.get_mut();
         // It may be the pipe that woke this task.
         this.refused = false;
-        ready!(this.poll_turn(cx));
+        ready!(this.poll_run(cx));
         if let Phase::Failed(error) = &this.phase {
             return Poll::Ready(Err(error.clone()));
         }

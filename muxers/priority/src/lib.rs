@@ -14,10 +14,10 @@
 //!
 //! ```
 //! use stackwire_muxer_priority::PriorityConfig;
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //!
 //! let config = PriorityConfig { receive_window: 4 << 20, ..Default::default() };
-//! let Built::Muxer(muxer) = config.build().unwrap() else { unreachable!() };
+//! let muxer = config.build().unwrap().muxers.remove(0);
 //! assert_eq!(muxer.id().as_str(), "/stackwire/mux/1.0.0");
 //! ```
 //!

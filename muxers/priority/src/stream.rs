@@ -11,7 +11,7 @@ use std::{
 };
 
 use stackwire_core::{Buffer, Datagrams, Pipe, Priority, buffer};
-use stackwire_driver::Stint;
+use stackwire_driver::AssistBudget;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{connection::Connection, datagrams::StreamDatagrams};
@@ -31,12 +31,20 @@ pub(crate) struct PriorityStream {
     /// Bytes that the connection does not know to be consumed, and the memory that this freed.
     consumed: usize,
     freed: usize,
-    stint: Stint,
+    assist: AssistBudget,
 }
 
 impl PriorityStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: VecDeque::new(), start: 0, consumed: 0, freed: 0, stint: Stint::default() }
+        Self {
+            connection,
+            id,
+            taken: VecDeque::new(),
+            start: 0,
+            consumed: 0,
+            freed: 0,
+            assist: AssistBudget::default(),
+        }
     }
 
     /// Waits until there is something to read, or nothing will come.
@@ -44,9 +52,9 @@ impl PriorityStream {
         if !self.taken.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let Self { connection, id, taken, stint, .. } = self;
-        ready!(stint.poll(&connection.env, cx));
-        connection.wheel.poll(stint, cx, |cx| connection.poll_take(*id, taken, cx))
+        let Self { connection, id, taken, assist, .. } = self;
+        ready!(assist.poll(&connection.env, cx));
+        connection.driver.poll(assist, cx, |cx| connection.poll_take(*id, taken, cx))
     }
 
     /// The first bytes, as many as lie together.
@@ -113,9 +121,9 @@ impl AsyncWrite for PriorityStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { connection, id, stint, .. } = &mut *self;
-        ready!(stint.poll(&connection.env, cx));
-        connection.wheel.poll(stint, cx, |cx| connection.poll_write(*id, slices, cx))
+        let Self { connection, id, assist, .. } = &mut *self;
+        ready!(assist.poll(&connection.env, cx));
+        connection.driver.poll(assist, cx, |cx| connection.poll_write(*id, slices, cx))
     }
 
     fn is_write_vectored(&self) -> bool {

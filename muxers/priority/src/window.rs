@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stackwire_driver::Pace;
+use stackwire_driver::WindowTuner;
 
 use crate::settings::MAX_CREDIT;
 
@@ -16,12 +16,12 @@ pub(crate) struct Window {
     owed: u32,
     /// By how much it is larger than at first.
     grown: u32,
-    pace: Pace,
+    tuner: WindowTuner,
 }
 
 impl Window {
     pub(crate) fn new(size: u32) -> Self {
-        Self { size, allowed: size, owed: 0, grown: 0, pace: Pace::default() }
+        Self { size, allowed: size, owed: 0, grown: 0, tuner: WindowTuner::default() }
     }
 
     /// By how much it is larger than at first.
@@ -42,7 +42,7 @@ impl Window {
 
     /// `bytes` that were used up arrive, over a path with this round trip.
     pub(crate) fn arrived(&mut self, bytes: u32, now: Instant, round_trip: Option<Duration>) {
-        self.pace.arrived(bytes, self.size, round_trip, || now);
+        self.tuner.arrived(bytes, self.size, round_trip, || now);
     }
 
     /// `bytes` were consumed. True: so much is owed, the given part of the window, that it should be given back.
@@ -60,7 +60,7 @@ impl Window {
 
     /// By how much the window should grow before credit is given: doubled, at most by `room`, where it holds up the peer.
     pub(crate) fn grow(&mut self, room: u32) -> u32 {
-        if !self.pace.is_quick() {
+        if !self.tuner.should_grow() {
             return 0;
         }
         let growth = self.size.min(room).min(MAX_CREDIT.saturating_sub(self.size));
@@ -81,7 +81,7 @@ mod tests {
         let mut window = Window::new(100);
         assert!(window.use_up(100) && !window.use_up(1));
         assert!(!window.consumed(49, 2) && window.consumed(1, 2));
-        assert_eq!(window.grow(1000), 0, "nothing is known of the pace");
+        assert_eq!(window.grow(1000), 0, "nothing is known of the round trip");
         assert_eq!(window.give(), 50);
         let trip = Some(Duration::from_millis(10));
         window.arrived(1, now, trip);

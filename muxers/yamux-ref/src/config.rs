@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{Yamux, muxer};
 
@@ -90,8 +90,8 @@ impl Plugin for YamuxConfig {
                     ..Capabilities::DEFAULT
                 });
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Muxer(Arc::new(Yamux::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().muxer(Arc::new(Yamux::new(self)?)))
     }
 }
 

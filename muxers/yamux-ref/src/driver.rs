@@ -28,7 +28,7 @@ use crate::{
 const MAX_DISCARDED: usize = 256;
 
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
-pub(crate) struct Drive {
+pub(crate) struct YamuxDriver {
     connection: Connection<Io>,
     shared: Arc<Shared>,
     env: Env,
@@ -38,7 +38,7 @@ pub(crate) struct Drive {
     discards: FuturesUnordered<BoxFuture<'static, ()>>,
 }
 
-impl Drive {
+impl YamuxDriver {
     pub(crate) fn new(connection: Connection<Io>, shared: Arc<Shared>, env: Env, close_timeout: Duration) -> Self {
         Self { connection, shared, env, close_timeout, deadline: None, discards: FuturesUnordered::new() }
     }
@@ -111,7 +111,7 @@ impl Drive {
     }
 }
 
-impl Future for Drive {
+impl Future for YamuxDriver {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -127,7 +127,7 @@ impl Future for Drive {
     }
 }
 
-impl Drop for Drive {
+impl Drop for YamuxDriver {
     fn drop(&mut self) {
         self.shared.finish(Err(error(Kind::Closed, "the connection was dropped")));
     }

@@ -7,7 +7,7 @@ use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
 
 use crate::{
     YamuxConfig,
-    driver::Drive,
+    driver::YamuxDriver,
     io::Io,
     session::{Handle, Shared},
 };
@@ -54,7 +54,7 @@ impl Muxer for Yamux {
         let shared = Arc::new(Shared::new(role, self.config.max_streams as usize));
         let connection = Connection::new(Io::new(pipe, shared.clone()), config, mode);
         let close_timeout = Duration::from_secs(self.config.close_timeout_secs.into());
-        let driver = Drive::new(connection, shared.clone(), env.clone(), close_timeout);
+        let driver = YamuxDriver::new(connection, shared.clone(), env.clone(), close_timeout);
         (Arc::new(Handle(shared)), Box::pin(driver))
     }
 }

@@ -12,12 +12,12 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Budget, Env, Error, Kind as ErrorKind, MuxerContext, Result, Role};
-use stackwire_driver::{Driven, Wakes, Wheel, register};
+use stackwire_driver::{DriverCell, HasDriver, Wakes, register};
 
 use crate::{
     YamuxConfig,
     chunks::Queue,
-    driver::Drive,
+    driver::YamuxDriver,
     entry::{Entry, Fin},
     flood::Withdrawals,
     ids::IdHash,
@@ -239,14 +239,14 @@ pub(crate) struct Look {
 pub(crate) struct Connection {
     pub(crate) env: Env,
     state: Mutex<State>,
-    pub(crate) wheel: Wheel<Drive>,
+    pub(crate) driver: DriverCell<YamuxDriver>,
 }
 
-impl Driven for Connection {
-    type Driver = Drive;
+impl HasDriver for Connection {
+    type Driver = YamuxDriver;
 
-    fn wheel(&self) -> &Wheel<Drive> {
-        &self.wheel
+    fn driver_cell(&self) -> &DriverCell<YamuxDriver> {
+        &self.driver
     }
 }
 
@@ -283,7 +283,7 @@ impl Connection {
             went_away: false,
             ended: None,
         };
-        Self { env, state: Mutex::new(state), wheel: Wheel::new() }
+        Self { env, state: Mutex::new(state), driver: DriverCell::new() }
     }
 
     /// Runs `f` under the lock, then wakes whom it says.

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Pipe, Result, buffer};
-use stackwire_driver::{Drive as _, Ran, Turn, Wakes};
+use stackwire_driver::{ConnectionDriver as _, PollBudget, Run, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     wire::{Header, Kind},
 };
 
-/// What was written and not flushed when a turn ends, and is less than this, does not wait for more.
+/// What was written and not flushed when the poll budget is spent, is flushed if it is less than this.
 const LITTLE: usize = 64 * 1024;
 /// Bytes of a stream that are worth asking the pipe for a buffer of their own.
 const WHOLE: usize = 8 * 1024;
@@ -41,7 +41,7 @@ const CLEANINGS: u8 = 3;
 /// of idle connections are to cost next to nothing.
 const FEW: usize = 512;
 
-/// What a turn of sending came to.
+/// The outcome of sending one batch.
 enum Sent {
     /// The batch; there may be more.
     Batch,
@@ -52,7 +52,7 @@ enum Sent {
 }
 
 /// Drives one connection until it ends. Dropping it earlier ends the connection for everybody who waits on it.
-pub(crate) struct Drive {
+pub(crate) struct YamuxDriver {
     pub(crate) connection: Arc<Connection>,
     pub(crate) pipe: BoxPipe,
     pub(crate) env: Env,
@@ -68,7 +68,7 @@ pub(crate) struct Drive {
     pub(crate) refused: bool,
     /// The pipe takes no more bytes, for this reason, since then.
     broken: Option<(io::Error, Instant)>,
-    pub(crate) turn: Turn,
+    pub(crate) budget: PollBudget,
     wakes: Wakes,
     /// Those that are still due.
     cleanings: u8,
@@ -80,7 +80,7 @@ pub(crate) struct Drive {
     pub(crate) deadline: Option<BoxFuture<'static, ()>>,
 }
 
-impl Drive {
+impl YamuxDriver {
     pub(crate) fn new(connection: Arc<Connection>, pipe: BoxPipe, env: Env, config: &YamuxConfig) -> Self {
         let keepalive = Duration::from_secs(config.keepalive_secs.into());
         Self {
@@ -95,7 +95,7 @@ impl Drive {
             unflushed: 0,
             refused: false,
             broken: None,
-            turn: Turn::default(),
+            budget: PollBudget::default(),
             wakes: Wakes::default(),
             cleanings: 0,
             pulse: None,
@@ -107,7 +107,7 @@ impl Drive {
 
     /// Takes note of bytes that were read or written.
     pub(crate) fn count(&mut self, bytes: usize) {
-        self.turn.count(bytes);
+        self.budget.count(bytes);
         self.cleanings = if bytes > FEW { CLEANINGS } else { self.cleanings.max(1) };
     }
 
@@ -142,7 +142,7 @@ impl Drive {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
         if self.batch.is_empty() {
             let vectored = self.pipe.is_write_vectored();
-            let most = self.turn.left();
+            let most = self.budget.left();
             let closing = self.connection.next_batch(&mut self.batch, most, vectored, &mut self.wakes);
             if self.batch.is_empty() {
                 ready!(self.poll_flush(cx))?;
@@ -198,15 +198,15 @@ impl Drive {
         }))
     }
 
-    /// A turn once the pipe takes no more bytes, since then and for this reason. A peer that closed and left breaks our
+    /// Runs after the pipe has failed to take bytes, at `since` and because of `why`. A peer that closed and left breaks our
     /// writes, and what it said before says whether that was on purpose: so that is read still, for a short time.
-    fn run_broken(&mut self, why: io::Error, since: Instant, closing: bool, cx: &mut Context<'_>) -> Ran<Phase> {
+    fn run_broken(&mut self, why: io::Error, since: Instant, closing: bool, cx: &mut Context<'_>) -> Run<Phase> {
         let mut read = Poll::Ready(Ok(false));
         while matches!(read, Poll::Ready(Ok(false))) {
-            if self.turn.is_over() {
+            if self.budget.is_spent() {
                 if self.env.now().saturating_duration_since(since) < REPROACH {
                     self.broken = Some((why, since));
-                    return Ran::Tired;
+                    return Run::BudgetSpent;
                 }
                 break;
             }
@@ -222,7 +222,7 @@ impl Drive {
             _ if closing || self.connection.went_away() => Ok(()),
             _ => Err(Error::io("writing frames", why)),
         };
-        Ran::Ends(self.ending(end))
+        Run::Ended(self.ending(end))
     }
 
     /// Ready when a timer has made something to send.
@@ -275,28 +275,28 @@ impl Drive {
     }
 }
 
-impl stackwire_driver::Drive for Drive {
+impl stackwire_driver::ConnectionDriver for YamuxDriver {
     type End = Phase;
 
     fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running)
     }
 
-    fn run(&mut self, cx: &mut Context<'_>) -> Ran<Phase> {
+    fn run(&mut self, cx: &mut Context<'_>) -> Run<Phase> {
         let look @ Look { closing, .. } = self.connection.look(cx);
         if closing && self.deadline.is_none() {
             self.deadline = Some(self.env.sleep(self.close_timeout));
         }
-        self.turn = Turn::default();
+        self.budget = PollBudget::default();
         if let Some((why, since)) = self.broken.take() {
             return self.run_broken(why, since, closing, cx);
         }
-        while !self.turn.is_over() {
+        while !self.budget.is_spent() {
             let mut held_up = false;
             let sent = match if self.refused { Poll::Pending } else { self.poll_send(cx) } {
                 Poll::Ready(Ok(Sent::Everything(code))) => {
                     self.batch.append(&Header::session(Kind::GoAway, 0, code).encode());
-                    return Ran::Ends(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
+                    return Run::Ended(Phase::Ending { result: Ok(()), step: Step::Send, linger: true });
                 }
                 Poll::Ready(Err(e)) => return self.run_broken(e, self.env.now(), closing, cx),
                 Poll::Ready(Ok(Sent::Batch)) => true,
@@ -309,30 +309,30 @@ impl stackwire_driver::Drive for Drive {
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(true)) => {
                     let end = self.end_of_bytes(closing);
-                    return Ran::Ends(self.ending(end));
+                    return Run::Ended(self.ending(end));
                 }
-                Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
+                Poll::Ready(Err(e)) => return Run::Ended(self.ending(Err(e))),
                 Poll::Ready(Ok(false)) => continue,
                 Poll::Pending if sent => continue,
                 Poll::Pending => {}
             }
             match self.poll_timers(look, cx) {
                 Poll::Ready(Ok(())) => continue,
-                Poll::Ready(Err(e)) => return Ran::Ends(self.ending(Err(e))),
+                Poll::Ready(Err(e)) => return Run::Ended(self.ending(Err(e))),
                 // If the pipe holds it up, it is the pipe that wakes it.
-                Poll::Pending if held_up || self.connection.wait(closing) => return Ran::Waits,
+                Poll::Pending if held_up || self.connection.wait(closing) => return Run::Idle,
                 Poll::Pending => {}
             }
         }
-        // Time goes on while a peer keeps us busy. What a timer has made is sent in the next turn.
+        // Time goes on while a peer keeps us busy. What a timer has made is sent in the next poll.
         if let Poll::Ready(Err(e)) = self.poll_timers(look, cx) {
-            return Ran::Ends(self.ending(Err(e)));
+            return Run::Ended(self.ending(Err(e)));
         }
-        // Whether that fails shows in the next turn.
+        // Whether that fails shows in the next poll.
         if self.unflushed < LITTLE {
             let _later = self.poll_flush(cx);
         }
-        Ran::Tired
+        Run::BudgetSpent
     }
 
     fn end(&mut self, how: Phase) {
@@ -340,7 +340,7 @@ impl stackwire_driver::Drive for Drive {
     }
 
     fn moved(&self) -> usize {
-        self.turn.moved()
+        self.budget.moved()
     }
 
     fn woke(&mut self) -> bool {
@@ -352,14 +352,14 @@ impl stackwire_driver::Drive for Drive {
     }
 }
 
-impl Future for Drive {
+impl Future for YamuxDriver {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         // It may be the pipe that woke this task.
         this.refused = false;
-        ready!(this.poll_turn(cx));
+        ready!(this.poll_run(cx));
         let Phase::Ending { step, linger, .. } = this.phase else { return Poll::Pending };
         let ended = ready!(this.poll_ending(step, linger, cx));
         let Phase::Ending { result, .. } = mem::replace(&mut this.phase, Phase::Running) else { return Poll::Pending };
@@ -369,7 +369,7 @@ impl Future for Drive {
     }
 }
 
-impl Drop for Drive {
+impl Drop for YamuxDriver {
     fn drop(&mut self) {
         self.connection.end(Some(error(ErrorKind::Closed, "the connection was dropped")));
     }

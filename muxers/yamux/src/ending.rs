@@ -8,11 +8,11 @@ use std::{
 
 use futures::FutureExt;
 use stackwire_core::{Error, Kind as ErrorKind, Layer, Result};
-use stackwire_driver::Turn;
+use stackwire_driver::PollBudget;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
-    driver::Drive,
+    driver::YamuxDriver,
     muxer::{NAME, error},
     wire::{Header, Kind},
 };
@@ -42,7 +42,7 @@ pub(crate) enum Phase {
     Ending { result: Result<()>, step: Step, linger: bool },
 }
 
-impl Drive {
+impl YamuxDriver {
     /// Ends the connection for its streams, which the peer or a fault ended; the pipe is to be ended still.
     pub(crate) fn ending(&mut self, result: Result<()>) -> Phase {
         let result = result.map_err(|e| e.at(Layer::Muxer, NAME));
@@ -62,8 +62,8 @@ impl Drive {
 
     /// Throws away what arrives. Ready when nothing more will.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.turn = Turn::default();
-        while !self.turn.is_over() {
+        self.budget = PollBudget::default();
+        while !self.budget.is_spent() {
             match ready!(Pin::new(&mut self.pipe).poll_fill_buf(cx)) {
                 Ok([]) | Err(_) => return Poll::Ready(()),
                 Ok(bytes) => {

@@ -3,9 +3,9 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
-use stackwire_driver::Driving;
+use stackwire_driver::DriverTask;
 
-use crate::{YamuxConfig, connection::Connection, driver::Drive, session::YamuxSession};
+use crate::{YamuxConfig, connection::Connection, driver::YamuxDriver, session::YamuxSession};
 
 pub(crate) const NAME: &str = "yamux";
 pub(crate) const ID: &str = "/yamux/1.0.0";
@@ -27,8 +27,8 @@ impl Yamux {
     #[doc(hidden)]
     pub fn start_watched(&self, pipe: BoxPipe, context: MuxerContext<'_>) -> (Arc<dyn Session>, Driver, Held) {
         let connection = Arc::new(Connection::new(self.config.clone(), &context));
-        let driver = Drive::new(connection.clone(), pipe, context.env.clone(), &self.config);
-        let driving = Driving::new(connection.clone(), driver);
+        let driver = YamuxDriver::new(connection.clone(), pipe, context.env.clone(), &self.config);
+        let driving = DriverTask::new(connection.clone(), driver);
         (Arc::new(YamuxSession(connection.clone())), Box::pin(driving), Held(connection))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use stackwire_core::Pipe;
-use stackwire_driver::Stint;
+use stackwire_driver::AssistBudget;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{chunks::Queue, connection::Connection};
@@ -24,12 +24,12 @@ pub(crate) struct YamuxStream {
     read: u32,
     /// How many may be until that is reported.
     due: u32,
-    stint: Stint,
+    assist: AssistBudget,
 }
 
 impl YamuxStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self { connection, id, taken: Queue::default(), read: 0, due: 0, stint: Stint::default() }
+        Self { connection, id, taken: Queue::default(), read: 0, due: 0, assist: AssistBudget::default() }
     }
 
     /// Waits until there is something to read, or nothing will come.
@@ -37,9 +37,9 @@ impl YamuxStream {
         if !self.taken.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let Self { connection, id, taken, read, due, stint } = self;
-        ready!(stint.poll(&connection.env, cx));
-        *due = ready!(connection.wheel.poll(stint, cx, |cx| connection.poll_take(*id, taken, read, cx)))?;
+        let Self { connection, id, taken, read, due, assist } = self;
+        ready!(assist.poll(&connection.env, cx));
+        *due = ready!(connection.driver.poll(assist, cx, |cx| connection.poll_take(*id, taken, read, cx)))?;
         Poll::Ready(Ok(()))
     }
 
@@ -92,11 +92,11 @@ impl AsyncWrite for YamuxStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { connection, id, stint, .. } = &mut *self;
-        ready!(stint.poll(&connection.env, cx));
-        match connection.poll_write_through(*id, slices, stint, cx) {
+        let Self { connection, id, assist, .. } = &mut *self;
+        ready!(assist.poll(&connection.env, cx));
+        match connection.poll_write_through(*id, slices, assist, cx) {
             Some(written) => written,
-            None => connection.wheel.poll(stint, cx, |cx| connection.poll_write(*id, slices, cx)),
+            None => connection.driver.poll(assist, cx, |cx| connection.poll_write(*id, slices, cx)),
         }
     }
 

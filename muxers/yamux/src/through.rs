@@ -8,12 +8,12 @@ use std::{
 };
 
 use stackwire_core::total_len;
-use stackwire_driver::{Drive as _, Stint, register};
+use stackwire_driver::{AssistBudget, ConnectionDriver as _, register};
 use tokio::io::AsyncWrite;
 
 use crate::{
     connection::Connection,
-    driver::Drive,
+    driver::YamuxDriver,
     entry::Fin,
     wire::{HEADER, Header, Kind},
 };
@@ -30,7 +30,7 @@ impl Connection {
         &self,
         id: u32,
         slices: &[IoSlice<'_>],
-        stint: &mut Stint,
+        assist: &mut AssistBudget,
         cx: &mut Context<'_>,
     ) -> Option<Poll<io::Result<usize>>> {
         let slices = &slices[..slices.len().min(SLICES)];
@@ -38,26 +38,26 @@ impl Connection {
         if total < MUCH {
             return None;
         }
-        let through = self.wheel.borrow(stint, |drive, driving, stint| {
-            if !drive.refused && (!drive.batch.is_empty() || self.has_to_send()) {
-                stint.drive(drive, driving);
+        let through = self.driver.borrow(assist, |driver, driving, assist| {
+            if !driver.refused && (!driver.batch.is_empty() || self.has_to_send()) {
+                assist.run(driver, driving);
             }
-            if !drive.is_running() || !drive.pipe.is_write_vectored() {
+            if !driver.is_running() || !driver.pipe.is_write_vectored() {
                 return None;
             }
-            if drive.refused || !drive.batch.is_empty() {
+            if driver.refused || !driver.batch.is_empty() {
                 return self.wait_for_pipe(id, cx);
             }
             let body = self.begin_frame(id, total)?;
-            if !self.write_frame(drive, id, body, slices, driving) {
+            if !self.write_frame(driver, id, body, slices, driving) {
                 return self.wait_for_pipe(id, cx);
             }
-            stint.count(body as usize);
+            assist.count(body as usize);
             Some(Poll::Ready(Ok(body as usize)))
         });
         through.flatten().inspect(|written| {
             if written.is_pending() {
-                stint.pause();
+                assist.reset();
             }
         })
     }
@@ -103,7 +103,14 @@ impl Connection {
 
     /// Writes a frame with the first bytes of `slices`. What the pipe does not take of it becomes the driver's batch.
     /// `false` if the pipe takes nothing: then it wakes the driver when it does.
-    fn write_frame(&self, drive: &mut Drive, id: u32, body: u32, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> bool {
+    fn write_frame(
+        &self,
+        driver: &mut YamuxDriver,
+        id: u32,
+        body: u32,
+        slices: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> bool {
         let header: [u8; HEADER] = Header { kind: Kind::Data, flags: 0, stream: id, length: body }.encode();
         let mut frame = [IoSlice::new(&[]); 1 + SLICES];
         frame[0] = IoSlice::new(&header);
@@ -112,12 +119,12 @@ impl Connection {
             *part = IoSlice::new(&slice[..slice.len().min(left)]);
             left -= part.len();
         }
-        let written = match Pin::new(&mut drive.pipe).poll_write_vectored(cx, &frame[..1 + slices.len()]) {
+        let written = match Pin::new(&mut driver.pipe).poll_write_vectored(cx, &frame[..1 + slices.len()]) {
             Poll::Ready(Ok(n)) => n,
             // The driver sees the error for itself, when it writes the batch.
             Poll::Ready(Err(_)) => 0,
             Poll::Pending => {
-                drive.refused = true;
+                driver.refused = true;
                 self.with(|state, _| {
                     if let Some(entry) = state.streams.get_mut(&id) {
                         entry.credit = entry.credit.saturating_add(body);
@@ -126,11 +133,11 @@ impl Connection {
                 return false;
             }
         };
-        drive.unflushed += written;
-        drive.count(written);
+        driver.unflushed += written;
+        driver.count(written);
         let mut skip = written;
         for part in &frame {
-            drive.batch.append(&part[skip.min(part.len())..]);
+            driver.batch.append(&part[skip.min(part.len())..]);
             skip -= skip.min(part.len());
         }
         self.with(|state, wakes| state.wake_sender(wakes));

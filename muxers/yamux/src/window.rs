@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use stackwire_driver::Pace;
+use stackwire_driver::WindowTuner;
 
 /// The window of every stream at first, each way, in bytes (yamux specification, "Flow control").
 pub(crate) const INITIAL: u32 = 256 * 1024;
@@ -27,12 +27,12 @@ pub(crate) struct Window {
     size: u32,
     credit: u32,
     consumed: u32,
-    pace: Pace,
+    tuner: WindowTuner,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { size: INITIAL, credit: INITIAL, consumed: 0, pace: Pace::default() }
+        Self { size: INITIAL, credit: INITIAL, consumed: 0, tuner: WindowTuner::default() }
     }
 }
 
@@ -53,7 +53,7 @@ impl Window {
             Some(credit) => self.credit = credit,
             None => return false,
         }
-        self.pace.arrived(length, self.size, round_trip, now);
+        self.tuner.arrived(length, self.size, round_trip, now);
         true
     }
 
@@ -70,7 +70,7 @@ impl Window {
     /// Grants what was read, and more if the peer was held up. Returns how much. For when a grant is due.
     pub(crate) fn grant(&mut self, growth: &mut Growth) -> u32 {
         let mut delta = self.consumed;
-        if self.pace.is_quick() {
+        if self.tuner.should_grow() {
             let more = self.size.min(growth.most.saturating_sub(self.size));
             let more = more.min(u32::try_from(growth.left).unwrap_or(u32::MAX));
             growth.left -= u64::from(more);

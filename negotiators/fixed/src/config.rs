@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{Fixed, fixed::NAME};
 
@@ -27,7 +27,7 @@ impl Plugin for FixedConfig {
             },
         );
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Negotiator(Arc::new(Fixed)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().negotiator(Arc::new(Fixed)))
     }
 }

@@ -1,9 +1,7 @@
 //! The negotiator that asks nobody.
 
 use async_trait::async_trait;
-use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait,
-};
+use stackwire_core::{BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Recognition, Result, SelectContext};
 
 pub(crate) const NAME: &str = "fixed";
 
@@ -19,12 +17,12 @@ impl Negotiator for Fixed {
         NAME
     }
 
-    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], _: Wait) -> Result<Negotiated> {
-        if offers.is_empty() {
+    async fn select(&self, pipe: BoxPipe, context: SelectContext<'_>) -> Result<Negotiated> {
+        if context.offers.is_empty() {
             let nothing = Kind::NoCommonProtocol { offered: Vec::new(), supported: Vec::new() };
             return Err(Error::new(nothing, "taking the first of no offers").at(Layer::Negotiator, NAME));
         }
-        Ok(Negotiated { index: 0, pipe, round_trips: 0, role })
+        Ok(Negotiated { index: 0, pipe, round_trips: 0, role: context.role })
     }
 
     /// Always `Yes`: it has no bytes of its own to tell it by.

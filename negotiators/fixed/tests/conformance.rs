@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{negotiator::NegotiatorUnderTest, negotiator_laws, pipes};
-use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Role, Wait};
+use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Role, SelectContext, Wait};
 use stackwire_negotiator_fixed::{Fixed, FixedConfig};
-use stackwire_plugin::{Built, Catalogue, Plugin};
+use stackwire_plugin::{Catalogue, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn make() -> NegotiatorUnderTest {
@@ -20,7 +20,7 @@ async fn the_first_offer_is_taken_without_a_byte() {
     for role in [Role::Dialer, Role::Listener] {
         for wait in [Wait::Agreed, Wait::Lazy] {
             let (a, mut b) = pipes::pair();
-            let mut chosen = Fixed.select(a, role, &offers, wait).await.unwrap();
+            let mut chosen = Fixed.select(a, SelectContext::new(role, &offers).waiting(wait)).await.unwrap();
             assert_eq!((chosen.index, chosen.round_trips), (0, 0));
             chosen.pipe.write_all(b"mine").await.unwrap();
             chosen.pipe.shutdown().await.unwrap();
@@ -34,14 +34,14 @@ async fn the_first_offer_is_taken_without_a_byte() {
 #[tokio::test]
 async fn nothing_can_be_taken_of_no_offers() {
     let (a, _b) = pipes::pair();
-    let error = Fixed.select(a, Role::Dialer, &[], Wait::Agreed).await.map(|_| ()).unwrap_err();
+    let error = Fixed.select(a, SelectContext::new(Role::Dialer, &[])).await.map(|_| ()).unwrap_err();
     assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
     assert_eq!(error.layer(), Some(Layer::Negotiator));
 }
 
 #[test]
 fn it_registers() {
-    assert!(matches!(FixedConfig::default().build(), Ok(Built::Negotiator(_))));
+    assert_eq!(FixedConfig::default().build().expect("it builds").negotiators.len(), 1);
     let catalogue = Catalogue::linked().unwrap();
     assert!(catalogue.get(Layer::Negotiator, "fixed").unwrap().summary.ids.is_empty());
 }

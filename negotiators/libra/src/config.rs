@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{
     Libra,
@@ -29,7 +29,7 @@ impl Plugin for LibraConfig {
             ..Capabilities::DEFAULT
         });
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Negotiator(Arc::new(Libra)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().negotiator(Arc::new(Libra)))
     }
 }

@@ -4,7 +4,8 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role,
+    SelectContext, Wait,
 };
 use tokio::io::AsyncBufRead;
 
@@ -27,7 +28,8 @@ impl Negotiator for Libra {
         NAME
     }
 
-    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated> {
+    async fn select(&self, pipe: BoxPipe, context: SelectContext<'_>) -> Result<Negotiated> {
+        let SelectContext { role, offers, wait, .. } = context;
         if let Some(id) = offers.iter().find(|id| !is_sendable(id)) {
             let why = format!("“{id}” can't be offered: an id has 1 to 1024 bytes and is not “{NOT_SUPPORTED}”");
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Negotiator, NAME));

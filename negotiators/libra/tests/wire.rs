@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stackwire_conformance::{in_time, pipes};
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
 };
 use stackwire_negotiator_libra::Libra;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,7 +32,7 @@ async fn beside(
     peer: impl AsyncFnOnce(&mut BoxPipe),
 ) -> (Result<Negotiated>, BoxPipe) {
     let (a, mut b) = pipes::pair();
-    let work = async { tokio::join!(Libra.select(a, role, offers, Wait::Agreed), peer(&mut b)).0 };
+    let work = async { tokio::join!(Libra.select(a, SelectContext::new(role, offers)), peer(&mut b)).0 };
     (in_time("a negotiation", work).await, b)
 }
 
@@ -80,7 +80,7 @@ async fn a_listener_echoes_the_header_then_what_it_has() {
 #[tokio::test]
 async fn a_selection_travels_with_the_first_bytes_and_is_not_answered() {
     let (a, mut b) = pipes::pair();
-    let mut chosen = Libra.select(a, Role::Dialer, &OFFERS[1..], Wait::Lazy).await.unwrap();
+    let mut chosen = Libra.select(a, SelectContext::new(Role::Dialer, &OFFERS[1..]).waiting(Wait::Lazy)).await.unwrap();
     assert_eq!((chosen.index, chosen.round_trips), (0, 0));
     chosen.pipe.write_all(b"first").await.unwrap();
     chosen.pipe.shutdown().await.unwrap();
@@ -90,7 +90,8 @@ async fn a_selection_travels_with_the_first_bytes_and_is_not_answered() {
 
     let (mut a, b) = pipes::pair();
     a.write_all(&[SELECT, IDENTITY, b"first"].concat()).await.unwrap();
-    let mut chosen = in_time("a selection", Libra.select(b, Role::Listener, &OFFERS, Wait::Agreed)).await.unwrap();
+    let mut chosen =
+        in_time("a selection", Libra.select(b, SelectContext::new(Role::Listener, &OFFERS))).await.unwrap();
     assert_eq!((chosen.index, chosen.round_trips), (1, 0));
     let mut first = [0; 5];
     chosen.pipe.read_exact(&mut first).await.unwrap();
@@ -106,9 +107,9 @@ async fn a_selection_travels_with_the_first_bytes_and_is_not_answered() {
 #[tokio::test]
 async fn a_selection_that_is_refused_is_a_closed_pipe() {
     let (a, b) = pipes::pair();
-    let mut chosen = Libra.select(a, Role::Dialer, &OFFERS[..1], Wait::Lazy).await.unwrap();
+    let mut chosen = Libra.select(a, SelectContext::new(Role::Dialer, &OFFERS[..1]).waiting(Wait::Lazy)).await.unwrap();
     chosen.pipe.flush().await.unwrap();
-    let refused = in_time("a selection", Libra.select(b, Role::Listener, &OFFERS[1..], Wait::Agreed)).await;
+    let refused = in_time("a selection", Libra.select(b, SelectContext::new(Role::Listener, &OFFERS[1..]))).await;
     let refused = refused.map(|_| ()).expect_err("it is not there");
     let expected = Kind::NoCommonProtocol {
         offered: vec!["/noise_ix_25519_aesgcm_sha256/1.0.0".to_string()],
@@ -122,8 +123,8 @@ async fn a_selection_that_is_refused_is_a_closed_pipe() {
 async fn ten_attempts_are_enough() {
     let many: Vec<ProtocolId> = (0..12).map(|n| ProtocolId::from(format!("/{n:02}"))).collect();
     let (a, b) = pipes::pair();
-    let dialer = Libra.select(a, Role::Dialer, &many, Wait::Agreed);
-    let listener = Libra.select(b, Role::Listener, &OFFERS, Wait::Agreed);
+    let dialer = Libra.select(a, SelectContext::new(Role::Dialer, &many));
+    let listener = Libra.select(b, SelectContext::new(Role::Listener, &OFFERS));
     let (dialer, listener) = in_time("a negotiation", async { tokio::join!(dialer, listener) }).await;
     for result in [dialer, listener] {
         let error = result.map(|_| ()).expect_err("nothing is common");
@@ -174,7 +175,7 @@ async fn an_end_between_frames_is_an_end() {
 async fn an_offer_that_cannot_be_sent_is_refused_before_anything_is_sent() {
     for bad in ["".to_string(), "not supported".to_string(), "/".repeat(1025)] {
         let (a, mut b) = pipes::pair();
-        let result = Libra.select(a, Role::Dialer, &[bad.into()], Wait::Lazy).await;
+        let result = Libra.select(a, SelectContext::new(Role::Dialer, &[bad.into()]).waiting(Wait::Lazy)).await;
         assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::ConfigInvalid);
         let mut sent = Vec::new();
         b.read_to_end(&mut sent).await.unwrap();
@@ -206,7 +207,7 @@ proptest! {
                 b.write_all([&[][..], INTERACTIVE, SELECT][header]).await.unwrap();
                 b.write_all(&bytes).await.unwrap();
                 b.shutdown().await.unwrap();
-                let _ = in_time("a negotiation", Libra.select(a, role, &OFFERS, Wait::Agreed)).await;
+                let _ = in_time("a negotiation", Libra.select(a, SelectContext::new(role, &OFFERS))).await;
             }
         });
     }
@@ -217,8 +218,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (a, b) = pipes::pair();
-            let dialer = Libra.select(a, Role::Dialer, &ours, Wait::Agreed);
-            let listener = Libra.select(b, Role::Listener, &theirs, Wait::Agreed);
+            let dialer = Libra.select(a, SelectContext::new(Role::Dialer, &ours));
+            let listener = Libra.select(b, SelectContext::new(Role::Listener, &theirs));
             let (a, b) = in_time("a negotiation", async { tokio::join!(dialer, listener) }).await;
             match ours.iter().find(|id| theirs.contains(id)) {
                 Some(id) => assert_eq!((&ours[a.unwrap().index], &theirs[b.unwrap().index]), (id, id)),

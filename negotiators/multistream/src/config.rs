@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Layer, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Parts, Plugin, Summary};
 
 use crate::{Multistream, multistream::NAME};
 
@@ -18,7 +18,7 @@ impl Plugin for MultistreamConfig {
     const SUMMARY: Summary = Summary::new(Layer::Negotiator, NAME, "multistream-select, spoken by every libp2p")
         .ids(&["/multistream/1.0.0"]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Negotiator(Arc::new(Multistream)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().negotiator(Arc::new(Multistream)))
     }
 }

@@ -1,7 +1,7 @@
 //! The dialer's side when it has one offer: the proposal travels with the first bytes, the answer is checked later.
 //!
-//! Our end of the pipe never overtakes the answer. Some peers (js-libp2p) take an end of the stream within the
-//! negotiation for the end of it all: they reset the stream, or never answer.
+//! Our end of the pipe does not overtake the answer, unless the peer is known to bear that. Some peers (js-libp2p) take an
+//! end of the stream within the negotiation for the end of it all: they reset the stream, or never answer.
 
 use std::{
     io::{self, IoSlice},
@@ -24,6 +24,8 @@ pub(crate) struct Lazy {
     awaiting: Option<Box<Awaiting>>,
     /// What was written has been flushed by a shutdown, which waits for the answer now.
     all_sent: bool,
+    /// Our end need not wait for the answer.
+    early_end: bool,
 }
 
 struct Awaiting {
@@ -46,7 +48,7 @@ enum Side {
 }
 
 impl Lazy {
-    pub(crate) fn new(pipe: BoxPipe, offer: ProtocolId) -> Self {
+    pub(crate) fn new(pipe: BoxPipe, offer: ProtocolId, early_end: bool) -> Self {
         let mut proposal = HEADER.to_vec();
         encode(offer.as_str().as_bytes(), &mut proposal);
         let awaiting = Awaiting {
@@ -57,7 +59,7 @@ impl Lazy {
             waiting: [None, None],
             deaf: false,
         };
-        Self { pipe: Prefaced::new(pipe, proposal), awaiting: Some(Box::new(awaiting)), all_sent: false }
+        Self { pipe: Prefaced::new(pipe, proposal), awaiting: Some(Box::new(awaiting)), all_sent: false, early_end }
     }
 
     /// Waits until the answer is here, and checks it.
@@ -191,12 +193,12 @@ impl AsyncWrite for Lazy {
         this.poll_written(flushed, cx)
     }
 
-    /// Flushes, waits for the answer, then ends our side. A refusal, or a peer that left without an answer, is an error. A
+    /// Flushes, waits for the answer unless the end may come early, then ends our side. A refusal, or a peer that left without an answer, is an error. A
     /// reset after all was flushed is none: it ends both directions, so that nothing is left to end, and a reader learns
     /// of it. Peers reset a stream that they are done with, and the reset may take their answer along.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.awaiting.is_some() {
+        if this.awaiting.is_some() && !this.early_end {
             // Who refuses may take nothing more: the answer is looked for while the rest still waits for room.
             let flushed = match this.all_sent {
                 true => Poll::Ready(Ok(())),

@@ -15,12 +15,12 @@
 //! In code it needs no registry:
 //!
 //! ```
-//! # use stackwire_core::{BoxPipe, Negotiator, ProtocolId, Result, Role, Wait};
+//! # use stackwire_core::{SelectContext, BoxPipe, Negotiator, ProtocolId, Result, Role, Wait};
 //! # use stackwire_negotiator_multistream::Multistream;
 //! /// The channel of whichever security protocol the listener has, asked for in this order.
 //! async fn choose(pipe: BoxPipe) -> Result<(usize, BoxPipe)> {
 //!     let offers = ["/tls/1.0.0", "/noise"].map(ProtocolId::new);
-//!     let chosen = Multistream.select(pipe, Role::Dialer, &offers, Wait::Agreed).await?;
+//!     let chosen = Multistream.select(pipe, SelectContext::new(Role::Dialer, &offers)).await?;
 //!     Ok((chosen.index, chosen.pipe))
 //! }
 //! ```

@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
 };
 use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
@@ -28,16 +28,20 @@ impl Negotiator for Multistream {
         NAME
     }
 
-    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated> {
+    async fn select(&self, pipe: BoxPipe, context: SelectContext<'_>) -> Result<Negotiated> {
+        let SelectContext { role, offers, wait, early_end, .. } = context;
         if let Some(id) = offers.iter().find(|id| !id.fits_a_line()) {
             let why = format!("“{id}” can't be offered: an id begins with / and is one line of at most 1023 bytes");
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Negotiator, NAME));
         }
         match (role, offers, wait) {
             (Role::Listener, ..) => listen(pipe, offers).await,
-            (Role::Dialer, [only], Wait::Lazy) => {
-                Ok(Negotiated { index: 0, pipe: Box::new(Lazy::new(pipe, only.clone())), round_trips: 0, role })
-            }
+            (Role::Dialer, [only], Wait::Lazy) => Ok(Negotiated {
+                index: 0,
+                pipe: Box::new(Lazy::new(pipe, only.clone(), early_end)),
+                round_trips: 0,
+                role,
+            }),
             (Role::Dialer, _, Wait::Meeting { nonce }) => meet(pipe, offers, nonce).await,
             (Role::Dialer, ..) => dial(pipe, offers).await,
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, pipes};
-use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, Wait};
+use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Wait};
 use stackwire_negotiator_multistream::{Multistream, MultistreamConfig};
-use stackwire_plugin::{Built, Catalogue, Plugin};
+use stackwire_plugin::{Catalogue, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn make() -> NegotiatorUnderTest {
@@ -17,7 +17,7 @@ negotiator_laws!(make);
 
 #[test]
 fn it_registers() {
-    assert!(matches!(MultistreamConfig::default().build(), Ok(Built::Negotiator(_))));
+    assert_eq!(MultistreamConfig::default().build().expect("it builds").negotiators.len(), 1);
     let catalogue = Catalogue::linked().unwrap();
     assert_eq!(catalogue.get(Layer::Negotiator, "multistream").unwrap().summary.ids, ["/multistream/1.0.0"]);
 }
@@ -41,7 +41,7 @@ async fn a_dialer_sends_header_and_proposal_as_specified() {
         b.write_all(b"\x13/multistream/1.0.0\n\x07/noise\nrest").await.unwrap();
         b
     };
-    let (negotiated, _b) = tokio::join!(Multistream.select(a, Role::Dialer, &NOISE, Wait::Agreed), peer);
+    let (negotiated, _b) = tokio::join!(Multistream.select(a, SelectContext::new(Role::Dialer, &NOISE)), peer);
     let mut rest = [0; 4];
     negotiated.unwrap().pipe.read_exact(&mut rest).await.unwrap();
     assert_eq!(&rest, b"rest");
@@ -59,7 +59,7 @@ async fn a_dialer_that_waits_for_our_header_gets_it() {
         b.read_exact(&mut answers).await.unwrap();
         assert_eq!(&answers, b"\x03na\n\x07/noise\n");
     };
-    let work = async { tokio::join!(Multistream.select(a, Role::Listener, &NOISE, Wait::Agreed), peer) };
+    let work = async { tokio::join!(Multistream.select(a, SelectContext::new(Role::Listener, &NOISE)), peer) };
     assert_eq!(in_time("a negotiation", work).await.0.unwrap().index, 0);
 }
 
@@ -68,7 +68,7 @@ async fn endless_proposals_end() {
     let (a, mut b) = pipes::pair();
     b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
     b.write_all(&b"\x03/a\n".repeat(1000)).await.unwrap();
-    let result = in_time("a negotiation", Multistream.select(a, Role::Listener, &NOISE, Wait::Agreed)).await;
+    let result = in_time("a negotiation", Multistream.select(a, SelectContext::new(Role::Listener, &NOISE))).await;
     assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::PeerMisbehaved);
 }
 
@@ -76,7 +76,7 @@ async fn endless_proposals_end() {
 async fn an_id_that_cannot_be_sent_is_refused_before_anything_is_sent() {
     for bad in ["noise", "/a\n", ""] {
         let (a, _b) = pipes::pair();
-        let result = Multistream.select(a, Role::Dialer, &[bad.into()], Wait::Agreed).await;
+        let result = Multistream.select(a, SelectContext::new(Role::Dialer, &[bad.into()])).await;
         assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::ConfigInvalid);
     }
 }
@@ -98,7 +98,7 @@ proptest! {
                 }
                 b.write_all(&bytes).await.unwrap();
                 b.shutdown().await.unwrap();
-                let _ = in_time("a negotiation", Multistream.select(a, role, &NOISE, wait)).await;
+                let _ = in_time("a negotiation", Multistream.select(a, SelectContext::new(role, &NOISE).waiting(wait))).await;
             }
         });
     }

@@ -43,14 +43,14 @@ pub(super) const ANY_PORT: &str = "\"/ip4/127.0.0.1/tcp/0\"";
 
 pub(super) async fn start(text: &str) -> Node {
     let mut stack = stackwire_config::Plan::parse(text, &catalogue()).expect("the config is good").stack();
-    stack.protocols.push(Arc::new(Echo));
+    stack.parts.protocols.push(Arc::new(Echo));
     Node::start(stack).await.expect("the node starts")
 }
 
 /// As `Node::configure`, with the echo protocol, which no config names.
 async fn configure(node: &Node, text: &str) -> Result<Changes> {
     let mut stack = stackwire_config::Plan::parse(text, &catalogue())?.stack();
-    stack.protocols.push(Arc::new(Echo));
+    stack.parts.protocols.push(Arc::new(Echo));
     node.reconfigure(stack).await
 }
 

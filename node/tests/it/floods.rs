@@ -241,7 +241,7 @@ async fn charged() -> (Node, Arc<Mutex<Vec<Budget>>>) {
     let text = format!("protocol = []\n{}", config(limits, ""));
     let mut stack = stackwire_config::Plan::parse(&text, &catalogue()).expect("the config is good").stack();
     let scopes = Arc::<Mutex<Vec<Budget>>>::default();
-    for muxer in &mut stack.muxers {
+    for muxer in &mut stack.parts.muxers {
         *muxer = Arc::new(Charged { inner: muxer.clone(), scopes: scopes.clone() });
     }
     (Node::start(stack).await.expect("the node starts"), scopes)

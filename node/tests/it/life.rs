@@ -218,7 +218,7 @@ async fn a_connection_is_told_of_before_its_streams_and_its_end_after_them() {
             Event::StreamOpened { connection, .. } | Event::StreamFailed { connection, .. } => {
                 assert!(live.contains(&connection), "a stream of {connection}, which is not there");
             }
-            Event::Missed { .. } => panic!("this test reads as fast as it can"),
+            Event::Lagged { .. } => panic!("this test reads as fast as it can"),
             _ => {}
         }
     }

@@ -1,11 +1,13 @@
 //! A node, as its users meet it: made of text or in code, over loopback.
 
 mod bad_input;
+mod candidates;
 mod configure;
 mod dialing;
 mod files;
 mod floods;
 mod life;
+mod parts;
 mod protocols;
 mod runtimes;
 
@@ -40,7 +42,7 @@ async fn node(node: &str, rest: &str) -> Node {
 async fn node_with(settings: &str, protocols: Vec<Arc<dyn Protocol>>) -> Node {
     let text = format!("protocol = []\n{}", config(settings, ""));
     let mut stack = stackwire_config::Plan::parse(&text, &catalogue()).expect("the config is good").stack();
-    stack.protocols = protocols;
+    stack.parts.protocols = protocols;
     Node::start(stack).await.expect("the node starts")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, ProtocolId, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Parts, Plugin, Summary};
 
 use crate::{Echo, ID};
 
@@ -28,7 +28,7 @@ impl Plugin for EchoConfig {
         .ids(&[ID])
         .example("ids = [\"/echo/1.0.0\"]  # the protocol ids to answer to\n");
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         let invalid = |message| Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Protocol, "echo"));
         if self.ids.is_empty() {
             return invalid(format!("ids is empty: name at least one, such as {ID}"));
@@ -39,6 +39,6 @@ impl Plugin for EchoConfig {
                 return invalid(format!("“{id}” in ids is not a protocol id such as {ID}"));
             }
         }
-        Ok(Built::Protocol(Arc::new(Echo::new(ids))))
+        Ok(Parts::new().protocol(Arc::new(Echo::new(ids))))
     }
 }

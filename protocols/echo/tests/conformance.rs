@@ -15,7 +15,7 @@ use stackwire_conformance::{
     in_time, pipes,
 };
 use stackwire_core::{BoxPipe, Buffered, ConnectionId, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error};
-use stackwire_plugin::{Built, Catalogue};
+use stackwire_plugin::Catalogue;
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -270,8 +270,7 @@ fn options_choose_the_ids() {
     let _ = EchoConfig::default();
     let plugin = Catalogue::linked().unwrap().get(Layer::Protocol, "echo").unwrap();
     let ids = |options: &str| match plugin.build_from(options) {
-        Ok(Built::Protocol(protocol)) => Ok(protocol.ids().iter().map(ToString::to_string).collect::<Vec<_>>()),
-        Ok(_) => panic!("not a protocol"),
+        Ok(parts) => Ok(parts.protocols[0].ids().iter().map(ToString::to_string).collect::<Vec<_>>()),
         Err(problem) => Err(problem.message),
     };
     assert_eq!(ids("").unwrap(), [ID]);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Parts, Plugin, Summary};
 
 use crate::{ID, Identify, NAME, PUSH_ID};
 
@@ -29,11 +29,11 @@ impl Plugin for IdentifyConfig {
         .ids(&[ID, PUSH_ID])
         .example("timeout_secs = 5  # for one exchange\n");
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if self.timeout_secs == 0 {
             let message = "timeout_secs = 0 lets no exchange finish: say 1 or more";
             return Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Protocol, NAME));
         }
-        Ok(Built::Protocol(Arc::new(Identify::new(Duration::from_secs(self.timeout_secs)))))
+        Ok(Parts::new().protocol(Arc::new(Identify::new(Duration::from_secs(self.timeout_secs)))))
     }
 }

@@ -68,7 +68,7 @@ impl Protocol for Identify {
         vec![ProtocolId::new(ID), ProtocolId::new(PUSH_ID)]
     }
 
-    fn holds_connection(&self) -> bool {
+    fn keep_alive(&self) -> bool {
         false
     }
 
@@ -95,7 +95,7 @@ impl Protocol for Identify {
                 Event::Connected { connection } => followers.add(connection),
                 Event::Disconnected { connection, .. } => drop(followers.tasks.remove(&connection)),
                 Event::LocalChanged => followers.changes.send_replace(()),
-                Event::Missed { .. } => {
+                Event::Lagged { .. } => {
                     followers.reconcile();
                     followers.changes.send_replace(());
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Layer, Result};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Parts, Plugin, Summary};
 
 use crate::{ID, Perf};
 
@@ -23,7 +23,7 @@ impl Plugin for PerfConfig {
         .ids(&[ID])
         .example("max_bytes = 0  # the most a peer may move in a direction on one stream; 0: no limit\n");
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Protocol(Arc::new(Perf::new((self.max_bytes > 0).then_some(self.max_bytes)))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().protocol(Arc::new(Perf::new((self.max_bytes > 0).then_some(self.max_bytes)))))
     }
 }

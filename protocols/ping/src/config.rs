@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{ID, Ping};
 
@@ -46,13 +46,13 @@ impl Plugin for PingConfig {
             ..Capabilities::DEFAULT
         });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if self.timeout_secs == 0 {
             let message = "timeout_secs = 0 lets no answer arrive: say 1 or more";
             return Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Protocol, "ping"));
         }
         let interval = (self.interval_secs > 0).then(|| Duration::from_secs(self.interval_secs));
         let ping = Ping::new(interval, Duration::from_secs(self.timeout_secs));
-        Ok(Built::Protocol(Arc::new(ping.with_quiet_interval(Duration::from_secs(self.quiet_interval_secs)))))
+        Ok(Parts::new().protocol(Arc::new(ping.with_quiet_interval(Duration::from_secs(self.quiet_interval_secs)))))
     }
 }

@@ -84,7 +84,7 @@ impl Protocol for Ping {
         vec![ProtocolId::new(ID)]
     }
 
-    fn holds_connection(&self) -> bool {
+    fn keep_alive(&self) -> bool {
         false
     }
 
@@ -105,7 +105,7 @@ impl Protocol for Ping {
             match event {
                 Event::Connected { connection } => start(&mut pingers, host, connection.id, connection.peer, pace),
                 Event::Disconnected { connection, .. } => drop(pingers.remove(&connection)),
-                Event::Missed { .. } => reconcile(&mut pingers, host, pace),
+                Event::Lagged { .. } => reconcile(&mut pingers, host, pace),
                 _ => {}
             }
         }

@@ -8,7 +8,7 @@ use stackwire_conformance::{
     in_time, pipes,
 };
 use stackwire_core::{ConnectionId, Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic};
-use stackwire_plugin::{Built, Catalogue};
+use stackwire_plugin::Catalogue;
 use stackwire_protocol_ping::{ID, Ping, PingConfig, Pinger, ping};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -292,7 +292,7 @@ async fn silence_fails_after_the_timeout_and_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn an_interval_of_zero_never_pings() {
     let built = Catalogue::linked().unwrap().get(Layer::Protocol, "ping").unwrap().build_from("interval_secs = 0");
-    let Ok(Built::Protocol(only_answers)) = built else { panic!("ping builds") };
+    let only_answers = built.expect("it builds").protocols.remove(0);
     assert_eq!(only_answers.ids(), [ProtocolId::new(ID)]);
     let (a, b) = (FakeHost::new(1, vec![only_answers]), FakeHost::new(2, vec![answering()]));
     let _running = a.start();

@@ -143,6 +143,6 @@ fn a_config_names_them() {
     )
     .unwrap_or_else(|error| panic!("{error}"));
     let stack = plan.stack();
-    assert_eq!(stack.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "websocket", "memory"]);
-    assert_eq!((stack.routers.len(), stack.protocols.len()), (1, 2));
+    assert_eq!(stack.parts.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "websocket", "memory"]);
+    assert_eq!((stack.parts.routers.len(), stack.parts.protocols.len()), (1, 2));
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use stackwire_core::{AddressPart, Layer, Multiaddr, address};
-use stackwire_plugin::{Built, Catalogue, Descriptor, Problem};
+use stackwire_plugin::{Catalogue, Descriptor, Parts, Problem};
 use toml::{Spanned, de::DeValue};
 
 use crate::PlannedPlugin;
@@ -60,7 +60,8 @@ fn read_one(item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
 
 /// The addresses that no transport of the plan listens on, as problems.
 pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], catalogue: &Catalogue) -> Vec<Problem> {
-    let takes = |built: &Built, address: &Multiaddr| matches!(built, Built::Transport(transport) if transport.can_listen(address));
+    let takes =
+        |parts: &Parts, address: &Multiaddr| parts.transports.iter().any(|transport| transport.can_listen(address));
     let transports: Vec<_> = plugins.iter().filter(|plugin| plugin.layer == Layer::Transport).collect();
     let names = transports.iter().map(|plugin| plugin.name).collect::<Vec<_>>().join(", ");
     let mut problems = Vec::new();
@@ -73,10 +74,10 @@ pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], cata
         }
         let bare = address.without_fixed();
         let address = &bare;
-        if transports.iter().any(|plugin| takes(&plugin.built, address)) {
+        if transports.iter().any(|plugin| takes(&plugin.parts, address)) {
             continue;
         }
-        let other = catalogue.layer(Layer::Transport).find(|d| makes(d).any(|built| takes(&built, address)));
+        let other = catalogue.layer(Layer::Transport).find(|d| makes(d).any(|parts| takes(&parts, address)));
         let help = match other.map(|descriptor| descriptor.summary.name) {
             Some(name) if transports.iter().any(|plugin| plugin.name == name) => {
                 format!("transport `{name}` takes it, but not with these options")
@@ -101,11 +102,9 @@ pub fn untaken(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], cata
 pub fn doubles(addresses: &[Spanned<Multiaddr>], plugins: &[PlannedPlugin], text: &str) -> Vec<Problem> {
     let needs = |address: &Spanned<Multiaddr>| {
         let bare = address.get_ref().without_fixed();
-        let carrier = plugins.iter().find_map(|plugin| match &plugin.built {
-            Built::Transport(transport) if transport.can_listen(&bare) => Some(transport.carrier(&bare)),
-            _ => None,
-        });
-        (carrier.flatten(), bare)
+        let mut transports = plugins.iter().flat_map(|plugin| &plugin.parts.transports);
+        let transport = transports.find(|transport| transport.can_listen(&bare));
+        (transport.and_then(|transport| transport.carrier(&bare)), bare)
     };
     let needs: Vec<(Option<Multiaddr>, Multiaddr)> = addresses.iter().map(needs).collect();
     let hosts: HashSet<&Multiaddr> =
@@ -189,7 +188,7 @@ fn misfixed(address: &Multiaddr, plugins: &[PlannedPlugin]) -> Option<Problem> {
 }
 
 /// The plug-in as its own defaults and fixtures make it.
-fn makes(descriptor: &Descriptor) -> impl Iterator<Item = Built> {
+fn makes(descriptor: &Descriptor) -> impl Iterator<Item = Parts> {
     let fixtures = descriptor.summary.fixtures.iter().map(|fixture| fixture.options);
     std::iter::once("").chain(fixtures).filter_map(|options| descriptor.build_from(options).ok())
 }

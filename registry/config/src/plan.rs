@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use stackwire_core::Layer;
-use stackwire_plugin::{Built, Catalogue, Descriptor, NamedFile, Problem, Reach};
+use stackwire_plugin::{Catalogue, Descriptor, NamedFile, Parts, Problem, Reach};
 
 use crate::{
     ConfigError, ConfigProblem, Settings, Stack,
@@ -54,8 +54,8 @@ pub struct PlannedPlugin {
     pub reaches: Reach,
     /// Whether the config left its layer out, so that it is there by default.
     pub implied: bool,
-    /// The plug-in.
-    pub built: Built,
+    /// What it is made of.
+    pub parts: Parts,
     /// Its options as they were written, to tell whether a new config changes them.
     pub(crate) options: toml::Table,
     /// The files that its options name, with where each option stands.
@@ -67,7 +67,7 @@ pub struct PlannedPlugin {
 
 impl Plan {
     /// The layers that configs have sections for, from the wire up.
-    pub const LAYERS: [Layer; 8] = [
+    pub const LAYERS: [Layer; 9] = [
         Layer::Transport,
         Layer::Protector,
         Layer::Negotiator,
@@ -75,6 +75,7 @@ impl Plan {
         Layer::Muxer,
         Layer::Routing,
         Layer::Discovery,
+        Layer::Nat,
         Layer::Protocol,
     ];
 
@@ -125,7 +126,7 @@ impl Plan {
     fn into_stack(self) -> Stack {
         let mut stack = Stack { settings: self.settings.clone(), ..Stack::default() };
         for plugin in &self.layers {
-            stack.push(plugin.built.clone());
+            stack.parts.append(plugin.parts.clone());
         }
         stack.plan = Some(Arc::new(self));
         stack
@@ -137,7 +138,7 @@ impl Plan {
         for plugin in &mut self.layers {
             plugin.content = files::read(plugin);
             if let Some(same) = plugin.unchanged_in(old, &plugin.content) {
-                plugin.built = same.clone();
+                plugin.parts = same.clone();
             }
         }
         let mut stack = self.into_stack();
@@ -162,16 +163,16 @@ impl Plan {
 
 impl PlannedPlugin {
     /// The plug-in in `old` that this one, with files that hold `content`, would only repeat.
-    fn unchanged_in<'a>(&self, old: &'a Stack, content: &[Content]) -> Option<&'a Built> {
+    fn unchanged_in<'a>(&self, old: &'a Stack, content: &[Content]) -> Option<&'a Parts> {
         let same = |other: &&PlannedPlugin| {
             (other.layer, other.name, &other.options) == (self.layer, self.name, &self.options)
                 && other.files.iter().map(|(file, _)| file).eq(self.files.iter().map(|(file, _)| file))
                 && other.content == content
         };
-        old.plan.iter().flat_map(|plan| &plan.layers).find(same).map(|other| &other.built)
+        old.plan.iter().flat_map(|plan| &plan.layers).find(same).map(|other| &other.parts)
     }
 
-    pub(crate) fn new(descriptor: &'static Descriptor, built: Built, implied: bool) -> Self {
+    pub(crate) fn new(descriptor: &'static Descriptor, parts: Parts, implied: bool) -> Self {
         let summary = &descriptor.summary;
         Self {
             layer: summary.layer,
@@ -181,7 +182,7 @@ impl PlannedPlugin {
             ids: summary.ids,
             reaches: summary.capabilities.reaches,
             implied,
-            built,
+            parts,
             options: toml::Table::new(),
             files: Vec::new(),
             content: Vec::new(),

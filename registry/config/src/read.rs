@@ -5,8 +5,8 @@ use std::{cell::LazyCell, collections::BTreeMap, ops::Range, path::Path};
 use serde::{Deserialize, de::IntoDeserializer};
 use stackwire_core::{Layer, ProtocolId};
 use stackwire_plugin::{
-    Built, Catalogue, Descriptor, MAX_PROBLEMS, Options, Problem, Reach, check, deserialize, parse_options, schemars,
-    shorten, suggest,
+    Catalogue, Descriptor, MAX_PROBLEMS, Options, Problem, Reach, check, deserialize, parse_options, schemars, shorten,
+    suggest,
 };
 use toml::{
     Spanned,
@@ -94,14 +94,13 @@ fn conflicts(layers: &[PlannedPlugin]) -> Vec<Problem> {
         |message, help: &str| problems.push(Problem { span: None, message, help: Some(help.to_string()) });
     let mut ids: BTreeMap<(Layer, ProtocolId), &str> = BTreeMap::new();
     for plugin in layers {
-        let id = match &plugin.built {
-            Built::Security(security) => security.id(),
-            Built::Muxer(muxer) => muxer.id(),
-            _ => continue,
-        };
-        if let Some(other) = ids.insert((plugin.layer, id.clone()), plugin.name) {
-            let message = format!("{0} `{other}` and {0} `{1}` both answer to {id}", plugin.layer, plugin.name);
-            problem(message, "keep one of them");
+        let securities = plugin.parts.securities.iter().map(|security| (Layer::Security, security.id()));
+        let muxers = plugin.parts.muxers.iter().map(|muxer| (Layer::Muxer, muxer.id()));
+        for (layer, id) in securities.chain(muxers) {
+            if let Some(other) = ids.insert((layer, id.clone()), plugin.name) {
+                let message = format!("{layer} `{other}` and {layer} `{}` both answer to {id}", plugin.name);
+                problem(message, "keep one of them");
+            }
         }
     }
     if let Some(protector) = layers.iter().find(|plugin| plugin.layer == Layer::Protector) {
@@ -113,9 +112,8 @@ fn conflicts(layers: &[PlannedPlugin]) -> Vec<Problem> {
             problem(message, "leave the transport out of a private network");
         }
     }
-    let chooses = |plugin: &PlannedPlugin| matches!(&plugin.built, Built::Negotiator(n) if n.chooses());
-    let negotiators: Vec<_> = layers.iter().filter(|plugin| plugin.layer == Layer::Negotiator).collect();
-    if !negotiators.is_empty() && !negotiators.iter().any(|plugin| chooses(plugin)) {
+    let mut negotiators = layers.iter().flat_map(|plugin| &plugin.parts.negotiators).peekable();
+    if negotiators.peek().is_some() && !negotiators.any(|negotiator| negotiator.chooses()) {
         let message = "no negotiator of this config can choose the protocols of streams".to_string();
         problem(message, "add `[[negotiator]]` with `use = \"multistream\"`");
     }
@@ -203,7 +201,7 @@ impl Reader<'_> {
         for name in implied(layer) {
             let Some(descriptor) = self.find(layer, name) else { continue };
             match descriptor.build_from("") {
-                Ok(built) => plugins.push(PlannedPlugin::new(descriptor, built, true)),
+                Ok(parts) => plugins.push(PlannedPlugin::new(descriptor, parts, true)),
                 Err(problem) => self.problem(None, format!("{layer} `{name}`, used by default: {problem}"), None),
             }
         }
@@ -253,8 +251,8 @@ impl Reader<'_> {
         let options = Spanned::new(span, options);
         let written = options.clone();
         let folder = self.folder;
-        let (built, files) = self.build(options, &descriptor.schema(), |o| descriptor.build_in(o, folder))?;
-        let mut plugin = PlannedPlugin::new(descriptor, built, false);
+        let (parts, files) = self.build(options, &descriptor.schema(), |o| descriptor.build_in(o, folder))?;
+        let mut plugin = PlannedPlugin::new(descriptor, parts, false);
         let place = |option: &str| keys::place_of(written.get_ref(), option);
         let placed = files.into_iter().map(|file| {
             let place = place(file.option);

@@ -120,7 +120,7 @@ pub struct Timeouts {
     #[serde(rename = "dial_secs", with = "seconds")]
     #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
     pub dial: Duration,
-    /// For climbing a connection: security handshake and muxer together.
+    /// For upgrading a connection: security handshake and muxer together.
     #[serde(rename = "handshake_secs", with = "seconds")]
     #[schemars(with = "f64", range(min = 0.001, max = 1e6))]
     pub handshake: Duration,

@@ -5,7 +5,7 @@ mod fake;
 use std::sync::Arc;
 
 use fake::Fake;
-use stackwire_config::{Plan, Stack};
+use stackwire_config::{Parts, Plan, Stack};
 
 const TEXT: &str = "[[transport]]\nuse = \"tcp\"\n[[transport]]\nuse = \"memory\"\n[[security]]\nuse = \"noise\"\n\
                     [[muxer]]\nuse = \"yamux\"\n";
@@ -17,24 +17,16 @@ fn plan(text: &str) -> Plan {
 /// A stack with one plug-in called `name` in every slot.
 fn everywhere(name: &'static str) -> Stack {
     let fake = || Arc::new(Fake(name, |_| false));
-    Stack {
-        transports: vec![fake()],
-        protectors: vec![fake()],
-        negotiators: vec![fake()],
-        securities: vec![fake()],
-        muxers: vec![fake()],
-        routers: vec![fake()],
-        discoveries: vec![fake()],
-        protocols: vec![fake()],
-        ..Stack::default()
-    }
+    let parts = Parts::new().transport(fake()).protector(fake()).negotiator(fake()).security(fake()).muxer(fake());
+    let parts = parts.router(fake()).discovery(fake()).nat(fake()).protocol(fake());
+    Stack { parts, ..Stack::default() }
 }
 
 /// The names in every slot, and where their plug-ins lie.
-fn slots(stack: &Stack) -> [Vec<(String, usize)>; 8] {
+fn slots(stack: &Stack) -> [Vec<(String, usize)>; 9] {
     macro_rules! slot {
         ($slot:ident, $name:expr) => {
-            stack.$slot.iter().map(|part| ($name(&**part), Arc::as_ptr(part).cast::<()>() as usize)).collect()
+            stack.parts.$slot.iter().map(|part| ($name(&**part), Arc::as_ptr(part).cast::<()>() as usize)).collect()
         };
     }
     [
@@ -45,6 +37,7 @@ fn slots(stack: &Stack) -> [Vec<(String, usize)>; 8] {
         slot!(muxers, |part: &dyn stackwire_core::Muxer| part.name().to_string()),
         slot!(routers, |part: &dyn stackwire_core::Router| part.name().to_string()),
         slot!(discoveries, |part: &dyn stackwire_core::Discovery| part.name().to_string()),
+        slot!(nats, |part: &dyn stackwire_core::Nat| part.name().to_string()),
         slot!(protocols, |part: &dyn stackwire_core::Protocol| part.ids()[0].to_string()),
     ]
 }
@@ -84,7 +77,7 @@ fn what_code_added_survives_another_text() {
 #[test]
 fn what_was_put_into_a_slot_by_hand_is_as_good() {
     let mut stack = plan(TEXT).stack();
-    stack.protocols.push(Arc::new(Fake("ours", |_| false)));
+    stack.parts.protocols.push(Arc::new(Fake("ours", |_| false)));
     let before = slots(&stack);
     assert_eq!(slots(&plan(TEXT).stack_after(&stack)), before);
     // A stack without any text is code's altogether.
@@ -97,18 +90,18 @@ fn code_takes_the_place_of_the_text_where_both_have_a_name() {
     let text = format!(
         "{TEXT}[[routing]]\nuse = \"direct\"\n[[protocol]]\nuse = \"identify\"\n[[protocol]]\nuse = \"ping\"\n"
     );
-    for (slot, name) in [(0, "tcp"), (3, "noise"), (4, "yamux"), (5, "direct"), (7, "/identify")] {
+    for (slot, name) in [(0, "tcp"), (3, "noise"), (4, "yamux"), (5, "direct"), (8, "/identify")] {
         let mut stack = plan(&text).stack();
         let of_text = slots(&stack)[slot].clone();
         let one = everywhere(name);
         let mine = slots(&one)[slot][0].clone();
         let mut only = Stack::default();
         match slot {
-            0 => only.transports = one.transports,
-            3 => only.securities = one.securities,
-            4 => only.muxers = one.muxers,
-            5 => only.routers = one.routers,
-            _ => only.protocols = one.protocols,
+            0 => only.parts.transports = one.parts.transports,
+            3 => only.parts.securities = one.parts.securities,
+            4 => only.parts.muxers = one.parts.muxers,
+            5 => only.parts.routers = one.parts.routers,
+            _ => only.parts.protocols = one.parts.protocols,
         }
         stack.add(only);
         let mut expected = of_text;
@@ -125,6 +118,6 @@ fn code_may_have_several_of_one_name() {
     let mut stack = plan(TEXT).stack();
     stack.add(everywhere("ours"));
     stack.add(everywhere("ours"));
-    assert_eq!(stack.transports.len(), 4);
-    assert_eq!(plan(TEXT).stack_after(&stack).transports.len(), 4);
+    assert_eq!(stack.parts.transports.len(), 4);
+    assert_eq!(plan(TEXT).stack_after(&stack).parts.transports.len(), 4);
 }

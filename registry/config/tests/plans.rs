@@ -54,9 +54,17 @@ fn order_is_preference() {
     let layers: Vec<_> = plan.layers.iter().map(|plugin| plugin.layer).collect();
     assert!(layers.is_sorted(), "the plan lists layers from the wire up");
     let stack = plan.stack();
-    assert_eq!(stack.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "memory"]);
-    assert_eq!(stack.securities.iter().map(|s| s.name()).collect::<Vec<_>>(), ["plaintext", "noise"]);
-    assert_eq!((stack.muxers.len(), stack.routers.len(), stack.discoveries.len(), stack.protocols.len()), (1, 1, 0, 2));
+    assert_eq!(stack.parts.transports.iter().map(|t| t.name()).collect::<Vec<_>>(), ["tcp", "memory"]);
+    assert_eq!(stack.parts.securities.iter().map(|s| s.name()).collect::<Vec<_>>(), ["plaintext", "noise"]);
+    assert_eq!(
+        (
+            stack.parts.muxers.len(),
+            stack.parts.routers.len(),
+            stack.parts.discoveries.len(),
+            stack.parts.protocols.len()
+        ),
+        (1, 1, 0, 2)
+    );
 }
 
 #[test]

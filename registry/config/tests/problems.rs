@@ -76,7 +76,7 @@ fn an_unknown_section() {
     assert_eq!(
         problem(&format!("{TCP}[[transprt]]\nuse = \"tcp\"\n")),
         "line 3, column 3: unknown section `transprt`; available: node, transport, protector, negotiator, security, \
-         muxer, routing, discovery, protocol; did you mean `transport`?"
+         muxer, routing, discovery, nat, protocol; did you mean `transport`?"
     );
     assert!(problem(&format!("nodelay = true\n{TCP}")).starts_with("line 1, column 1: unknown section `nodelay`;"));
 }

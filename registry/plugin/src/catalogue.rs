@@ -26,11 +26,11 @@ impl Catalogue {
         for descriptor in descriptors {
             let summary = &descriptor.summary;
             if let Some(other) = plugins.insert((summary.layer, summary.name), descriptor) {
-                return Err(clash("name", summary.name, other, descriptor));
+                return Err(clash(summary.layer, "name", summary.name, other, descriptor));
             }
-            for id in summary.ids {
-                if let Some(other) = ids.insert((summary.layer, id), descriptor) {
-                    return Err(clash("id", id, other, descriptor));
+            for (layer, id) in summary.all_ids().flat_map(|(layer, all)| all.iter().map(move |id| (layer, *id))) {
+                if let Some(other) = ids.insert((layer, id), descriptor) {
+                    return Err(clash(layer, "id", id, other, descriptor));
                 }
             }
         }
@@ -61,14 +61,14 @@ impl Catalogue {
     }
 }
 
-fn clash(what: &str, value: &str, a: &Descriptor, b: &Descriptor) -> Error {
+fn clash(layer: Layer, what: &str, value: &str, a: &Descriptor, b: &Descriptor) -> Error {
     let mut packages = [a.package, b.package];
     packages.sort_unstable();
     Error::new(
         Kind::ConfigInvalid,
         format!(
-            "the {} {what} `{value}` is claimed by two packages, {} and {}: link one of them",
-            a.summary.layer, packages[0], packages[1]
+            "the {layer} {what} `{value}` is claimed by two packages, {} and {}: link one of them",
+            packages[0], packages[1]
         ),
     )
 }

@@ -1,12 +1,12 @@
 //! A plug-in's description of itself.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use stackwire_core::{Discovery, Layer, Muxer, Negotiator, Protector, Protocol, Result, Router, Security, Transport};
+use stackwire_core::{Layer, Result};
 
-use crate::{Capabilities, FileOption, Finding, Fixture, NamedFile, Options, Problem, deserialize};
+use crate::{Capabilities, FileOption, Finding, Fixture, NamedFile, Options, Parts, Problem, deserialize};
 
 /// A config type that can build its plug-in.
 ///
@@ -16,9 +16,9 @@ pub trait Plugin: DeserializeOwned + JsonSchema + Default + 'static {
     /// What it is.
     const SUMMARY: Summary;
 
-    /// Makes the plug-in. **No side effects**: no file, socket, thread or task; those belong to the plug-in's own
+    /// Makes the plug-in's parts, one of them in the layer of [`Plugin::SUMMARY`]. **No side effects**: no file, socket, thread or task; those belong to the plug-in's own
     /// methods. Fails with `ConfigInvalid` where options contradict each other, naming the fix.
-    fn build(self) -> Result<Built>;
+    fn build(self) -> Result<Parts>;
 
     /// The files that the options name. A config's relative paths are made those of its folder by this before the
     /// plug-in is built; a file whose content has changed makes its plug-in a changed one when a config is taken anew.
@@ -36,7 +36,8 @@ pub trait Plugin: DeserializeOwned + JsonSchema + Default + 'static {
 /// What a plug-in says about itself, in constants.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
-    /// Its layer.
+    /// Its layer: where its section stands in a config. A plug-in with [more parts](Summary::parts) stands in the layer that
+    /// users look for it in.
     pub layer: Layer,
     /// The name configs use, lower case.
     pub name: &'static str,
@@ -44,6 +45,8 @@ pub struct Summary {
     pub summary: &'static str,
     /// The ids it answers to on the wire; for transports, the address forms it takes, such as `/tcp`.
     pub ids: &'static [&'static str],
+    /// Its parts in other layers, and the ids that they answer to.
+    pub parts: &'static [(Layer, &'static [&'static str])],
     /// Its options in TOML, commented, as a user would write them under `use = "…"`.
     pub example: &'static str,
     /// What it can and cannot do.
@@ -55,13 +58,33 @@ pub struct Summary {
 impl Summary {
     /// A summary with defaults for the rest.
     pub const fn new(layer: Layer, name: &'static str, summary: &'static str) -> Self {
-        Self { layer, name, summary, ids: &[], example: "", capabilities: Capabilities::DEFAULT, fixtures: &[] }
+        Self {
+            layer,
+            name,
+            summary,
+            ids: &[],
+            parts: &[],
+            example: "",
+            capabilities: Capabilities::DEFAULT,
+            fixtures: &[],
+        }
     }
 
     /// Sets the wire ids.
     pub const fn ids(mut self, ids: &'static [&'static str]) -> Self {
         self.ids = ids;
         self
+    }
+
+    /// Sets the parts in other layers, with their wire ids.
+    pub const fn parts(mut self, parts: &'static [(Layer, &'static [&'static str])]) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Every layer that it has a part in, with the ids that it answers to there.
+    pub fn all_ids(&self) -> impl Iterator<Item = (Layer, &'static [&'static str])> {
+        std::iter::once((self.layer, self.ids)).chain(self.parts.iter().copied())
     }
 
     /// Sets the example options.
@@ -83,45 +106,8 @@ impl Summary {
     }
 }
 
-/// A plug-in that was built.
-#[derive(Clone)]
-pub enum Built {
-    /// A transport.
-    Transport(Arc<dyn Transport>),
-    /// What hides pipes from everyone outside a private network.
-    Protector(Arc<dyn Protector>),
-    /// A security protocol.
-    Security(Arc<dyn Security>),
-    /// A muxer.
-    Muxer(Arc<dyn Muxer>),
-    /// A negotiator.
-    Negotiator(Arc<dyn Negotiator>),
-    /// A router.
-    Router(Arc<dyn Router>),
-    /// A discovery.
-    Discovery(Arc<dyn Discovery>),
-    /// An application protocol.
-    Protocol(Arc<dyn Protocol>),
-}
-
-impl Built {
-    /// The layer of what was built.
-    pub fn layer(&self) -> Layer {
-        match self {
-            Built::Transport(_) => Layer::Transport,
-            Built::Protector(_) => Layer::Protector,
-            Built::Security(_) => Layer::Security,
-            Built::Muxer(_) => Layer::Muxer,
-            Built::Negotiator(_) => Layer::Negotiator,
-            Built::Router(_) => Layer::Routing,
-            Built::Discovery(_) => Layer::Discovery,
-            Built::Protocol(_) => Layer::Protocol,
-        }
-    }
-}
-
-/// What a plug-in built, and the files that its options name.
-pub type BuiltWithFiles = (Built, Vec<NamedFile>);
+/// What a plug-in is made of, and the files that its options name.
+pub type PartsWithFiles = (Parts, Vec<NamedFile>);
 
 /// A registered plug-in.
 pub struct Descriptor {
@@ -130,7 +116,7 @@ pub struct Descriptor {
     /// The package that registered it.
     pub package: &'static str,
     schema: fn() -> schemars::Schema,
-    build: fn(Options<'_>, &Path) -> Result<BuiltWithFiles, Problem>,
+    build: fn(Options<'_>, &Path) -> Result<PartsWithFiles, Problem>,
     inspect: fn(toml::Table, &Path) -> Vec<Finding>,
 }
 
@@ -148,12 +134,12 @@ impl Descriptor {
     }
 
     /// Builds it from options. No side effects. The problem says where in the text it lies.
-    pub fn build(&self, options: Options<'_>) -> Result<Built, Problem> {
+    pub fn build(&self, options: Options<'_>) -> Result<Parts, Problem> {
         Ok(self.build_in(options, Path::new(""))?.0)
     }
 
     /// As [`Descriptor::build`], with relative paths taken from `folder`; gives the files that the options name, too.
-    pub fn build_in(&self, options: Options<'_>, folder: &Path) -> Result<BuiltWithFiles, Problem> {
+    pub fn build_in(&self, options: Options<'_>, folder: &Path) -> Result<PartsWithFiles, Problem> {
         (self.build)(options, folder)
     }
 
@@ -163,7 +149,7 @@ impl Descriptor {
     }
 
     /// Builds it from options as text.
-    pub fn build_from(&self, options: &str) -> Result<Built, Problem> {
+    pub fn build_from(&self, options: &str) -> Result<Parts, Problem> {
         self.build(crate::parse_options(options)?)
     }
 
@@ -181,12 +167,12 @@ fn schema<P: Plugin>() -> schemars::Schema {
     schemars::schema_for!(P)
 }
 
-fn build<P: Plugin>(options: Options<'_>, folder: &Path) -> Result<BuiltWithFiles, Problem> {
+fn build<P: Plugin>(options: Options<'_>, folder: &Path) -> Result<PartsWithFiles, Problem> {
     let span = options.span();
     let mut config: P = deserialize(options)?;
     let files = placed(&mut config, folder);
-    let built = config.build().map_err(|error| Problem { span: Some(span), message: error.to_string(), help: None })?;
-    Ok((built, files))
+    let parts = config.build().map_err(|error| Problem { span: Some(span), message: error.to_string(), help: None })?;
+    Ok((parts, files))
 }
 
 fn inspect<P: Plugin>(options: toml::Table, folder: &Path) -> Vec<Finding> {

@@ -6,7 +6,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use stackwire_core::{Host, Layer, Protocol, ProtocolId, Result, Stream};
-//! use stackwire_plugin::{Built, Plugin, Summary, register, schemars, serde};
+//! use stackwire_plugin::{Parts, Plugin, Summary, register, schemars, serde};
 //!
 //! /// Closes every stream at once.
 //! struct Discard;
@@ -34,8 +34,8 @@
 //! impl Plugin for DiscardConfig {
 //!     const SUMMARY: Summary =
 //!         Summary::new(Layer::Protocol, "discard", "closes every stream at once").ids(&[Discard::ID]);
-//!     fn build(self) -> Result<Built> {
-//!         Ok(Built::Protocol(Arc::new(Discard)))
+//!     fn build(self) -> Result<Parts> {
+//!         Ok(Parts::new().protocol(Arc::new(Discard)))
 //!     }
 //! }
 //!
@@ -51,13 +51,15 @@ mod check;
 mod descriptor;
 mod files;
 mod options;
+mod parts;
 
 pub use capabilities::{Capabilities, Fixture, Reach};
 pub use catalogue::Catalogue;
 pub use check::{MAX_PROBLEMS, check, shorten};
-pub use descriptor::{Built, BuiltWithFiles, Descriptor, Plugin, Summary};
+pub use descriptor::{Descriptor, PartsWithFiles, Plugin, Summary};
 pub use files::{FileOption, Finding, NamedFile};
 pub use options::{Options, Problem, deserialize, nearest, parse_options, suggest};
+pub use parts::Parts;
 
 // What plug-ins need to derive their config, so that every one uses the same version.
 pub use inventory;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stackwire_core::{Error, Host, Kind, Layer, Protocol, ProtocolId, Result, Stream};
 use stackwire_plugin::{
-    Built, Capabilities, Catalogue, Descriptor, Fixture, Plugin, Summary, register, schemars, serde,
+    Capabilities, Catalogue, Descriptor, Fixture, Parts, Plugin, Summary, register, schemars, serde,
 };
 
 struct Nothing;
@@ -32,10 +32,10 @@ macro_rules! plugin {
 
         impl Plugin for $config {
             const SUMMARY: Summary = $summary;
-            fn build(self) -> Result<Built> {
+            fn build(self) -> Result<Parts> {
                 match self.refuse {
                     true => Err(Error::new(Kind::ConfigInvalid, "`refuse` and itself contradict each other")),
-                    false => Ok(Built::Protocol(Arc::new(Nothing))),
+                    false => Ok(Parts::new().protocol(Arc::new(Nothing))),
                 }
             }
         }
@@ -123,7 +123,7 @@ fn a_name_that_is_not_linked_is_told_what_is() {
 
 #[test]
 fn building_checks_the_options_and_the_plug_in_checks_their_sense() {
-    assert_eq!(PING.build_from("").unwrap().layer(), Layer::Protocol);
+    assert!(PING.build_from("").unwrap().has(Layer::Protocol));
     assert!(PING.build_from("refuse = false").is_ok());
     let problem = PING.build_from("refuse = true").err().unwrap();
     assert_eq!(problem.message, "`refuse` and itself contradict each other");

@@ -42,6 +42,14 @@ struct Entry {
     bytes: usize,
 }
 
+impl Entry {
+    /// Sees whom its addresses are from, and what they take.
+    fn measure(&mut self) {
+        self.place.0 = self.addresses.iter().any(|(_, origin)| !is_told(*origin));
+        self.bytes = ENTRY + self.addresses.iter().map(|(address, _)| ADDRESS + address.to_vec().len()).sum::<usize>();
+    }
+}
+
 impl Book {
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self { bounds, entries: HashMap::new(), order: BTreeMap::new(), bytes: 0, now: 0 }
@@ -52,7 +60,7 @@ impl Book {
     }
 
     /// Puts `addresses` in front of what is known of `peer`, in their order.
-    pub(crate) fn learn(&mut self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+    pub(crate) fn add_addresses(&mut self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         let told = is_told(origin);
         let fits = |address: &&Multiaddr| !told || address.to_vec().len() <= MAX_TOLD;
         let new: Vec<&Multiaddr> = addresses.iter().filter(fits).take(self.bounds.addresses).collect();
@@ -68,16 +76,30 @@ impl Book {
             entry.addresses.push_front((address.clone(), origin.min(before)));
         }
         entry.addresses.truncate(self.bounds.addresses);
-        entry.place = (entry.addresses.iter().any(|(_, origin)| !is_told(*origin)), self.now);
-        self.order.insert(entry.place, peer);
+        entry.place.1 = self.now;
         self.bytes -= entry.bytes;
-        entry.bytes =
-            ENTRY + entry.addresses.iter().map(|(address, _)| ADDRESS + address.to_vec().len()).sum::<usize>();
+        entry.measure();
+        self.order.insert(entry.place, peer);
         self.bytes += entry.bytes;
         while self.entries.len() > self.bounds.peers || self.bytes > self.bounds.bytes {
             let Some((_, first)) = self.order.pop_first() else { break };
             self.bytes -= self.entries.remove(&first).map_or(0, |entry| entry.bytes);
         }
+    }
+
+    /// Forgets `addresses` of `peer` whose freest origin is `origin`.
+    pub(crate) fn remove_addresses(&mut self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        let Some(entry) = self.entries.get_mut(&peer) else { return };
+        entry.addresses.retain(|(address, of)| *of != origin || !addresses.contains(address));
+        self.order.remove(&entry.place);
+        self.bytes -= entry.bytes;
+        if entry.addresses.is_empty() {
+            self.entries.remove(&peer);
+            return;
+        }
+        entry.measure();
+        self.order.insert(entry.place, peer);
+        self.bytes += entry.bytes;
     }
 
     /// What is known of `peer`, most recently learnt first.
@@ -109,7 +131,7 @@ mod tests {
                 let peer = peers[usize::from(peer)];
                 let addresses: Vec<Multiaddr> =
                     addresses.into_iter().map(|n| Multiaddr::empty().with(AddressPart::Memory(n))).collect();
-                book.learn(peer, &addresses, Origin::Operator);
+                book.add_addresses(peer, &addresses, Origin::Operator);
                 prop_assert!(book.entries.len() <= 3);
                 prop_assert_eq!(book.entries.len(), book.order.len());
                 for (place, peer) in &book.order {
@@ -145,10 +167,10 @@ mod tests {
     fn what_past_identities_told_is_bounded_in_bytes() {
         let mut book = Book::new(Bounds { peers: 10_000, addresses: 32, bytes: 64 << 10 });
         let known = peer(0);
-        book.learn(known, &[long(0, 20)], Origin::Operator);
+        book.add_addresses(known, &[long(0, 20)], Origin::Operator);
         for n in 1..300 {
             let addresses: Vec<Multiaddr> = (0..32).map(|n| long(n, 200)).collect();
-            book.learn(peer(n), &addresses, told());
+            book.add_addresses(peer(n), &addresses, told());
             let held: usize = book.entries.values().map(|entry| entry.bytes).sum();
             assert_eq!(held, book.bytes);
             assert!(book.bytes <= 64 << 10);
@@ -161,8 +183,8 @@ mod tests {
     #[test]
     fn an_address_of_a_kilobyte_is_kept_only_where_no_peer_told_of_it() {
         let mut book = Book::new(Bounds { peers: 9, addresses: 9, bytes: 64 << 10 });
-        book.learn(peer(1), &[long(1, 1000), long(1, 10)], told());
-        book.learn(peer(2), &[long(1, 1000), long(1, 10)], Origin::Operator);
+        book.add_addresses(peer(1), &[long(1, 1000), long(1, 10)], told());
+        book.add_addresses(peer(2), &[long(1, 1000), long(1, 10)], Origin::Operator);
         assert_eq!((book.addresses(&peer(1)).count(), book.addresses(&peer(2)).count()), (1, 2));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Multiaddr, PeerId, Result, address};
-use stackwire_plugin::{Built, Plugin, Summary};
+use stackwire_plugin::{Parts, Plugin, Summary};
 
 use crate::{Direct, direct::MAX_BYTES};
 
@@ -43,7 +43,7 @@ impl Plugin for DirectConfig {
              max_bytes = 4194304 # of all learnt addresses together\n",
         );
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         for (name, value) in [("max_peers", self.max_peers), ("max_addresses", self.max_addresses)] {
             if value == 0 {
                 return Err(invalid(format!("{name} = 0 leaves no room: say 1 or more")));
@@ -53,9 +53,8 @@ impl Plugin for DirectConfig {
             return Err(invalid(format!("max_bytes = {} must be from 65536 to 1073741824", self.max_bytes)));
         }
         let fixed: Vec<_> = self.peers.iter().map(|entry| fixed_address(entry)).collect::<Result<_>>()?;
-        Ok(Built::Router(Arc::new(
-            Direct::new(fixed, self.max_peers, self.max_addresses).with_max_bytes(self.max_bytes),
-        )))
+        Ok(Parts::new()
+            .router(Arc::new(Direct::new(fixed, self.max_peers, self.max_addresses).with_max_bytes(self.max_bytes))))
     }
 }
 

@@ -8,12 +8,13 @@ use futures::{
 };
 use parking_lot::Mutex;
 use stackwire_core::{
-    Host, Multiaddr, PeerId, Route, Router, Target,
+    Host, Multiaddr, PeerId, Result, Route, Router, Target,
     address::{self, Origin},
 };
 
 use crate::book::{Book, Bounds};
 
+const NAME: &str = "direct";
 /// The most bytes that learnt addresses take, where nothing else is said.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
 
@@ -68,23 +69,30 @@ impl Direct {
 
 impl Router for Direct {
     fn name(&self) -> &'static str {
-        "direct"
+        NAME
     }
 
-    fn find<'a>(&'a self, target: &Target, _: &'a Host) -> BoxStream<'a, Route> {
+    fn find<'a>(&'a self, target: &Target, _: &'a Host) -> BoxStream<'a, Result<Route>> {
         let Target::Peer(peer) = *target else { return stream::empty().boxed() };
-        stream::iter(self.known(&peer)).map(move |(address, origin)| Route { peer, address, origin }).boxed()
+        stream::iter(self.known(&peer))
+            .map(move |(address, origin)| Ok(Route::new(peer, address, origin, NAME)))
+            .boxed()
+    }
+
+    fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        self.book.lock().remove_addresses(peer, &own(peer, addresses), origin);
     }
 
     /// The best address first. A trailing `/p2p/…` is taken off; an address of somebody else is ignored, as is one
     /// with nothing else in it.
-    fn learn(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        let addresses: Vec<Multiaddr> = addresses
-            .iter()
-            .map(address::split_peer)
-            .filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer))
-            .map(|(rest, _)| rest)
-            .collect();
-        self.book.lock().learn(peer, &addresses, origin);
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        self.book.lock().add_addresses(peer, &own(peer, addresses), origin);
     }
+}
+
+/// The addresses that can be of `peer`, without `/p2p/…`.
+fn own(peer: PeerId, addresses: &[Multiaddr]) -> Vec<Multiaddr> {
+    let bare = addresses.iter().map(address::split_peer);
+    let bare = bare.filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer));
+    bare.map(|(rest, _)| rest).collect()
 }

@@ -10,7 +10,7 @@
 //!
 //! let book = Direct::new(Vec::new(), 1000, 8);
 //! let peer = Keypair::ed25519_from_seed([1; 32]).peer_id();
-//! book.learn(peer, &["/ip4/192.0.2.1/tcp/4001".parse().unwrap()], Origin::Operator);
+//! book.add_addresses(peer, &["/ip4/192.0.2.1/tcp/4001".parse().unwrap()], Origin::Operator);
 //! assert_eq!(book.addresses(&peer).len(), 1);
 //! ```
 

@@ -6,7 +6,7 @@ use stackwire_core::{
     Keypair, Kind, Layer, Multiaddr, PeerId, Router, Target,
     address::{self, Origin, Reach},
 };
-use stackwire_plugin::{Built, Catalogue};
+use stackwire_plugin::Catalogue;
 use stackwire_routing_direct::{Direct, DirectConfig};
 
 fn peer(seed: u8) -> PeerId {
@@ -19,7 +19,8 @@ fn at(port: u16) -> Multiaddr {
 
 async fn find(book: &dyn Router, peer: PeerId) -> Vec<Multiaddr> {
     let host = FakeHost::new(1, vec![]).host();
-    let routes: Vec<_> = book.find(&Target::Peer(peer), &host).collect().await;
+    let routes: Vec<_> =
+        book.find(&Target::Peer(peer), &host).map(|route| route.expect("a book answers")).collect().await;
     assert!(routes.iter().all(|route| route.peer == peer));
     routes.into_iter().map(|route| route.address).collect()
 }
@@ -28,11 +29,11 @@ async fn find(book: &dyn Router, peer: PeerId) -> Vec<Multiaddr> {
 async fn finds_what_was_learnt_most_recent_first() {
     let book = Direct::new([], 10, 10);
     assert!(find(&book, peer(1)).await.is_empty());
-    book.learn(peer(1), &[at(1), at(2)], Origin::Operator);
-    book.learn(peer(1), &[at(3)], Origin::Operator);
-    book.learn(peer(2), &[at(9)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(1), at(2)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(3)], Origin::Operator);
+    book.add_addresses(peer(2), &[at(9)], Origin::Operator);
     assert_eq!(find(&book, peer(1)).await, [at(3), at(1), at(2)]);
-    book.learn(peer(1), &[at(2)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(2)], Origin::Operator);
     assert_eq!(find(&book, peer(1)).await, [at(2), at(3), at(1)], "known ones move to the front");
     assert_eq!(find(&book, peer(2)).await, [at(9)]);
 }
@@ -40,18 +41,18 @@ async fn finds_what_was_learnt_most_recent_first() {
 #[tokio::test]
 async fn forgets_the_oldest_addresses_and_peers() {
     let book = Direct::new([], 2, 3);
-    book.learn(peer(1), &[at(1), at(2), at(3), at(4)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(1), at(2), at(3), at(4)], Origin::Operator);
     assert_eq!(find(&book, peer(1)).await, [at(1), at(2), at(3)], "the best come first");
-    book.learn(peer(1), &[at(5)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(5)], Origin::Operator);
     assert_eq!(find(&book, peer(1)).await, [at(5), at(1), at(2)]);
 
-    book.learn(peer(2), &[at(1)], Origin::Operator);
-    book.learn(peer(1), &[at(5)], Origin::Operator);
-    book.learn(peer(3), &[at(1)], Origin::Operator);
+    book.add_addresses(peer(2), &[at(1)], Origin::Operator);
+    book.add_addresses(peer(1), &[at(5)], Origin::Operator);
+    book.add_addresses(peer(3), &[at(1)], Origin::Operator);
     assert!(find(&book, peer(2)).await.is_empty());
     assert_eq!(find(&book, peer(1)).await.len(), 3);
     assert_eq!(find(&book, peer(3)).await.len(), 1);
-    book.learn(peer(4), &[], Origin::Operator);
+    book.add_addresses(peer(4), &[], Origin::Operator);
     assert_eq!(find(&book, peer(3)).await.len(), 1, "learning nothing costs nobody a place");
 }
 
@@ -60,7 +61,7 @@ async fn takes_the_peer_off_and_ignores_addresses_of_others() {
     let book = Direct::new([], 10, 10);
     let own = address::with_peer(&at(1), peer(1));
     let foreign = address::with_peer(&at(2), peer(2));
-    book.learn(
+    book.add_addresses(
         peer(1),
         &[own, foreign, Multiaddr::empty(), address::with_peer(&Multiaddr::empty(), peer(1))],
         Origin::Operator,
@@ -80,8 +81,8 @@ async fn says_who_named_an_address_the_freest_first() {
     ] {
         let book = Direct::new([], 10, 10);
         learnt.into_iter().for_each(|origin| {
-            book.learn(peer(1), &[at(1)], origin);
-            fixed.learn(peer(1), &[at(1)], origin);
+            book.add_addresses(peer(1), &[at(1)], origin);
+            fixed.add_addresses(peer(1), &[at(1)], origin);
         });
         assert_eq!(origins(&book, peer(1)).await, [expected]);
     }
@@ -90,7 +91,7 @@ async fn says_who_named_an_address_the_freest_first() {
 
 async fn origins(book: &dyn Router, peer: PeerId) -> Vec<Origin> {
     let host = FakeHost::new(1, vec![]).host();
-    book.find(&Target::Peer(peer), &host).map(|route| route.origin).collect().await
+    book.find(&Target::Peer(peer), &host).map(|route| route.expect("a book answers").origin).collect().await
 }
 
 #[tokio::test]
@@ -108,10 +109,10 @@ async fn fixed_addresses_come_first_and_stay() {
     let _ = DirectConfig::default();
     let plugin = Catalogue::linked().unwrap().get(Layer::Routing, "direct").unwrap();
     let options = format!("peers = [\"{}\"]\nmax_peers = 1", address::with_peer(&at(1), peer(1)));
-    let Ok(Built::Router(book)) = plugin.build_from(&options) else { panic!("direct builds") };
-    book.learn(peer(1), &[at(2), at(1)], Origin::Operator);
+    let book = plugin.build_from(&options).expect("it builds").routers.remove(0);
+    book.add_addresses(peer(1), &[at(2), at(1)], Origin::Operator);
     assert_eq!(find(&*book, peer(1)).await, [at(1), at(2)]);
-    book.learn(peer(2), &[at(3)], Origin::Operator);
+    book.add_addresses(peer(2), &[at(3)], Origin::Operator);
     assert_eq!(find(&*book, peer(1)).await, [at(1)]);
 }
 

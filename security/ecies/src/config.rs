@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::Ecies;
 
@@ -64,13 +64,13 @@ impl Plugin for EciesConfig {
         ..Capabilities::DEFAULT
     });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if !(MIN_REKEY_BYTES..=MAX_REKEY_BYTES).contains(&self.rekey_bytes) {
             let why =
                 format!("rekey_bytes = {} is not between {MIN_REKEY_BYTES} and {MAX_REKEY_BYTES}", self.rekey_bytes);
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Security, Ecies::NAME));
         }
-        Ok(Built::Security(Arc::new(Ecies::new(self.cipher, self.rekey_bytes))))
+        Ok(Parts::new().security(Arc::new(Ecies::new(self.cipher, self.rekey_bytes))))
     }
 }
 

@@ -12,10 +12,10 @@
 //! strips the better ones is found out, and the handshake fails with `AuthenticationFailed`.
 //!
 //! ```
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //! use stackwire_security_ecies::EciesConfig;
 //!
-//! let Built::Security(ecies) = EciesConfig::default().build().unwrap() else { unreachable!() };
+//! let ecies = EciesConfig::default().build().unwrap().securities.remove(0);
 //! assert_eq!(ecies.id().as_str(), "/stackwire/ecies/1.0.0");
 //! ```
 //!

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Plugin, Summary};
+use stackwire_plugin::{Capabilities, FileOption, Finding, Parts, Plugin, Summary};
 
 pub use handshake::{Dialect, HandshakeConfig, NetworkConfig};
 
@@ -53,8 +53,8 @@ impl Plugin for NoiseConfig {
                 ..Capabilities::DEFAULT
             });
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Security(Arc::new(Noise::with_config(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().security(Arc::new(Noise::with_config(self)?)))
     }
 
     fn files(&mut self) -> Vec<FileOption<'_>> {
@@ -104,9 +104,9 @@ impl Plugin for NoiseIxConfig {
         ..Capabilities::DEFAULT
     });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         somebody_is_trusted(self.authentication, &self.trusted, &self.trusted_file)?;
-        Ok(Built::Security(Arc::new(NoiseIx::new(self)?)))
+        Ok(Parts::new().security(Arc::new(NoiseIx::new(self)?)))
     }
 
     fn files(&mut self) -> Vec<FileOption<'_>> {
@@ -178,9 +178,9 @@ impl Plugin for NoiseIkConfig {
                 ..Capabilities::DEFAULT
             });
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         somebody_is_trusted(self.authentication, &self.trusted, &self.trusted_file)?;
-        Ok(Built::Security(Arc::new(NoiseIk::new(self)?)))
+        Ok(Parts::new().security(Arc::new(NoiseIk::new(self)?)))
     }
 
     fn files(&mut self) -> Vec<FileOption<'_>> {

@@ -12,10 +12,10 @@
 //! replaced while it runs ([`TrustedPeers`]). Afterwards frames of up to 64 KiB carry the data.
 //!
 //! ```
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //! use stackwire_security_noise::NoiseConfig;
 //!
-//! let Built::Security(noise) = NoiseConfig::default().build().unwrap() else { unreachable!() };
+//! let noise = NoiseConfig::default().build().unwrap().securities.remove(0);
 //! assert_eq!(noise.id().as_str(), "/noise");
 //! ```
 //!

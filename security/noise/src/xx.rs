@@ -164,7 +164,7 @@ fn agreed_muxer(role: Role, ours: &[ProtocolId], theirs: &[String]) -> Option<Pr
 #[cfg(test)]
 mod tests {
     use snow::{Builder, HandshakeState};
-    use stackwire_core::{Buffered, Keypair, address::FixedPath};
+    use stackwire_core::{Buffered, Keypair};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
@@ -252,14 +252,7 @@ mod tests {
         let plain = Plain::new(theirs, role.other(), &them, &reversed).run();
 
         let env = stackwire_conformance::env();
-        let context = SecurityContext {
-            identity: &us,
-            expected: Some(them.peer_id()),
-            muxers: &muxers,
-            offers: &[],
-            fixed: &FixedPath::default(),
-            env: &env,
-        };
+        let context = SecurityContext::new(&us, &env).expecting(them.peer_id()).with_muxers(&muxers);
         let noise = Noise::new();
         let ours = async {
             let mut secured = noise.handshake(Box::new(Buffered::new(ours)), role, context).await.unwrap();
@@ -294,14 +287,7 @@ mod tests {
             theirs.write_all(&vec![0; length]).await.unwrap();
             let us = Keypair::ed25519_from_seed([1; 32]);
             let env = stackwire_conformance::env();
-            let context = SecurityContext {
-                identity: &us,
-                expected: None,
-                muxers: &[],
-                offers: &[],
-                fixed: &FixedPath::default(),
-                env: &env,
-            };
+            let context = SecurityContext::new(&us, &env);
             let result = Noise::new().handshake(Box::new(Buffered::new(ours)), role, context).await;
             assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved, "{role:?}");
         }
@@ -315,14 +301,7 @@ mod tests {
         // The key of one, and the signature of another.
         plain.payload = encode_payload(&other, &sign(&them, &[0; KEY]), &[]);
         let env = stackwire_conformance::env();
-        let context = SecurityContext {
-            identity: &us,
-            expected: Some(other.peer_id()),
-            muxers: &[],
-            offers: &[],
-            fixed: &FixedPath::default(),
-            env: &env,
-        };
+        let context = SecurityContext::new(&us, &env).expecting(other.peer_id());
         let answer = async {
             plain.receive().await;
             let payload = plain.payload.clone();

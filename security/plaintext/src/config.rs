@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
 use crate::Plaintext;
 
@@ -28,7 +28,7 @@ impl Plugin for PlaintextConfig {
         })
         .fixtures(&[Fixture { label: Plaintext::NAME, options: "insecure = true", listen: "" }]);
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if !self.insecure {
             return Err(Error::new(
                 Kind::ConfigInvalid,
@@ -36,6 +36,6 @@ impl Plugin for PlaintextConfig {
             )
             .at(Layer::Security, Plaintext::NAME));
         }
-        Ok(Built::Security(Arc::new(Plaintext)))
+        Ok(Parts::new().security(Arc::new(Plaintext)))
     }
 }

@@ -5,11 +5,11 @@
 //! above, and to measure them without the cost of encryption. A config must say so:
 //!
 //! ```
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //! use stackwire_security_plaintext::PlaintextConfig;
 //!
 //! assert!(PlaintextConfig::default().build().is_err());
-//! let Built::Security(security) = PlaintextConfig { insecure: true }.build().unwrap() else { unreachable!() };
+//! let security = PlaintextConfig { insecure: true }.build().unwrap().securities.remove(0);
 //! assert_eq!(security.id().as_str(), "/plaintext/2.0.0");
 //! ```
 

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, FileOption, Finding, Fixture, Parts, Plugin, Summary};
 
 use crate::{
     Pnet, PreSharedKey,
@@ -56,7 +56,7 @@ impl Plugin for PnetConfig {
             },
         ]);
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         let protector = match (self.key, self.key_file) {
             (Some(key), None) => match PreSharedKey::from_hex(&key) {
                 Some(key) => Pnet::new(key),
@@ -66,7 +66,7 @@ impl Plugin for PnetConfig {
             (None, None) => return Err(invalid("it needs a key: set `key_file = \"swarm.key\"`, or `key`")),
             (Some(_), Some(_)) => return Err(invalid("`key` and `key_file` both name a key: keep one of them")),
         };
-        Ok(Built::Protector(Arc::new(protector)))
+        Ok(Parts::new().protector(Arc::new(protector)))
     }
 
     fn files(&mut self) -> Vec<FileOption<'_>> {

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Protector, Result, Role};
+use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtectContext, Protector, Result};
 use stackwire_files::read_secret;
 
 use crate::{PreSharedKey, pipe::PnetPipe};
@@ -79,7 +79,7 @@ impl Protector for Pnet {
 
     /// Never waits for the peer: the nonces travel with the first bytes each way. Fails with `ConfigInvalid` where the
     /// key file is of no use; a file is read in place, once, and is a few bytes.
-    async fn protect(&self, pipe: BoxPipe, _: Role, env: &Env) -> Result<BoxPipe> {
-        Ok(Box::new(PnetPipe::new(pipe, self.key()?, env.random())))
+    async fn protect(&self, pipe: BoxPipe, context: ProtectContext<'_>) -> Result<BoxPipe> {
+        Ok(Box::new(PnetPipe::new(pipe, self.key()?, context.env.random())))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use stackwire_conformance::{in_time, pipes};
-use stackwire_core::{Env, Protector, Role, Runtime};
+use stackwire_core::{Env, ProtectContext, Protector, Role, Runtime};
 use stackwire_security_pnet::{Pnet, PreSharedKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -113,7 +113,7 @@ async fn a_side_sends_its_nonce_then_what_it_says_xored_with_the_stream() {
     for role in [Role::Dialer, Role::Listener] {
         let (a, mut b) = pipes::pair();
         let pnet = Pnet::new(PreSharedKey::new(hex(KEY)));
-        let mut a = pnet.protect(a, role, &env(hex(NONCE))).await.unwrap();
+        let mut a = pnet.protect(a, ProtectContext::new(role, &env(hex(NONCE)))).await.unwrap();
         let say = async {
             // In pieces of all sizes: where the stream is cut does not matter.
             let mut rest = &said[..];
@@ -143,7 +143,7 @@ async fn a_side_takes_the_others_nonce_and_understands() {
     let sent = [&theirs[..], &xor(&said, &stream(&hex(KEY), &theirs, said.len()))].concat();
     let (a, mut b) = pipes::pair();
     let pnet = Pnet::new(PreSharedKey::new(hex(KEY)));
-    let mut a = pnet.protect(a, Role::Listener, &env(hex(NONCE))).await.unwrap();
+    let mut a = pnet.protect(a, ProtectContext::new(Role::Listener, &env(hex(NONCE)))).await.unwrap();
     b.write_all(&sent).await.unwrap();
     b.shutdown().await.unwrap();
     let mut heard = Vec::new();
@@ -161,7 +161,7 @@ async fn the_nonce_travels_with_the_first_bytes() {
     use tokio::io::AsyncBufReadExt;
     let (a, mut b) = pipes::pair();
     let pnet = Pnet::new(PreSharedKey::new(hex(KEY)));
-    let mut a = pnet.protect(a, Role::Dialer, &env(hex(NONCE))).await.unwrap();
+    let mut a = pnet.protect(a, ProtectContext::new(Role::Dialer, &env(hex(NONCE)))).await.unwrap();
     assert!(futures::poll!(Box::pin(b.fill_buf())).is_pending(), "nothing is sent before there is something to say");
     a.write_all(b"first").await.unwrap();
     a.flush().await.unwrap();
@@ -243,7 +243,7 @@ proptest! {
         runtime.block_on(async {
             let (a, mut b) = pipes::pair();
             let pnet = Pnet::new(PreSharedKey::new([7; 32]));
-            let mut a = pnet.protect(a, Role::Listener, &env([0; 24])).await.unwrap();
+            let mut a = pnet.protect(a, ProtectContext::new(Role::Listener, &env([0; 24]))).await.unwrap();
             b.write_all(&bytes).await.unwrap();
             b.shutdown().await.unwrap();
             let mut heard = Vec::new();

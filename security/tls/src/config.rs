@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
 use crate::{ID, NAME, Tls};
 
@@ -24,7 +24,7 @@ impl Plugin for TlsConfig {
     .example("# no options\n")
     .capabilities(Capabilities { muxer_in_handshake: true, ..Capabilities::DEFAULT });
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Security(Arc::new(Tls::new())))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().security(Arc::new(Tls::new())))
     }
 }

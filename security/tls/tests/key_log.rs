@@ -13,8 +13,7 @@ async fn handshake() {
     let (a, b) = pipes::pair();
     let side = async |pipe, role, seed| {
         let (identity, env, fixed) = (Keypair::ed25519_from_seed([seed; 32]), env(), FixedPath::default());
-        let context =
-            SecurityContext { identity: &identity, expected: None, muxers: &[], offers: &[], fixed: &fixed, env: &env };
+        let context = SecurityContext::new(&identity, &env).with_fixed(&fixed);
         Tls::new().handshake(pipe, role, context).await.map(|secured| secured.pipe).unwrap()
     };
     in_time("the handshake", async { tokio::join!(side(a, Role::Dialer, 1), side(b, Role::Listener, 2)) }).await;

@@ -16,7 +16,8 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr,
-    Path, PeerId, Protocol, ProtocolId, RemoteInfo, Result, Role, Stream, Task, Traffic, address::Origin,
+    Path, PeerId, Protocol, ProtocolId, Registration, RemoteInfo, Result, Role, Services, Stream, Task, Traffic,
+    address::Origin,
 };
 use tokio::sync::mpsc;
 
@@ -27,6 +28,7 @@ pub struct FakeHost {
     me: Weak<FakeHost>,
     identity: Keypair,
     env: Env,
+    /// Those that it began with.
     protocols: Vec<Arc<dyn Protocol>>,
     state: Mutex<State>,
 }
@@ -40,6 +42,9 @@ struct State {
     traffic: Option<Traffic>,
     remotes: HashMap<PeerId, Arc<RemoteInfo>>,
     addresses: HashMap<PeerId, Vec<Multiaddr>>,
+    /// Protocols that plug-ins serve beside those that it began with.
+    registered: Vec<Arc<dyn Protocol>>,
+    services: Services,
 }
 
 #[derive(Clone)]
@@ -153,10 +158,20 @@ impl FakeHost {
         }
     }
 
-    fn serve(&self, stream: Stream) {
+    /// Adds a service, as a plug-in of the host has one.
+    pub fn add_service<S: ?Sized + Send + Sync + 'static>(&self, service: Arc<S>) {
+        self.state.lock().services.insert(service);
+    }
+
+    /// What it serves now.
+    fn served(&self) -> Vec<Arc<dyn Protocol>> {
+        self.protocols.iter().chain(&self.state.lock().registered).cloned().collect()
+    }
+
+    fn take_in(&self, stream: Stream) {
         let host = self.host();
         let id = stream.protocol().clone();
-        let Some(protocol) = self.protocols.iter().find(|p| p.ids().contains(&id)).cloned() else { return };
+        let Some(protocol) = self.served().into_iter().find(|p| p.ids().contains(&id)) else { return };
         let serving = async move {
             let (connection, peer) = (stream.connection(), stream.peer());
             if let Err(error) = protocol.serve(stream, &host).await {
@@ -208,6 +223,32 @@ impl HostApi for FakeHost {
         state.emitted.push(event.clone());
         state.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
     }
+    fn services(&self) -> Services {
+        self.state.lock().services.clone()
+    }
+    fn advertise(&self, address: Multiaddr) -> Result<Registration> {
+        self.change_local(|local| local.listen.push(address.clone()));
+        let me = self.me.clone();
+        Ok(Registration::new(move || {
+            let Some(host) = me.upgrade() else { return };
+            host.change_local(|local| {
+                if let Some(at) = local.listen.iter().position(|known| *known == address) {
+                    local.listen.remove(at);
+                }
+            });
+        }))
+    }
+    fn serve(&self, protocol: Arc<dyn Protocol>) -> Result<Registration> {
+        let ids = protocol.ids();
+        self.state.lock().registered.push(protocol.clone());
+        self.change_local(|local| local.protocols.extend(ids.clone()));
+        let me = self.me.clone();
+        Ok(Registration::new(move || {
+            let Some(host) = me.upgrade() else { return };
+            host.state.lock().registered.retain(|other| !Arc::ptr_eq(other, &protocol));
+            host.change_local(|local| local.protocols.retain(|id| !ids.contains(id)));
+        }))
+    }
     fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], _: Origin) {
         self.state.lock().addresses.entry(peer).or_default().extend_from_slice(addresses);
     }
@@ -228,13 +269,13 @@ impl HostApi for FakeHost {
         let gone = || Error::closed("opening a stream");
         let link = self.link(connection).ok_or_else(gone)?;
         let peer = link.peer.upgrade().ok_or_else(gone)?;
-        let theirs: Vec<ProtocolId> = peer.protocols.iter().flat_map(|p| p.ids()).collect();
+        let theirs: Vec<ProtocolId> = peer.served().iter().flat_map(|p| p.ids()).collect();
         let Some(id) = ids.iter().find(|id| theirs.contains(id)) else {
             let offered = ids.iter().map(ToString::to_string).collect();
             return Err(Error::new(Kind::NoCommonProtocol { offered, supported: Vec::new() }, "opening a stream"));
         };
         let (near, far) = pipes::pair();
-        peer.serve(Stream::new(far, id.clone(), self.peer(), link.theirs));
+        peer.take_in(Stream::new(far, id.clone(), self.peer(), link.theirs));
         Ok(Stream::new(near, id.clone(), peer.peer(), connection))
     }
 }

@@ -6,8 +6,10 @@
 use std::{sync::Arc, task::Poll};
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Error, Kind, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, Wait};
-use stackwire_plugin::{Built, Descriptor, Fixture};
+use stackwire_core::{
+    BoxPipe, Error, Kind, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
+};
+use stackwire_plugin::{Descriptor, Fixture};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{in_time, pipes};
@@ -24,8 +26,9 @@ pub type NegotiatorUnderTest = Arc<dyn Negotiator>;
 /// A registered plug-in, made by one of its fixtures. Panics where it is no negotiator.
 pub fn of_descriptor(descriptor: &Descriptor, fixture: &Fixture) -> NegotiatorUnderTest {
     match descriptor.build_from(fixture.options) {
-        Ok(Built::Negotiator(negotiator)) => negotiator,
-        Ok(built) => panic!("{} is of the layer {}, it is no negotiator", descriptor.summary.name, built.layer()),
+        Ok(mut parts) => {
+            parts.negotiators.pop().unwrap_or_else(|| panic!("{} has no negotiator", descriptor.summary.name))
+        }
         Err(problem) => panic!("{} by its fixture {}: {problem}", descriptor.summary.name, fixture.label),
     }
 }
@@ -52,6 +55,7 @@ macro_rules! negotiator_laws {
             lazy_pipe_that_is_only_read_negotiates
             lazy_with_several_offers_agrees
             a_lazy_end_follows_the_answer
+            a_lazy_end_may_come_early_if_that_is_said
             a_lazy_end_waits_beside_a_reader
             a_lazy_end_tells_a_refusal
             a_lazy_end_does_not_outlive_the_peer
@@ -96,8 +100,8 @@ async fn both(
     wait: Wait,
 ) -> (Result<Negotiated>, Result<Negotiated>) {
     let (ours, theirs) = (ids(ours), ids(theirs));
-    let dialer = negotiator.select(a, Role::Dialer, &ours, wait);
-    let listener = negotiator.select(b, Role::Listener, &theirs, wait);
+    let dialer = negotiator.select(a, SelectContext::new(Role::Dialer, &ours).waiting(wait));
+    let listener = negotiator.select(b, SelectContext::new(Role::Listener, &theirs).waiting(wait));
     in_time("a negotiation", async { tokio::join!(dialer, listener) }).await
 }
 
@@ -185,8 +189,11 @@ async fn lazily(
 ) -> (BoxPipe, tokio::task::JoinHandle<Result<Negotiated>>) {
     let theirs = n.clone();
     let listener =
-        tokio::spawn(async move { theirs.select(b, Role::Listener, &ids(&[supported]), Wait::Agreed).await });
-    let dialed = in_time("a lazy dial", n.select(a, Role::Dialer, &ids(&[offer]), Wait::Lazy)).await.unwrap();
+        tokio::spawn(async move { theirs.select(b, SelectContext::new(Role::Listener, &ids(&[supported]))).await });
+    let dialed =
+        in_time("a lazy dial", n.select(a, SelectContext::new(Role::Dialer, &ids(&[offer])).waiting(Wait::Lazy)))
+            .await
+            .unwrap();
     assert_eq!(dialed.round_trips, 0, "one offer costs no round trip");
     (dialed.pipe, listener)
 }
@@ -240,7 +247,8 @@ async fn answers_lazy_proposals(n: &NegotiatorUnderTest) -> bool {
 /// How many bytes a listener says about a lazy proposal that it takes.
 async fn answer_to_a_lazy_proposal(n: &NegotiatorUnderTest) -> usize {
     let (a, b) = pipes::pair();
-    let mut dialed = n.select(a, Role::Dialer, &ids(&["/a"]), Wait::Lazy).await.unwrap().pipe;
+    let mut dialed =
+        n.select(a, SelectContext::new(Role::Dialer, &ids(&["/a"])).waiting(Wait::Lazy)).await.unwrap().pipe;
     dialed.flush().await.unwrap();
     drop(dialed);
     let mut sent = Vec::new();
@@ -248,7 +256,7 @@ async fn answer_to_a_lazy_proposal(n: &NegotiatorUnderTest) -> usize {
     in_time("a proposal", b.read_to_end(&mut sent)).await.unwrap();
     let (mut a, b) = pipes::pair();
     a.write_all(&sent).await.unwrap();
-    let taken = in_time("a proposal", n.select(b, Role::Listener, &ids(&["/a"]), Wait::Agreed)).await;
+    let taken = in_time("a proposal", n.select(b, SelectContext::new(Role::Listener, &ids(&["/a"])))).await;
     taken.unwrap().pipe.shutdown().await.unwrap();
     in_time("an answer", a.read_to_end(&mut answer)).await.unwrap();
     answer.len()
@@ -330,7 +338,7 @@ pub async fn a_peer_that_leaves_is_closed(n: NegotiatorUnderTest) {
     for role in [Role::Dialer, Role::Listener] {
         let (a, b) = pipes::pair();
         drop(b);
-        let result = in_time("a negotiation", n.select(a, role, &ids(&["/a"]), Wait::Agreed)).await;
+        let result = in_time("a negotiation", n.select(a, SelectContext::new(role, &ids(&["/a"])))).await;
         let error = result.map(|_| ()).expect_err("nobody is there");
         assert!(matches!(error.kind(), Kind::Closed | Kind::Reset { .. }), "{role:?}: {error:?}");
     }
@@ -348,7 +356,7 @@ pub async fn garbage_is_an_error(n: NegotiatorUnderTest) {
             let (a, mut b) = pipes::pair();
             b.write_all(bytes).await.unwrap();
             b.shutdown().await.unwrap();
-            let result = in_time("a negotiation", n.select(a, role, &ids(&["/a"]), Wait::Agreed)).await;
+            let result = in_time("a negotiation", n.select(a, SelectContext::new(role, &ids(&["/a"])))).await;
             let error = result.map(|_| ()).expect_err("garbage was accepted");
             assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{role:?} {bytes:?}: {error:?}");
         }
@@ -371,7 +379,7 @@ pub async fn a_cancelled_negotiation_frees_the_pipe(n: NegotiatorUnderTest) {
     let (a, mut b) = pipes::pair();
     {
         let offers = ids(&["/a"]);
-        let mut waiting = std::pin::pin!(n.select(a, Role::Dialer, &offers, Wait::Agreed));
+        let mut waiting = std::pin::pin!(n.select(a, SelectContext::new(Role::Dialer, &offers)));
         let polled = futures::poll!(waiting.as_mut());
         assert_eq!(polled.is_pending(), n.chooses(), "who has nobody to ask does not wait");
     }
@@ -428,7 +436,7 @@ async fn dialers_first_bytes(n: &NegotiatorUnderTest) -> Vec<Vec<u8>> {
         let (a, mut b) = pipes::pair();
         let mut sent = Vec::new();
         {
-            let mut dialing = std::pin::pin!(n.select(a, Role::Dialer, &offers, wait));
+            let mut dialing = std::pin::pin!(n.select(a, SelectContext::new(Role::Dialer, &offers).waiting(wait)));
             if let Poll::Ready(chosen) = futures::poll!(dialing.as_mut()) {
                 chosen.unwrap().pipe.flush().await.unwrap();
             }

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, join};
 use stackwire_core::{
-    BoxPipe, Env, Keypair, Layer, Proof, Protector, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
-    reset_code,
+    BoxPipe, Env, Keypair, Layer, Proof, ProtectContext, Protector, ProtocolId, Result, Role, SecuredPipe, Security,
+    SecurityContext, reset_code,
 };
-use stackwire_plugin::{Built, Capabilities, Descriptor, Fixture, Plugin};
+use stackwire_plugin::{Capabilities, Descriptor, Fixture, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{env_seeded, in_time, pipes, security};
@@ -44,8 +44,7 @@ impl Subject {
     pub fn of(descriptor: &Descriptor) -> Self {
         let name = descriptor.summary.name;
         let build = |fixture: &Fixture| match descriptor.build_from(fixture.options) {
-            Ok(Built::Protector(protector)) => protector,
-            Ok(built) => panic!("{name} is of the layer {}, it is no protector", built.layer()),
+            Ok(mut parts) => parts.protectors.pop().unwrap_or_else(|| panic!("{name} has no protector")),
             Err(problem) => panic!("{name} by its fixture {}: {problem}", fixture.label),
         };
         match descriptor.summary.fixtures {
@@ -76,7 +75,7 @@ impl Security for Channel {
     }
 
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
-        let pipe = self.0.protect(pipe, role, context.env).await?;
+        let pipe = self.0.protect(pipe, ProtectContext::new(role, context.env)).await?;
         let peer = Keypair::ed25519_from_seed([0; 32]).public().clone();
         Ok(SecuredPipe { pipe, peer, proof: Proof::Complete, muxer: None, round_trips: 0 })
     }
@@ -162,7 +161,7 @@ fn env(role: Role) -> Env {
 }
 
 async fn protect(protector: &Arc<dyn Protector>, pipe: BoxPipe, role: Role) -> BoxPipe {
-    protector.protect(pipe, role, &env(role)).await.expect("protecting works")
+    protector.protect(pipe, ProtectContext::new(role, &env(role))).await.expect("protecting works")
 }
 
 async fn protected(subject: &Subject, (a, b): (BoxPipe, BoxPipe)) -> (BoxPipe, BoxPipe) {
@@ -261,7 +260,11 @@ pub async fn nothing_is_sent_as_it_was_written(subject: Subject) {
     let mut sent = Vec::new();
     for seed in 1..=2 {
         let (a, mut wire) = pipes::pair();
-        let mut a = subject.ours.protect(a, Role::Dialer, &env_seeded(seed)).await.expect("protecting works");
+        let mut a = subject
+            .ours
+            .protect(a, ProtectContext::new(Role::Dialer, &env_seeded(seed)))
+            .await
+            .expect("protecting works");
         in_time("writing", say(&mut a)).await;
         sent.push(in_time("the wire", hear(&mut wire)).await);
     }
@@ -331,7 +334,7 @@ pub async fn giving_up_frees_the_pipe(subject: Subject) {
         let (a, mut b) = pipes::pair();
         {
             let env = env(Role::Dialer);
-            let mut protecting = subject.ours.protect(a, Role::Dialer, &env);
+            let mut protecting = subject.ours.protect(a, ProtectContext::new(Role::Dialer, &env));
             if polled {
                 let _ready_or_not = futures::poll!(&mut protecting);
             }

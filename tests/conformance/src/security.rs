@@ -25,7 +25,7 @@ use stackwire_core::{
     BoxPipe, Env, Error, Keypair, Layer, PeerId, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
     SecurityContext, address::FixedPath,
 };
-use stackwire_plugin::{Built, Capabilities, Descriptor, Fixture, Plugin};
+use stackwire_plugin::{Capabilities, Descriptor, Fixture, Plugin};
 
 use crate::{env_seeded, in_time, pipes};
 
@@ -56,8 +56,10 @@ impl Subject {
     pub fn of(descriptor: &Descriptor, fixture: &Fixture) -> Self {
         let name = descriptor.summary.name;
         match descriptor.build_from(fixture.options) {
-            Ok(Built::Security(security)) => Self { security, capabilities: descriptor.summary.capabilities },
-            Ok(built) => panic!("{name} is of the layer {}, not of security", built.layer()),
+            Ok(mut parts) => {
+                let security = parts.securities.pop().unwrap_or_else(|| panic!("{name} has no security protocol"));
+                Self { security, capabilities: descriptor.summary.capabilities }
+            }
             Err(problem) => panic!("{name} by its fixture {}: {problem}", fixture.label),
         }
     }
@@ -169,14 +171,12 @@ impl Side {
             Role::Dialer => FixedPath::new(subject.security.address(&self.dials)),
             Role::Listener => FixedPath::default(),
         };
-        let context = SecurityContext {
-            identity: &self.identity,
-            expected: self.expected,
-            muxers: &self.muxers,
-            offers: &[subject.security.id()],
-            fixed: &fixed,
-            env: &self.env,
-        };
+        let offers = [subject.security.id()];
+        let context = SecurityContext::new(&self.identity, &self.env)
+            .expecting(self.expected)
+            .with_muxers(&self.muxers)
+            .with_offers(&offers)
+            .with_fixed(&fixed);
         subject.security.handshake(pipe, role, context).await
     }
 }

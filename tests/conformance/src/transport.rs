@@ -28,7 +28,7 @@ use stackwire_core::{
     BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, PeerId, Result, Role,
     Stage, Transport,
 };
-use stackwire_plugin::{Built, Descriptor, Fixture, Plugin, Reach};
+use stackwire_plugin::{Descriptor, Fixture, Plugin, Reach};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -88,10 +88,10 @@ impl Subject {
         let with_folder = |text: &str| text.replace("{tmp}", &path.to_string_lossy());
         let listen = with_folder(fixture.listen).parse().expect("the fixture's address parses");
         match descriptor.build_from(&with_folder(fixture.options)) {
-            Ok(Built::Transport(transport)) => {
+            Ok(mut parts) => {
+                let transport = parts.transports.pop().unwrap_or_else(|| panic!("{name} has no transport"));
                 Self { transport, listen, reaches: descriptor.summary.capabilities.reaches, _folder: folder }
             }
-            Ok(built) => panic!("{name} is of the layer {}, not a transport", built.layer()),
             Err(problem) => panic!("{name} by its fixture {}: {problem}", fixture.label),
         }
     }

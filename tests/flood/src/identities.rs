@@ -24,9 +24,9 @@ pub(crate) async fn identity(stack: Arc<Stack>, stream: TcpStream, remote: Multi
     let upgrader = Upgrader {
         identity,
         protectors: Vec::new(),
-        securities: stack.securities.clone(),
-        muxers: stack.muxers.clone(),
-        negotiators: Negotiators::new(stack.negotiators.clone()),
+        securities: stack.parts.securities.clone(),
+        muxers: stack.parts.muxers.clone(),
+        negotiators: Negotiators::new(stack.parts.negotiators.clone()),
         env: env.clone(),
     };
     let start = Start {
@@ -44,9 +44,9 @@ pub(crate) async fn identity(stack: Arc<Stack>, stream: TcpStream, remote: Multi
         limit: Duration::from_secs(15),
         budget: Budget::unlimited(),
     };
-    if let Ok(climbed) = upgrader.climb(start).await {
-        let _session = climbed.session;
+    if let Ok(upgraded) = upgrader.upgrade(start).await {
+        let _session = upgraded.session;
         // However it ends, it is over.
-        let _ = climbed.driver.await;
+        let _ = upgraded.driver.await;
     }
 }

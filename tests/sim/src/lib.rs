@@ -46,7 +46,7 @@ impl SimNode {
         runtime.fill_random(&mut key[1..]);
         let mut stack = Plan::parse(text, &catalogue()?)?.stack();
         changed(&mut stack);
-        stack.protocols.extend(protocols);
+        stack.parts.protocols.extend(protocols);
         let builder = Builder::from(stack).identity(Keypair::ed25519_from_seed(key)).runtime(runtime);
         Ok(Self { node: builder.start().await? })
     }

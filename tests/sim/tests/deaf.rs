@@ -121,7 +121,7 @@ async fn last_of_a_deaf_peer(muxer: &str, security: &str) -> (Duration, Option<K
     let text = config(muxer, security);
     let server = SimNode::start(1, 1, &text, vec![Arc::new(Spring)]).await.expect("it starts");
     let deaf = |stack: &mut stackwire_config::Stack| {
-        for transport in &mut stack.transports {
+        for transport in &mut stack.parts.transports {
             *transport = over_transport(transport.clone(), |inner, _| Box::new(Deaf { inner, hears: HEARS }));
         }
     };

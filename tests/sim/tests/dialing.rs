@@ -86,7 +86,7 @@ async fn machine(number: u8, more: &str, names: Names) -> Machine {
     );
     let mut stack: Stack = Plan::parse(&text, &Catalogue::linked().unwrap()).expect("the config is good").stack();
     let dialed = Arc::<Mutex<Vec<_>>>::default();
-    stack.transports = vec![Arc::new(Lan { memory: stack.transports[0].clone(), dialed: dialed.clone() })];
+    stack.parts.transports = vec![Arc::new(Lan { memory: stack.parts.transports[0].clone(), dialed: dialed.clone() })];
     let builder = Builder::from(stack).identity(Keypair::ed25519_from_seed([number; 32])).lookup(names);
     Machine { node: builder.runtime(SimRuntime::new(number.into())).start().await.expect("it starts"), dialed }
 }

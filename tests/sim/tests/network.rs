@@ -39,7 +39,7 @@ fn far_away(stack: &mut Stack) {
         fragment: 1400,
         ..Faults::default()
     };
-    for transport in &mut stack.transports {
+    for transport in &mut stack.parts.transports {
         let faults = faults.clone();
         *transport = over_transport(transport.clone(), move |pipe, env| faulty(pipe, faults.clone(), env));
     }

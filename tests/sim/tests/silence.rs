@@ -40,7 +40,7 @@ async fn pair(texts: [String; 2], faults: Faults, silent: Option<Arc<dyn Protoco
     let letters = Mail::default();
     let courier = || -> Arc<dyn Protocol> { Arc::new(Courier(letters.clone())) };
     let harm = |stack: &mut Stack| {
-        for transport in &mut stack.transports {
+        for transport in &mut stack.parts.transports {
             let faults = faults.clone();
             *transport = over_transport(transport.clone(), move |pipe, env| faulty(pipe, faults.clone(), env));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
 use crate::{Memory, transport::NAME};
 
@@ -39,8 +39,8 @@ impl Plugin for MemoryConfig {
         .capabilities(Capabilities { in_process: true, ..Capabilities::DEFAULT })
         .fixtures(&[Fixture { label: "memory", options: "", listen: "/memory/0" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Memory::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Memory::new(self)?)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Reach, Summary};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Reach, Summary};
 
 use crate::{NAME, Quic};
 
@@ -133,8 +133,8 @@ impl Plugin for QuicConfig {
         })
         .fixtures(&[Fixture { label: "quic", options: "", listen: "/ip4/127.0.0.1/udp/0/quic-v1" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Quic::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Quic::new(self)?)))
     }
 }
 

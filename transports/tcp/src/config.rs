@@ -10,7 +10,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Buffer, Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Fixture, Plugin, Summary};
+use stackwire_plugin::{Fixture, Parts, Plugin, Summary};
 
 use crate::{Tcp, transport::NAME};
 
@@ -105,8 +105,8 @@ impl Plugin for TcpConfig {
         )
         .fixtures(&[Fixture { label: "tcp", options: "", listen: "/ip4/127.0.0.1/tcp/0" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Tcp::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Tcp::new(self)?)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
 use crate::{Unix, transport::NAME};
 
@@ -52,8 +52,8 @@ impl Plugin for UnixConfig {
             })
             .fixtures(&[Fixture { label: "unix", options: "", listen: "/unix{tmp}" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Unix::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Unix::new(self)?)))
     }
 }
 

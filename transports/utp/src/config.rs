@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
 use crate::{Utp, transport::NAME, wire::HEADER};
 
@@ -96,8 +96,8 @@ impl Plugin for UtpConfig {
             })
             .fixtures(&[Fixture { label: "utp", options: "", listen: "/ip4/127.0.0.1/udp/0/utp" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Utp::new(self)?)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Utp::new(self)?)))
     }
 }
 

@@ -50,7 +50,7 @@ impl Utp {
     }
 
     fn drive(&self, port: Arc<Port>, socket: Udp, env: &Env) {
-        env.run(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket));
+        env.spawn_detached(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket));
     }
 
     fn bind(&self, wanted: SocketAddr, env: &Env) -> io::Result<Arc<Port>> {

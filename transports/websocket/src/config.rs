@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::{Error, Kind, Layer, Result};
-use stackwire_plugin::{Built, Capabilities, FileOption, Finding, Fixture, Plugin, Summary};
+use stackwire_plugin::{Capabilities, FileOption, Finding, Fixture, Parts, Plugin, Summary};
 
 use crate::{NAME, WebSocket, tls};
 
@@ -82,7 +82,7 @@ impl Plugin for WebSocketConfig {
             Fixture { label: "wss", options: "tls.verify = false", listen: "/ip4/127.0.0.1/tcp/0/tls/ws" },
         ]);
 
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if self.max_message_bytes == 0 {
             return Err(invalid("`max_message_bytes` must be at least 1"));
         }
@@ -91,7 +91,7 @@ impl Plugin for WebSocketConfig {
             (None, Some(_)) => return Err(invalid("`tls.private_key` needs `tls.certificate` beside it")),
             _ => {}
         }
-        Ok(Built::Transport(Arc::new(WebSocket::new(self))))
+        Ok(Parts::new().transport(Arc::new(WebSocket::new(self))))
     }
 
     fn files(&mut self) -> Vec<FileOption<'_>> {

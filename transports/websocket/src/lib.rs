@@ -31,12 +31,12 @@
 //! directions. A TCP connection that ends without a close frame is reported as a reset.
 //!
 //! ```no_run
-//! use stackwire_plugin::{Built, Plugin};
+//! use stackwire_plugin::Plugin;
 //! use stackwire_transport_websocket::{TlsConfig, WebSocketConfig};
 //!
 //! // Trust what listeners without a certificate of the web present; the inner security proves the peer.
 //! let config = WebSocketConfig { tls: TlsConfig { verify: false, ..Default::default() }, ..Default::default() };
-//! let Ok(Built::Transport(transport)) = config.build() else { unreachable!() };
+//! let transport = config.build().expect("it builds").transports.remove(0);
 //! assert!(transport.can_dial(&"/ip4/127.0.0.1/tcp/443/tls/ws".parse().unwrap()));
 //! ```
 

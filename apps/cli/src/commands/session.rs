@@ -77,7 +77,7 @@ where
     let talking = async {
         let mut stack = stack::plan(&tool.stack, None)?.stack();
         stack::check_dialable(&tool.address, &stack)?;
-        stack.protocols = served(stack.protocols, &protocol);
+        stack.parts.protocols = served(stack.parts.protocols, &protocol);
         let node = node.insert(Node::start(stack).await?);
         let connection = node.connect(&tool.address).await.map_err(with_flags)?;
         out.text(format!("connected to {}\n{}", connection.peer, output::path_lines(&connection.path)));
@@ -142,8 +142,8 @@ impl Protocol for OnlyServed {
     async fn serve(&self, stream: Stream, host: &Host) -> Result<()> {
         self.0.serve(stream, host).await
     }
-    fn holds_connection(&self) -> bool {
-        self.0.holds_connection()
+    fn keep_alive(&self) -> bool {
+        self.0.keep_alive()
     }
 }
 

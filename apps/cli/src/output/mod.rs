@@ -63,7 +63,7 @@ impl Output {
         let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
         let complain = |error: &io::Error| warn(format_args!("the output can't be written: {error}"));
         let left_out = move |count| match json {
-            true => json!({ "event": "missed", "count": count }).to_string(),
+            true => json!({ "event": "lagged", "count": count }).to_string(),
             false => unprinted(count),
         };
         let stdout = Printer::new(file(io::stdout(), colour), complain, left_out);

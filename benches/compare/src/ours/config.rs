@@ -96,7 +96,7 @@ mod tests {
         for stack in STACKS {
             let plan = Plan::parse(&stack.config(), &catalogue).unwrap_or_else(|e| panic!("{}: {e}", stack.name));
             let address = stack.address(([127, 0, 0, 1], 4001).into()).parse().expect("a multiaddr");
-            assert!(plan.stack().transports[0].can_listen(&address), "{}: {address}", stack.name);
+            assert!(plan.stack().parts.transports[0].can_listen(&address), "{}: {address}", stack.name);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Farewell {
                     // Whoever waits hears that the other end is gone.
                     Event::Disconnected { connection, .. } => drop(waiting.lock().remove(&connection)),
                     // We can't tell whose end we have missed.
-                    Event::Missed { .. } => waiting.lock().clear(),
+                    Event::Lagged { .. } => waiting.lock().clear(),
                     _ => {}
                 }
             }

@@ -10,7 +10,9 @@ use nix::time::{ClockId, clock_gettime};
 use stackwire_bundle as _; // links the plug-ins that the configs name
 use stackwire_config::Plan;
 use stackwire_contest::{Connection, Contestant, Ready, Result, Stack};
-use stackwire_node::{Builder, Catalogue, ConnectionId, Host, Multiaddr, Node, Protocol, ProtocolId, Stream, address};
+use stackwire_node::{
+    Builder, Catalogue, ConnectionId, Host, Multiaddr, Node, Protocol, ProtocolId, RENEW, RemoteInfo, Stream, address,
+};
 use stackwire_wrap::{PollTimes, watch_polls};
 
 use self::{config::Ours, farewell::Farewell, stream::OurStream};
@@ -59,11 +61,12 @@ fn builder(ours: &Ours) -> Result<Builder> {
     let mut stack = Plan::parse(&ours.config(), &Catalogue::linked()?)?.stack();
     if ours.watched {
         let times = Arc::new(PollTimes::default());
-        stack.muxers = stack.muxers.into_iter().map(|muxer| watch_polls(muxer, times.clone(), thread_time)).collect();
+        stack.parts.muxers =
+            stack.parts.muxers.into_iter().map(|muxer| watch_polls(muxer, times.clone(), thread_time)).collect();
         stackwire_contest::tell_polls(move || times.quantile(0.999));
     }
     // Nobody in the contest speaks anything but the contest.
-    stack.protocols.clear();
+    stack.parts.protocols.clear();
     Ok(stack.into())
 }
 
@@ -100,6 +103,9 @@ impl Contestant for OurClient {
         if info.peer.to_string() != peer {
             return Err(format!("somebody else answered at {address}: {}", info.peer).into());
         }
+        // What identify would have told it, which nobody speaks here.
+        let protocols = vec![ID, RENEW];
+        self.node.host().set_remote(info.peer, RemoteInfo { protocols, ..RemoteInfo::default() });
         Ok(OurConnection { node: self.node.clone(), farewell: self.farewell.clone(), id: info.id })
     }
 }

@@ -27,6 +27,9 @@ pub struct FixedPath {
 }
 
 impl FixedPath {
+    /// A path that fixes nothing.
+    pub const EMPTY: Self = Self { steps: Vec::new() };
+
     /// A path of these steps.
     pub fn new(steps: impl IntoIterator<Item = Fixed>) -> Self {
         Self { steps: steps.into_iter().collect() }

@@ -125,7 +125,7 @@ impl Outage {
         let hold = async move {
             select(Box::pin(hold), enough).await;
         };
-        self.env.run(hold);
+        self.env.spawn_detached(hold);
     }
 
     /// Bytes that may move before something happens.

@@ -11,7 +11,7 @@ use stackwire_muxer_priority::{
     settings::Settings,
     wire::{FrameKind, HEADER, Header, encode_number},
 };
-use stackwire_plugin::{Built, Plugin};
+use stackwire_plugin::Plugin;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinHandle,
@@ -29,7 +29,7 @@ pub struct Played {
 
 /// The muxer that `config` makes.
 pub fn muxer(config: PriorityConfig) -> Arc<dyn Muxer> {
-    let Built::Muxer(muxer) = config.build().unwrap() else { unreachable!("it builds a muxer") };
+    let muxer = config.build().unwrap().muxers.remove(0);
     muxer
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use stackwire_config::{Built, Catalogue, Descriptor, Fixture, Plugin, Summary, schemars, serde};
+use stackwire_config::{Catalogue, Descriptor, Fixture, Parts, Plugin, Summary, schemars, serde};
 use stackwire_core::{
-    AddressPart, BoxPipe, CandidateSink, Dial, Dialed, Discovery, Driver, Env, Error, Host, Kind, Layer, Listen,
-    Listener, Multiaddr, Muxer, MuxerContext, Negotiated, Negotiator, Protector, Protocol, ProtocolId, Recognition,
-    Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, Session, Stream, Target, Transport, Wait,
+    AddressPart, BoxPipe, CandidateSink, Dial, Dialed, Discovery, Driver, Error, Host, Kind, Layer, Listen, Listener,
+    Multiaddr, Muxer, MuxerContext, Nat, Negotiated, Negotiator, ProtectContext, Protector, Protocol, ProtocolId,
+    Recognition, Result, Role, Route, Router, SecuredPipe, Security, SecurityContext, SelectContext, Session, Stream,
+    Target, Transport,
 };
 
 /// tcp, memory, web; noise, plaintext; yamux; direct; identify, ping.
@@ -50,8 +51,8 @@ options!(Ping { interval: u32, failures: u32 });
 
 impl Plugin for Tcp {
     const SUMMARY: Summary = Summary::new(Layer::Transport, "tcp", "fake TCP").ids(&["/tcp"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Fake("tcp", |address| {
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Fake("tcp", |address| {
             matches!(
                 Vec::from_iter(address).as_slice(),
                 [AddressPart::Ip4(_) | AddressPart::Ip6(_), AddressPart::Tcp(_)]
@@ -62,8 +63,9 @@ impl Plugin for Tcp {
 
 impl Plugin for Memory {
     const SUMMARY: Summary = Summary::new(Layer::Transport, "memory", "fake memory").ids(&["/memory"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Fake("memory", |a| matches!(a.iter().next(), Some(AddressPart::Memory(_)))))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new()
+            .transport(Arc::new(Fake("memory", |a| matches!(a.iter().next(), Some(AddressPart::Memory(_)))))))
     }
 }
 
@@ -71,57 +73,57 @@ impl Plugin for Web {
     const SUMMARY: Summary = Summary::new(Layer::Transport, "web", "fake WebSocket")
         .ids(&["/wss"])
         .fixtures(&[Fixture { label: "wss", options: "certificate = \"x\"", listen: "/ip4/127.0.0.1/tcp/0/wss" }]);
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         let takes: fn(&Multiaddr) -> bool = match self.certificate.as_str() {
             "" => |_| false,
             _ => |address| address.iter().any(|part| matches!(part, AddressPart::Wss(_))),
         };
-        Ok(Built::Transport(Arc::new(Fake("web", takes))))
+        Ok(Parts::new().transport(Arc::new(Fake("web", takes))))
     }
 }
 
 impl Plugin for Noise {
     const SUMMARY: Summary = Summary::new(Layer::Security, "noise", "fake Noise").ids(&["/noise"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Security(Arc::new(Fake("noise", |_| false))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().security(Arc::new(Fake("noise", |_| false))))
     }
 }
 
 impl Plugin for Plaintext {
     const SUMMARY: Summary = Summary::new(Layer::Security, "plaintext", "fake plaintext").ids(&["/plaintext"]);
-    fn build(self) -> Result<Built> {
+    fn build(self) -> Result<Parts> {
         if !self.insecure {
             return Err(Error::new(Kind::ConfigInvalid, "add `insecure = true`"));
         }
-        Ok(Built::Security(Arc::new(Fake("plaintext", |_| false))))
+        Ok(Parts::new().security(Arc::new(Fake("plaintext", |_| false))))
     }
 }
 
 impl Plugin for Yamux {
     const SUMMARY: Summary = Summary::new(Layer::Muxer, "yamux", "fake yamux").ids(&["/yamux"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Muxer(Arc::new(Fake("yamux", |_| false))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().muxer(Arc::new(Fake("yamux", |_| false))))
     }
 }
 
 impl Plugin for Direct {
     const SUMMARY: Summary = Summary::new(Layer::Routing, "direct", "fake direct");
-    fn build(self) -> Result<Built> {
-        Ok(Built::Router(Arc::new(Fake("direct", |_| false))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().router(Arc::new(Fake("direct", |_| false))))
     }
 }
 
 impl Plugin for Identify {
     const SUMMARY: Summary = Summary::new(Layer::Protocol, "identify", "fake identify").ids(&["/identify"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Protocol(Arc::new(Fake("/identify", |_| false))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().protocol(Arc::new(Fake("/identify", |_| false))))
     }
 }
 
 impl Plugin for Ping {
     const SUMMARY: Summary = Summary::new(Layer::Protocol, "ping", "fake ping").ids(&["/ping"]);
-    fn build(self) -> Result<Built> {
-        Ok(Built::Protocol(Arc::new(Fake("/ping", |_| false))))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().protocol(Arc::new(Fake("/ping", |_| false))))
     }
 }
 
@@ -178,7 +180,7 @@ impl Router for Fake {
     fn name(&self) -> &'static str {
         self.0
     }
-    fn find<'a>(&'a self, _: &Target, _: &'a Host) -> BoxStream<'a, Route> {
+    fn find<'a>(&'a self, _: &Target, _: &'a Host) -> BoxStream<'a, Result<Route>> {
         Box::pin(futures::stream::empty())
     }
 }
@@ -198,7 +200,7 @@ impl Protector for Fake {
     fn name(&self) -> &'static str {
         self.0
     }
-    async fn protect(&self, _: BoxPipe, _: Role, _: &Env) -> Result<BoxPipe> {
+    async fn protect(&self, _: BoxPipe, _: ProtectContext<'_>) -> Result<BoxPipe> {
         nothing()
     }
 }
@@ -208,11 +210,21 @@ impl Negotiator for Fake {
     fn name(&self) -> &'static str {
         self.0
     }
-    async fn select(&self, _: BoxPipe, _: Role, _: &[ProtocolId], _: Wait) -> Result<Negotiated> {
+    async fn select(&self, _: BoxPipe, _: SelectContext<'_>) -> Result<Negotiated> {
         nothing()
     }
     fn recognizes(&self, _: &[u8]) -> Recognition {
         Recognition::No
+    }
+}
+
+#[async_trait]
+impl Nat for Fake {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    async fn run(&self, _: &Host) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -52,14 +52,10 @@ impl Side {
 
     async fn handshake(&self, pipe: BoxPipe, role: Role) -> Result<SecuredPipe> {
         let env = env_seeded(role as u64);
-        let context = SecurityContext {
-            identity: &self.identity,
-            expected: None,
-            muxers: &self.muxers,
-            offers: &self.offers,
-            fixed: &self.fixed,
-            env: &env,
-        };
+        let context = SecurityContext::new(&self.identity, &env)
+            .with_muxers(&self.muxers)
+            .with_offers(&self.offers)
+            .with_fixed(&self.fixed);
         self.ecies.handshake(pipe, role, context).await
     }
 }

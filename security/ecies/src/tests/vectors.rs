@@ -117,14 +117,11 @@ async fn the_plug_in_says_the_vectors() {
         let env = Env::new(Fixed(random(role)));
         let (identity, muxers, offers) = (identity(role), [ProtocolId::new(MUXER)], OFFERS.map(ProtocolId::new));
         let fixed = FixedPath::default();
-        let context = SecurityContext {
-            identity: &identity,
-            expected: Some(self::identity(role.other()).peer_id()),
-            muxers: &muxers,
-            offers: &offers,
-            fixed: &fixed,
-            env: &env,
-        };
+        let context = SecurityContext::new(&identity, &env)
+            .expecting(self::identity(role.other()).peer_id())
+            .with_muxers(&muxers)
+            .with_offers(&offers)
+            .with_fixed(&fixed);
         let peer = async {
             let said = match role {
                 Role::Dialer => of("message_2"),

@@ -9,7 +9,7 @@ use stackwire_core::{
     BoxPipe, Env, Keypair, PeerId, Result, Role, Runtime, SecuredPipe, Security, SecurityContext,
     address::{Fixed, FixedPath},
 };
-use stackwire_plugin::{Built, Descriptor, Plugin};
+use stackwire_plugin::{Descriptor, Plugin};
 
 /// Every draw of randomness gives these bytes; the wall clock stands.
 pub struct Still {
@@ -89,14 +89,7 @@ impl End {
     }
 
     pub async fn handshake(&self, security: &dyn Security, pipe: BoxPipe, role: Role) -> Result<SecuredPipe> {
-        let context = SecurityContext {
-            identity: &self.identity,
-            expected: self.expected,
-            muxers: &[],
-            offers: &[],
-            fixed: &self.fixed,
-            env: &self.env,
-        };
+        let context = SecurityContext::new(&self.identity, &self.env).expecting(self.expected).with_fixed(&self.fixed);
         security.handshake(pipe, role, context).await
     }
 }
@@ -113,8 +106,7 @@ pub async fn meet(
 /// Why a config is refused.
 pub fn refusal<P: Plugin>(options: &str) -> String {
     match Descriptor::of::<P>("tests").build_from(options) {
-        Ok(Built::Security(built)) => panic!("{} takes {options}", built.name()),
-        Ok(_) => panic!("a plug-in of another layer"),
+        Ok(parts) => panic!("{} takes {options}", parts.securities[0].name()),
         Err(problem) => problem.to_string(),
     }
 }

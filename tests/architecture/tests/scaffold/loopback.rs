@@ -10,7 +10,7 @@ use stackwire_core::{
     AddressPart, BoxPipe, Buffered, Dial, Dialed, Error, Incoming, Kind, Layer, Listen, Listener, Multiaddr, Result,
     Stage, Transport,
 };
-use stackwire_plugin::{Built, Capabilities, Fixture, Plugin, Summary, register, schemars, serde};
+use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary, register, schemars, serde};
 use tokio::sync::mpsc;
 
 type Listeners = Arc<Mutex<HashMap<u16, mpsc::Sender<BoxPipe>>>>;
@@ -29,8 +29,8 @@ impl Plugin for LoopConfig {
         .capabilities(Capabilities { in_process: true, ..Capabilities::DEFAULT })
         .fixtures(&[Fixture { label: "loop", options: "", listen: "/sctp/0" }]);
 
-    fn build(self) -> Result<Built> {
-        Ok(Built::Transport(Arc::new(Loop)))
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().transport(Arc::new(Loop)))
     }
 }
 

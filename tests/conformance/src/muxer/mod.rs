@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, ProtocolId, Session};
-use stackwire_plugin::{Built, Capabilities, Descriptor, Plugin};
+use stackwire_plugin::{Capabilities, Descriptor, Parts, Plugin};
 
 pub use harness::{Half, Pair, Side, echo, echo_all, must_fail, payload, read_all, settle, write_until_blocked};
 
@@ -130,11 +130,8 @@ impl Muxer for NoMuxer {
     }
 }
 
-fn muxer(built: Built) -> Arc<dyn Muxer> {
-    match built {
-        Built::Muxer(muxer) => muxer,
-        other => panic!("not a muxer but of the {} layer", other.layer()),
-    }
+fn muxer(mut parts: Parts) -> Arc<dyn Muxer> {
+    parts.muxers.pop().expect("the plug-in under test has a muxer")
 }
 
 /// A law, for those who walk all of them.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, poll, stream::FuturesUnordered};
-use stackwire_core::{BoxPipe, Buffered, Error, Kind, Role, Wait};
+use stackwire_core::{BoxPipe, Buffered, Error, Kind, Role, SelectContext, Wait};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{NegotiatorUnderTest, answer_to_a_lazy_proposal, answers_lazy_proposals, ids};
@@ -49,12 +49,12 @@ impl AsyncWrite for Tap {
 async fn dial(n: &NegotiatorUnderTest, pair: (BoxPipe, BoxPipe)) -> (BoxPipe, BoxPipe, Arc<OnceLock<usize>>) {
     let ended = Arc::new(OnceLock::new());
     let tap = Buffered::new(Tap { pipe: pair.0, received: 0, ended: ended.clone() });
-    let dialing = n.select(Box::new(tap), Role::Dialer, &ids(&["/a"]), Wait::Lazy).await;
+    let dialing = n.select(Box::new(tap), SelectContext::new(Role::Dialer, &ids(&["/a"])).waiting(Wait::Lazy)).await;
     (dialing.unwrap().pipe, pair.1, ended)
 }
 
 async fn listen(n: &NegotiatorUnderTest, pipe: BoxPipe) -> BoxPipe {
-    in_time("the listener", n.select(pipe, Role::Listener, &ids(&["/a"]), Wait::Agreed)).await.unwrap().pipe
+    in_time("the listener", n.select(pipe, SelectContext::new(Role::Listener, &ids(&["/a"])))).await.unwrap().pipe
 }
 
 /// Law 52: whatever the dialer wrote before, in whatever pieces it and the answer travel, and however often somebody
@@ -90,6 +90,49 @@ pub async fn a_lazy_end_follows_the_answer(n: NegotiatorUnderTest) {
             };
             in_time("an exchange", async { tokio::join!(ask, serve) }).await;
             assert!(*ended.get().unwrap() >= answer, "ended after {ended:?} of the {answer} bytes of the answer");
+        }
+    }
+}
+
+/// To a peer that is known to bear it, our side ends at once. The listener gets all that came before, and its answer is
+/// still checked: a refusal shows on the first read.
+pub async fn a_lazy_end_may_come_early_if_that_is_said(n: NegotiatorUnderTest) {
+    for pair in [pipes::pair, || pipes::pair_in_chunks(1), || pipes::pair_in_chunks(7)] {
+        for content in [&b""[..], b"a request"] {
+            for served in [true, false] {
+                if !served && (!n.chooses() || !answers_lazy_proposals(&n).await) {
+                    continue;
+                }
+                let (near, far) = pair();
+                let offers = ids(&["/a"]);
+                let context = SelectContext::new(Role::Dialer, &offers).waiting(Wait::Lazy).with_early_end(true);
+                let mut a = n.select(near, context).await.unwrap().pipe;
+                let ask = async {
+                    a.write_all(content).await.unwrap();
+                    a.shutdown().await.unwrap();
+                    let mut all = Vec::new();
+                    a.read_to_end(&mut all).await.map(|_| all)
+                };
+                let listener_offers = ids(&[if served { "/a" } else { "/b" }]);
+                let serve = async {
+                    let mut b = n.select(far, SelectContext::new(Role::Listener, &listener_offers)).await?.pipe;
+                    let mut all = Vec::new();
+                    b.read_to_end(&mut all).await.unwrap();
+                    assert_eq!(all, content);
+                    b.write_all(b"a reply").await.unwrap();
+                    b.shutdown().await.unwrap();
+                    Ok::<_, Error>(())
+                };
+                let (asked, serving) = in_time("an exchange", async { tokio::join!(ask, serve) }).await;
+                assert_eq!(serving.is_ok(), served);
+                match asked {
+                    Ok(reply) => assert!(served && reply == b"a reply"),
+                    Err(error) => {
+                        let error = Error::io("reading", error);
+                        assert!(!served && matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error:?}");
+                    }
+                }
+            }
         }
     }
 }
@@ -136,7 +179,7 @@ pub async fn a_lazy_end_tells_a_refusal(n: NegotiatorUnderTest) {
     for content in [&b""[..], b"a request"] {
         let (mut a, b, ended) = dial(&n, pipes::pair()).await;
         let offers = ids(&["/b"]);
-        let listening = n.select(b, Role::Listener, &offers, Wait::Agreed);
+        let listening = n.select(b, SelectContext::new(Role::Listener, &offers));
         let asking = async move {
             a.write_all(content).await.unwrap();
             for _ in 0..2 {

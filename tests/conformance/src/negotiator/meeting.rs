@@ -1,6 +1,6 @@
 //! Two dialers on one channel, as TCP's simultaneous open makes them.
 
-use stackwire_core::{BoxPipe, Error, Kind, Negotiated, ProtocolId, Result, Role, Wait};
+use stackwire_core::{BoxPipe, Error, Kind, Negotiated, ProtocolId, Result, Role, SelectContext, Wait};
 
 use super::{NegotiatorUnderTest, exchange, ids};
 use crate::{in_time, pipes};
@@ -21,8 +21,8 @@ async fn for_both(
     (ours, our_wait): (&[ProtocolId], Wait),
     (theirs, their_wait): (&[ProtocolId], Wait),
 ) -> (Result<Negotiated>, Result<Negotiated>) {
-    let one = n.select(a, Role::Dialer, ours, our_wait);
-    let other = n.select(b, Role::Dialer, theirs, their_wait);
+    let one = n.select(a, SelectContext::new(Role::Dialer, ours).waiting(our_wait));
+    let other = n.select(b, SelectContext::new(Role::Dialer, theirs).waiting(their_wait));
     in_time("two dialers", async { tokio::join!(one, other) }).await
 }
 

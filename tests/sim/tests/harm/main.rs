@@ -44,7 +44,7 @@ impl Harm {
 
     fn faults(self, early: bool, seed: u64) -> Faults {
         let mut dice = StdRng::seed_from_u64(seed);
-        // The shortest climb moves 300 bytes each way, the longest some 5000.
+        // The shortest upgrade moves 300 bytes each way, the longest some 5000.
         let at = if early { dice.random_range(0..600) } else { dice.random_range(4000..40_000) };
         let mut faults = Faults {
             seed: Some(seed),

@@ -41,11 +41,10 @@ fn section(plugin: &Descriptor) -> String {
 }
 
 fn config(security: &Descriptor, muxer: &Descriptor) -> String {
-    let fixed = match security.build_from(security.fixtures()[0].options) {
-        Ok(stackwire_plugin::Built::Security(built)) if !built.negotiable() => {
-            format!("/security/{}", security.summary.name)
-        }
-        _ => String::new(),
+    let parts = security.build_from(security.fixtures()[0].options).expect("a fixture builds");
+    let fixed = match parts.securities[0].negotiable() {
+        true => String::new(),
+        false => format!("/security/{}", security.summary.name),
     };
     let node = format!("protocol = []\n[node]\nlisten = [\"/memory/0{fixed}\"]\n[[transport]]\nuse = \"memory\"\n");
     node + &section(security) + &section(muxer)
@@ -53,7 +52,7 @@ fn config(security: &Descriptor, muxer: &Descriptor) -> String {
 
 /// Puts `faults` on the node's second connection.
 fn spoil(stack: &mut Stack, faults: Faults) {
-    for transport in &mut stack.transports {
+    for transport in &mut stack.parts.transports {
         let (faults, count) = (faults.clone(), AtomicUsize::new(0));
         *transport =
             over_transport(transport.clone(), move |pipe, env| match count.fetch_add(1, Ordering::Relaxed) == BAD {

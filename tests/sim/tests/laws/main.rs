@@ -3,9 +3,9 @@
 //!
 //! All runs on one thread with paused time, so that a second of the network costs what its work costs.
 
-mod climbing;
 mod muxers;
 mod transports;
+mod upgrading;
 
 use std::{collections::BTreeSet, num::NonZeroU64, time::Duration};
 

@@ -8,7 +8,7 @@ use stackwire_core::{
     BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, Result, Stage,
     Transport, address, identity::KeyType,
 };
-use stackwire_plugin::{Built, Descriptor};
+use stackwire_plugin::Descriptor;
 use stackwire_transport_websocket::WebSocketConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +21,7 @@ pub const WSS: &str = "/ip4/127.0.0.1/tcp/0/tls/ws";
 /// The transport with these options.
 pub fn transport(options: &str) -> Arc<dyn Transport> {
     match Descriptor::of::<WebSocketConfig>("test").build_from(options) {
-        Ok(Built::Transport(transport)) => transport,
-        Ok(_) => panic!("not a transport"),
+        Ok(mut parts) => parts.transports.remove(0),
         Err(problem) => panic!("{options}: {problem}"),
     }
 }

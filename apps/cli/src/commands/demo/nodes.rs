@@ -66,7 +66,7 @@ impl Member {
     async fn start(mix: &'static Mix, seeds: Vec<Multiaddr>) -> Result<Self> {
         let mut stack = Plan::parse(&config(mix, &seeds), &stack::catalogue()?)?.stack();
         let courier = Arc::new(Courier::default());
-        stack.protocols.push(courier.clone());
+        stack.parts.protocols.push(courier.clone());
         let node = Node::start(stack).await?;
         Ok(Self { name: mix.name, node, courier, mix, seeds })
     }

@@ -25,7 +25,7 @@ use stackwire_config::Catalogue;
 use stackwire_node::{Error, Kind, Result};
 
 pub use self::conditions::{Conditions, Samples};
-use self::{conditions::Begun, parts::Parts};
+use self::{conditions::Begun, parts::Mix};
 use super::stop;
 use crate::{args::Matrix as Args, failure::Failure, output::Output, stack};
 
@@ -252,7 +252,7 @@ impl Measured {
 /// Runs the cells of `choice`, telling `progress` how many there are and of each that is done. Fails where `choice` names
 /// something that is not linked, or leaves no cell.
 pub async fn walk(catalogue: &Catalogue, choice: &Choice, mut progress: impl FnMut(usize, &Cell)) -> Result<Report> {
-    let parts = Parts::chosen(catalogue, choice)?;
+    let parts = Mix::chosen(catalogue, choice)?;
     let begun = Begun::now();
     let jobs = groups::jobs(&parts, &choice.groups);
     let total = jobs.len();

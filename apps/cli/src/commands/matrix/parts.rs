@@ -1,6 +1,6 @@
 //! What there is to mix: the plug-ins of the catalogue, as their fixtures make them.
 
-use stackwire_config::{Built, Catalogue, Descriptor, Fixture, Reach, suggest};
+use stackwire_config::{Catalogue, Descriptor, Fixture, Parts, Reach, suggest};
 use stackwire_node::{
     Env, Error, Keypair, Kind, Layer, Result, TokioRuntime,
     address::{self, Fixed, Multiaddr},
@@ -13,11 +13,11 @@ use super::Choice;
 pub(super) struct Candidate {
     pub(super) plugin: &'static Descriptor,
     pub(super) fixture: Fixture,
-    built: Built,
+    parts: Parts,
 }
 
 /// The candidates of the layers that are mixed. Filters leave fewer of the first three.
-pub(super) struct Parts {
+pub(super) struct Mix {
     pub(super) transports: Vec<Candidate>,
     pub(super) securities: Vec<Candidate>,
     pub(super) muxers: Vec<Candidate>,
@@ -45,33 +45,28 @@ impl Candidate {
 
     /// Whether it can be one of several offers. Muxers always can.
     pub(super) fn negotiable(&self) -> bool {
-        !matches!(&self.built, Built::Security(security) if !security.negotiable())
+        self.parts.securities.iter().all(|security| security.negotiable())
     }
 
     /// Whether it can choose the protocol of a stream, for a negotiator.
     pub(super) fn chooses(&self) -> bool {
-        matches!(&self.built, Built::Negotiator(negotiator) if negotiator.chooses())
+        self.parts.negotiators.iter().any(|negotiator| negotiator.chooses())
     }
 
     /// What it is negotiated by.
     fn id(&self) -> Option<String> {
-        match &self.built {
-            Built::Security(security) => Some(security.id().to_string()),
-            Built::Muxer(muxer) => Some(muxer.id().to_string()),
-            _ => None,
-        }
+        let security = self.parts.securities.first().map(|security| security.id());
+        let id = security.or_else(|| Some(self.parts.muxers.first()?.id()));
+        id.map(|id| id.to_string())
     }
 
     /// Whose port it can share: the address it listens on there, for a transport that runs over another.
     pub(super) fn carrier(&self) -> Option<Multiaddr> {
-        match &self.built {
-            Built::Transport(transport) => transport.carrier(&address::parse(self.fixture.listen).ok()?),
-            _ => None,
-        }
+        self.parts.transports.first()?.carrier(&address::parse(self.fixture.listen).ok()?)
     }
 }
 
-impl Parts {
+impl Mix {
     /// Those of `choice`. Fails where it names something that is not linked, or a fixture does not build.
     pub(super) fn chosen(catalogue: &Catalogue, choice: &Choice) -> Result<Self> {
         let env = Env::new(TokioRuntime);
@@ -87,10 +82,7 @@ impl Parts {
 
     /// The step of an address that fixes this security protocol, as listeners write it.
     pub(super) fn step(&self, security: &Candidate) -> Fixed {
-        let step = match &security.built {
-            Built::Security(built) => built.address(&self.identity),
-            _ => None,
-        };
+        let step = security.parts.securities.first().and_then(|security| security.address(&self.identity));
         match step {
             // A listener's key is its own; the node fills it in.
             Some(Fixed::NoiseIk(_)) => Fixed::NoiseIk(None),
@@ -156,7 +148,7 @@ fn chosen(catalogue: &Catalogue, layer: Layer, names: &[String]) -> Result<Vec<C
 
 fn candidate(plugin: &'static Descriptor, fixture: Fixture) -> Result<Candidate> {
     match plugin.build_from(fixture.options) {
-        Ok(built) => Ok(Candidate { plugin, fixture, built }),
+        Ok(parts) => Ok(Candidate { plugin, fixture, parts }),
         Err(problem) => {
             let why = format!("the fixture {} does not build: {problem}", fixture.label);
             Err(Error::new(Kind::Internal, why).at(plugin.summary.layer, plugin.summary.name))

@@ -5,7 +5,7 @@ use stackwire_node::{Layer, address::FixedPath};
 use super::super::{
     Group,
     job::{Because, How, Job, Pair, Wanted, Work},
-    parts::{Candidate, Parts},
+    parts::{Candidate, Mix},
     recipe::Recipe,
 };
 
@@ -19,7 +19,7 @@ struct Lists {
     chosen: Option<usize>,
 }
 
-pub(super) fn jobs(parts: &Parts) -> Vec<Job<'_>> {
+pub(super) fn jobs(parts: &Mix) -> Vec<Job<'_>> {
     let (Some(transport), Some(muxer)) = (parts.cheap_transport(), parts.usual_muxer()) else { return Vec::new() };
     let securities = parts.negotiable();
     let base = || Recipe::new(transport);

@@ -11,7 +11,7 @@ use stackwire_node::{
 use super::{
     Group,
     job::{Because, How, Job, Pair, Wanted, Work},
-    parts::{Candidate, Parts},
+    parts::{Candidate, Mix},
     recipe::Recipe,
 };
 
@@ -19,7 +19,7 @@ use super::{
 const BUILT_IN: &str = "built in";
 
 /// The cells of `wanted` groups; of all where none is named.
-pub(super) fn jobs<'a>(parts: &'a Parts, wanted: &[Group]) -> Vec<Job<'a>> {
+pub(super) fn jobs<'a>(parts: &'a Mix, wanted: &[Group]) -> Vec<Job<'a>> {
     let groups = Group::ALL.into_iter().filter(|group| wanted.is_empty() || wanted.contains(group));
     let jobs = groups.map(|group| match group {
         Group::Mixes => mixes(parts),
@@ -32,7 +32,7 @@ pub(super) fn jobs<'a>(parts: &'a Parts, wanted: &[Group]) -> Vec<Job<'a>> {
     jobs.flatten().collect()
 }
 
-fn mixes(parts: &Parts) -> Vec<Job<'_>> {
+fn mixes(parts: &Mix) -> Vec<Job<'_>> {
     let mut jobs = Vec::new();
     for transport in &parts.transports {
         // What the transport brings along comes first.
@@ -56,7 +56,7 @@ fn mixes(parts: &Parts) -> Vec<Job<'_>> {
     jobs
 }
 
-fn mix<'a>(parts: &Parts, transport: &'a Candidate, security: &'a Candidate, muxer: &'a Candidate) -> Job<'a> {
+fn mix<'a>(parts: &Mix, transport: &'a Candidate, security: &'a Candidate, muxer: &'a Candidate) -> Job<'a> {
     let brings = match transport.reaches() {
         Reach::Raw => {
             let recipe = Recipe::new(transport).with(Layer::Security, [security]).with(Layer::Muxer, [muxer]);
@@ -93,7 +93,7 @@ fn brought(transport: &Candidate, layer: Layer) -> Wanted {
     Wanted { layer, plugin: transport.name(), how: How::Transport }
 }
 
-fn fixed_paths(parts: &Parts) -> Vec<Job<'_>> {
+fn fixed_paths(parts: &Mix) -> Vec<Job<'_>> {
     let Some(transport) = parts.cheap_transport() else { return Vec::new() };
     let mut jobs = Vec::new();
     for security in &parts.securities {
@@ -112,7 +112,7 @@ fn fixed_paths(parts: &Parts) -> Vec<Job<'_>> {
     jobs
 }
 
-fn negotiators(parts: &Parts) -> Vec<Job<'_>> {
+fn negotiators(parts: &Mix) -> Vec<Job<'_>> {
     let (Some(transport), Some(muxer)) = (parts.cheap_transport(), parts.usual_muxer()) else { return Vec::new() };
     // Those that recognize their own bytes come first; one that takes whatever comes is asked last.
     let (choosing, silent): (Vec<_>, Vec<_>) = parts.negotiators.iter().partition(|n| n.chooses());
@@ -150,7 +150,7 @@ fn negotiators(parts: &Parts) -> Vec<Job<'_>> {
     jobs
 }
 
-fn private_networks(parts: &Parts) -> Vec<Job<'_>> {
+fn private_networks(parts: &Mix) -> Vec<Job<'_>> {
     let (Some(security), Some(muxer)) = (parts.usual_security(), parts.usual_muxer()) else { return Vec::new() };
     let mut jobs = Vec::new();
     for (i, ours) in parts.protectors.iter().enumerate() {
@@ -185,7 +185,7 @@ fn private_networks(parts: &Parts) -> Vec<Job<'_>> {
     jobs
 }
 
-fn shared_port<'a>(parts: &'a Parts) -> Vec<Job<'a>> {
+fn shared_port<'a>(parts: &'a Mix) -> Vec<Job<'a>> {
     let (Some(security), Some(muxer)) = (parts.usual_security(), parts.usual_muxer()) else { return Vec::new() };
     let mut jobs = Vec::new();
     for host in &parts.transports {

@@ -1,11 +1,11 @@
-//! Puts a decorator of pipes under the layers that climb a connection.
+//! Puts a decorator of pipes under the layers that upgrade a connection.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Env, Keypair, Negotiated, Negotiator, Protector, ProtocolId, Recognition, Result, Role, SecuredPipe,
-    Security, SecurityContext, Wait, address::Fixed,
+    BoxPipe, Env, Keypair, Negotiated, Negotiator, ProtectContext, Protector, ProtocolId, Recognition, Result, Role,
+    SecuredPipe, Security, SecurityContext, SelectContext, address::Fixed,
 };
 
 use crate::Wrap;
@@ -46,8 +46,8 @@ impl Protector for WrappedProtector {
         self.inner.name()
     }
 
-    async fn protect(&self, pipe: BoxPipe, role: Role, env: &Env) -> Result<BoxPipe> {
-        self.inner.protect((self.wrap)(pipe, env), role, env).await
+    async fn protect(&self, pipe: BoxPipe, context: ProtectContext<'_>) -> Result<BoxPipe> {
+        self.inner.protect((self.wrap)(pipe, context.env), context).await
     }
 }
 
@@ -63,8 +63,8 @@ impl Negotiator for WrappedNegotiator {
         self.inner.name()
     }
 
-    async fn select(&self, pipe: BoxPipe, role: Role, offers: &[ProtocolId], wait: Wait) -> Result<Negotiated> {
-        self.inner.select((self.wrap)(pipe, &self.env), role, offers, wait).await
+    async fn select(&self, pipe: BoxPipe, context: SelectContext<'_>) -> Result<Negotiated> {
+        self.inner.select((self.wrap)(pipe, &self.env), context).await
     }
 
     fn recognizes(&self, first: &[u8]) -> Recognition {

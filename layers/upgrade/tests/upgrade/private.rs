@@ -3,7 +3,7 @@
 use stackwire_core::{Chosen, Kind, Layer};
 use stackwire_upgrade::Upgrader;
 
-use crate::stacks::{arrived, chosen, climb, climb_at, error, negotiators, network, stack};
+use crate::stacks::{arrived, chosen, error, negotiators, network, stack, upgrade, upgrade_at};
 
 fn within(networks: &[u8], stack: Upgrader) -> Upgrader {
     Upgrader { protectors: networks.iter().map(|number| network(*number)).collect(), ..stack }
@@ -13,7 +13,7 @@ fn within(networks: &[u8], stack: Upgrader) -> Upgrader {
 async fn a_private_network_is_part_of_the_path() {
     let dialer = within(&[1], stack(1, &["noise"], &["mplex"]));
     let listener = within(&[1], stack(2, &["noise"], &["mplex"]));
-    for side in arrived(climb(&dialer, &listener).await) {
+    for side in arrived(upgrade(&dialer, &listener).await) {
         assert_eq!(side.path.to_string(), "memory / pnet / noise / mplex");
         assert_eq!(chosen(&side.path, Layer::Protector), &Chosen::Config);
         assert_eq!(side.path.rung(Layer::Protector).unwrap().round_trips, 0);
@@ -32,13 +32,13 @@ async fn everything_above_works_in_a_private_network() {
         ("/memory/1/negotiator/multistream", "memory / pnet / pnet / tls / mplex"),
         ("/memory/1/security/plaintext/muxer/yamux-ref", "memory / pnet / pnet / plaintext / yamux-ref"),
     ] {
-        for side in arrived(climb_at(address, &member(1), &member(2)).await) {
+        for side in arrived(upgrade_at(address, &member(1), &member(2)).await) {
             assert_eq!(side.path.to_string(), path);
         }
     }
 }
 
-/// Two networks, or a member and an outsider: both climbs fail, within their time.
+/// Two networks, or a member and an outsider: both upgrades fail, within their time.
 #[tokio::test(start_paused = true)]
 async fn who_is_not_in_the_network_gets_nowhere() {
     let cases: [(&[u8], &[u8]); 4] = [(&[1], &[2]), (&[1], &[]), (&[], &[1]), (&[1, 2], &[2, 1])];
@@ -49,7 +49,7 @@ async fn who_is_not_in_the_network_gets_nowhere() {
                     negotiators: negotiators(names),
                     ..within(networks, stack(seed, securities, &["mplex"]))
                 };
-                let (a, b) = climb(&outside(1, ours), &outside(2, theirs)).await;
+                let (a, b) = upgrade(&outside(1, ours), &outside(2, theirs)).await;
                 for error in [error(a), error(b)] {
                     let fits = matches!(
                         error.kind(),

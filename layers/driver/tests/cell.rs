@@ -13,7 +13,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use stackwire_core::{Env, Result, Runtime};
-use stackwire_driver::{Drive, Driven, Driving, Ran, Stint, Wheel};
+use stackwire_driver::{AssistBudget, ConnectionDriver, DriverCell, DriverTask, HasDriver, Run};
 use tokio::task::coop;
 
 /// Counts what was done, and ends after ten.
@@ -31,16 +31,16 @@ impl Future for Counter {
     }
 }
 
-impl Drive for Counter {
+impl ConnectionDriver for Counter {
     type End = ();
 
     fn is_running(&self) -> bool {
         true
     }
 
-    fn run(&mut self, _: &mut Context<'_>) -> Ran<()> {
+    fn run(&mut self, _: &mut Context<'_>) -> Run<()> {
         self.done += 1;
-        if self.done == 3 { Ran::Tired } else { Ran::Waits }
+        if self.done == 3 { Run::BudgetSpent } else { Run::Idle }
     }
 
     fn end(&mut self, (): ()) {}
@@ -59,12 +59,12 @@ impl Drive for Counter {
 }
 
 #[derive(Default)]
-struct Connection(Wheel<Counter>);
+struct Connection(DriverCell<Counter>);
 
-impl Driven for Connection {
+impl HasDriver for Connection {
     type Driver = Counter;
 
-    fn wheel(&self) -> &Wheel<Counter> {
+    fn driver_cell(&self) -> &DriverCell<Counter> {
         &self.0
     }
 }
@@ -78,23 +78,23 @@ impl Wake for Alarm {
     }
 }
 
-fn driven() -> (Arc<Connection>, Driving<Connection>) {
+fn driven() -> (Arc<Connection>, DriverTask<Connection>) {
     let connection = Arc::new(Connection::default());
-    (connection.clone(), Driving::new(connection, Counter { done: 0, env: stackwire_conformance::env() }))
+    (connection.clone(), DriverTask::new(connection, Counter { done: 0, env: stackwire_conformance::env() }))
 }
 
 #[test]
 fn work_is_done_in_the_name_of_the_drivers_task() {
     let (connection, mut driving) = driven();
     assert_eq!(
-        connection.0.borrow(&mut Stint::default(), |counter, _, _| counter.done),
+        connection.0.borrow(&mut AssistBudget::default(), |counter, _, _| counter.done),
         None,
         "the task has not begun"
     );
     let alarm = Arc::new(Alarm::default());
     let waker = Waker::from(alarm.clone());
     assert!(driving.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-    let done = connection.0.borrow(&mut Stint::default(), |counter, cx, _| {
+    let done = connection.0.borrow(&mut AssistBudget::default(), |counter, cx, _| {
         cx.waker().wake_by_ref();
         counter.done
     });
@@ -125,14 +125,14 @@ fn what_yields_in_the_name_of_the_drivers_task_wakes_it() {
     assert!(driving.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
     let env = Env::new(Forgetful);
     env.yield_now(&mut Context::from_waker(Waker::noop()));
-    connection.0.borrow(&mut Stint::default(), |_, _, _| ());
+    connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ());
     assert_eq!(alarm.0.load(Ordering::Relaxed), 0, "that was before");
-    connection.0.borrow(&mut Stint::default(), |_, cx, _| env.yield_now(cx));
+    connection.0.borrow(&mut AssistBudget::default(), |_, cx, _| env.yield_now(cx));
     assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        connection.0.borrow(&mut Stint::default(), |_, _, _| ());
+        connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ());
         assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
-        connection.0.borrow(&mut Stint::default(), |_, cx, _| {
+        connection.0.borrow(&mut AssistBudget::default(), |_, cx, _| {
             while let Poll::Ready(share) = coop::poll_proceed(cx) {
                 share.made_progress();
             }
@@ -147,17 +147,17 @@ fn a_task_that_drives_makes_a_pause_after_much_or_where_others_were_woken() {
     let (env, alarm) = (stackwire_conformance::env(), Arc::new(Alarm::default()));
     let waker = Waker::from(alarm.clone());
     assert!(driving.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-    let mut stint = Stint::default();
+    let mut assist = AssistBudget::default();
     let pauses: Vec<bool> = (2..9)
         .map(|_| {
-            connection.0.drive(&mut stint);
-            stint.poll(&env, &mut Context::from_waker(Waker::noop())).is_pending()
+            connection.0.run(&mut assist);
+            assist.poll(&env, &mut Context::from_waker(Waker::noop())).is_pending()
         })
         .collect();
     assert_eq!(pauses, [false, false, false, true, false, false, false]);
     assert_eq!(alarm.0.load(Ordering::Relaxed), 1, "the third turn left something to do");
-    connection.0.drive(&mut stint);
-    assert!(stint.poll(&env, &mut Context::from_waker(Waker::noop())).is_pending(), "4 MiB");
+    connection.0.run(&mut assist);
+    assert!(assist.poll(&env, &mut Context::from_waker(Waker::noop())).is_pending(), "4 MiB");
 }
 
 #[test]
@@ -167,13 +167,13 @@ fn the_drivers_task_comes_again_after_it_found_somebody_else_at_it() {
     let waker = Waker::from(alarm.clone());
     let mut cx = Context::from_waker(&waker);
     assert!(driving.poll_unpin(&mut cx).is_pending());
-    connection.0.borrow(&mut Stint::default(), |counter, _, _| {
+    connection.0.borrow(&mut AssistBudget::default(), |counter, _, _| {
         assert!(driving.poll_unpin(&mut cx).is_pending());
-        assert!(connection.0.borrow(&mut Stint::default(), |_, _, _| ()).is_none());
+        assert!(connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ()).is_none());
         assert_eq!((counter.done, alarm.0.load(Ordering::Relaxed)), (1, 0));
     });
     assert_eq!(alarm.0.load(Ordering::Relaxed), 1);
-    connection.0.borrow(&mut Stint::default(), |_, _, _| ());
+    connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ());
     assert_eq!(alarm.0.load(Ordering::Relaxed), 1, "nobody came meanwhile");
 }
 
@@ -190,12 +190,12 @@ fn the_driver_is_dropped_with_its_end_or_its_task() {
             Poll::Ready(())
         })
         .await;
-        assert!(connection.0.borrow(&mut Stint::default(), |_, _, _| ()).is_none());
+        assert!(connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ()).is_none());
     });
     let (connection, mut driving) = driven();
     assert!(driving.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(driving);
-    assert!(connection.0.borrow(&mut Stint::default(), |_, _, _| ()).is_none());
+    assert!(connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ()).is_none());
 }
 
 /// A task may be polled with another waker while somebody else drives: it is that one that is woken.
@@ -206,24 +206,24 @@ fn the_latest_waker_of_the_drivers_task_counts() {
     let wakers = alarms.clone().map(Waker::from);
     let count = |i: usize| alarms[i].0.load(Ordering::Relaxed);
     assert!(driving.poll_unpin(&mut Context::from_waker(&wakers[0])).is_pending());
-    connection.0.borrow(&mut Stint::default(), |_, cx, _| {
+    connection.0.borrow(&mut AssistBudget::default(), |_, cx, _| {
         assert!(driving.poll_unpin(&mut Context::from_waker(&wakers[1])).is_pending());
         assert!(cx.waker().will_wake(&wakers[0]), "the work began for that one");
     });
     assert_eq!((count(0), count(1)), (0, 1));
     assert!(driving.poll_unpin(&mut Context::from_waker(&wakers[1])).is_pending());
-    connection.0.borrow(&mut Stint::default(), |_, cx, _| assert!(cx.waker().will_wake(&wakers[1])));
+    connection.0.borrow(&mut AssistBudget::default(), |_, cx, _| assert!(cx.waker().will_wake(&wakers[1])));
 }
 
 #[test]
 fn a_driver_whose_task_is_dropped_meanwhile_is_dropped_by_who_has_it() {
     let (connection, mut driving) = driven();
     assert!(driving.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
-    connection.0.borrow(&mut Stint::default(), |counter, _, _| {
+    connection.0.borrow(&mut AssistBudget::default(), |counter, _, _| {
         drop(driving);
         counter.done += 1;
     });
-    assert!(connection.0.borrow(&mut Stint::default(), |_, _, _| ()).is_none());
+    assert!(connection.0.borrow(&mut AssistBudget::default(), |_, _, _| ()).is_none());
     assert_eq!(Arc::strong_count(&connection), 1);
 }
 
@@ -232,8 +232,8 @@ fn work_that_panics_leaves_the_driver_in_its_place() {
     let (connection, mut driving) = driven();
     assert!(driving.poll_unpin(&mut Context::from_waker(Waker::noop())).is_pending());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        connection.0.borrow(&mut Stint::default(), |_, _, _| panic!("a fault in a plug-in"));
+        connection.0.borrow(&mut AssistBudget::default(), |_, _, _| panic!("a fault in a plug-in"));
     }));
     assert!(panicked.is_err());
-    assert_eq!(connection.0.borrow(&mut Stint::default(), |counter, _, _| counter.done), Some(1));
+    assert_eq!(connection.0.borrow(&mut AssistBudget::default(), |counter, _, _| counter.done), Some(1));
 }

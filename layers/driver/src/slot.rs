@@ -1,8 +1,8 @@
-//! The cell that a driver sits in while nobody drives.
+//! The slot that holds a driver while no task runs it.
 //!
-//! Two kinds of tasks take the driver out and put it back: the connection's own driver task, and the tasks of streams.
-//! Each step is one critical section over everything that the steps decide on: where the driver is, and which waker the
-//! driver's task is woken by. So there is no moment between finding the driver away and saying so.
+//! Two kinds of tasks take the driver out and put it back: the driver's own task, and the tasks of streams. The place of
+//! the driver and the waker of its own task are under one lock, and each step holds that lock once. So a task that finds
+//! the driver taken registers its waker in the same step, and no wake is lost between the two.
 //!
 //! `tests/model.rs` compiles this file a second time, with the locks of a model checker for `sync`.
 
@@ -13,40 +13,40 @@ use std::{
 
 use super::sync::Mutex;
 
-/// The cell.
-pub(crate) struct Seat<D> {
+/// Holds a driver, or remembers that a task has taken it.
+pub(crate) struct Slot<D> {
     state: Mutex<State<D>>,
 }
 
 struct State<D> {
     driver: Place<D>,
-    /// What wakes the driver's task, once that was polled. It goes along with the driver: while that is away, a waker here
-    /// is of a driver's task that came meanwhile and waits.
+    /// The waker of the driver's own task, set by its first poll. Whoever takes the driver takes the waker along. So a waker
+    /// that stands here while the driver is taken means: the driver's own task was polled meanwhile and waits.
     task: Option<Waker>,
 }
 
 /// Where a driver is. Boxed, because it moves in and out.
 enum Place<D> {
-    /// It never came.
-    Nowhere,
+    /// It was not put in yet.
+    Empty,
     Here(Box<D>),
-    /// Somebody drives.
-    Away,
-    /// It ended, or its task was dropped. Who has it away drops it.
+    /// A task runs it.
+    Taken,
+    /// It ended, or its task was dropped. A task that has taken it drops it.
     Gone,
 }
 
-impl<D> Seat<D> {
+impl<D> Slot<D> {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { driver: Place::Nowhere, task: None }) }
+        Self { state: Mutex::new(State { driver: Place::Empty, task: None }) }
     }
 
-    /// Puts the driver here. Its task has not been polled yet.
+    /// Puts the driver in. Its own task has not been polled yet.
     pub(crate) fn put(&self, driver: D) {
         self.replace(Place::Here(Box::new(driver)));
     }
 
-    /// The driver's end: it is dropped here, or by whoever has it away.
+    /// Drops the driver. If a task has taken it, that task drops it.
     pub(crate) fn clear(&self) {
         self.replace(Place::Gone);
     }
@@ -54,31 +54,31 @@ impl<D> Seat<D> {
     fn replace(&self, place: Place<D>) {
         let mut state = self.state.lock();
         let before = (mem::replace(&mut state.driver, place), state.task.take());
-        // What is dropped may come back here.
+        // Dropping a driver may call into this slot again.
         drop(state);
         drop(before);
     }
 
-    /// Takes the driver for another task than its own. `None` where it is away or gone, or its own task was not polled yet:
-    /// nobody knows then whom to wake.
+    /// Takes the driver for the task of a stream. `None` if it is taken or gone, or if its own task was not polled yet:
+    /// then there is no waker for what the driver waits for.
     pub(crate) fn borrow(&self) -> Option<Borrowed<'_, D>> {
         let mut state = self.state.lock();
         let State { driver: place @ Place::Here(_), task: task @ Some(_) } = &mut *state else { return None };
-        let Place::Here(driver) = mem::replace(place, Place::Away) else { return None };
-        Some(Borrowed { seat: self, driver: Some(driver), task: task.take() })
+        let Place::Here(driver) = mem::replace(place, Place::Taken) else { return None };
+        Some(Borrowed { slot: self, driver: Some(driver), task: task.take() })
     }
 
-    /// Has the driver's own task do `work`. Where the driver is away, `Pending`: whoever has it wakes this task when it is
-    /// back. `Ready` ends the driver.
+    /// Does `work` in the driver's own task. `Pending` if the driver is taken: the task that has it wakes this one when it
+    /// puts it back. If `work` is `Ready`, the driver ends.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         work: impl FnOnce(&mut D, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let mut state = self.state.lock();
-        let driver = match mem::replace(&mut state.driver, Place::Away) {
+        let driver = match mem::replace(&mut state.driver, Place::Taken) {
             Place::Here(driver) => driver,
-            Place::Away => {
+            Place::Taken => {
                 let before = state.task.replace(cx.waker().clone());
                 drop(state);
                 drop(before);
@@ -98,8 +98,8 @@ impl<D> Seat<D> {
             }
             None => cx.waker().clone(),
         };
-        let mut turn = Borrowed { seat: self, driver: Some(driver), task: Some(task) };
-        let polled = turn.parts().map_or(Poll::Pending, |(driver, _)| work(driver, cx));
+        let mut taken = Borrowed { slot: self, driver: Some(driver), task: Some(task) };
+        let polled = taken.parts().map_or(Poll::Pending, |(driver, _)| work(driver, cx));
         if polled.is_ready() {
             self.clear();
         }
@@ -107,45 +107,45 @@ impl<D> Seat<D> {
     }
 }
 
-/// A driver that is away. Goes back when this is dropped.
+/// A driver that a task has taken. Dropping this puts it back.
 pub(crate) struct Borrowed<'a, D> {
-    seat: &'a Seat<D>,
+    slot: &'a Slot<D>,
     driver: Option<Box<D>>,
     task: Option<Waker>,
 }
 
 impl<D> Borrowed<'_, D> {
-    /// The driver, and what wakes its own task.
+    /// The driver, and the waker of its own task.
     pub(crate) fn parts(&mut self) -> Option<(&mut D, &Waker)> {
         self.driver.as_deref_mut().zip(self.task.as_ref())
     }
 
-    /// Puts the driver back, and wakes its own task if that came meanwhile, or where `wake` asks for it. Returns whether it
-    /// came.
+    /// Puts the driver back. Wakes its own task if that was polled meanwhile, or if `wake` is set. Returns whether it was
+    /// polled.
     pub(crate) fn give_back(mut self, wake: bool) -> bool {
         self.return_driver(wake)
     }
 
     fn return_driver(&mut self, wake: bool) -> bool {
         let Some(driver) = self.driver.take() else { return false };
-        let mut state = self.seat.state.lock();
-        if !matches!(state.driver, Place::Away) {
-            // Its end came meanwhile.
+        let mut state = self.slot.state.lock();
+        if !matches!(state.driver, Place::Taken) {
+            // It was cleared meanwhile.
             drop(state);
             drop(driver);
             return false;
         }
         state.driver = Place::Here(driver);
-        let came = state.task.is_some();
-        if !came {
+        let polled = state.task.is_some();
+        if !polled {
             state.task = self.task.take();
         }
-        let waker = state.task.as_ref().filter(|_| came || wake).cloned();
+        let waker = state.task.as_ref().filter(|_| polled || wake).cloned();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        came
+        polled
     }
 }
 

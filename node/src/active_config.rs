@@ -2,23 +2,16 @@
 
 use std::sync::Arc;
 
-use stackwire_config::Stack;
+use stackwire_config::{Parts, Stack};
 use stackwire_core::{
-    Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Protocol, ProtocolId, Result, Role, Rung, Transport,
-    address::FixedPath,
+    Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Result, Role, Rung, Transport, address::FixedPath,
 };
 use stackwire_upgrade::{Negotiators, Upgrader};
 use tokio::sync::Semaphore;
 
-use crate::renew;
-
-pub(crate) struct Setup {
+pub(crate) struct ActiveConfig {
     pub(crate) stack: Stack,
     pub(crate) upgrader: Upgrader,
-    /// What inbound streams are offered: newest versions first, protocol by protocol, at the end the node's own.
-    pub(crate) protocol_ids: Arc<[ProtocolId]>,
-    /// Who serves each of `protocol_ids`; the last is served by the node itself.
-    pub(crate) serving: Vec<Arc<dyn Protocol>>,
     /// Permits for dials.
     pub(crate) dialing: Arc<Semaphore>,
     /// Permits for those of them that only discoveries want.
@@ -41,45 +34,30 @@ impl Rank {
     }
 }
 
-impl Setup {
+impl ActiveConfig {
     /// Fails where a part is missing or two protocols answer to one id.
     pub(crate) fn new(stack: Stack, identity: &Keypair, env: &Env) -> Result<Self> {
         check(&stack)?;
         let upgrader = Upgrader {
             identity: identity.clone(),
-            protectors: stack.protectors.clone(),
-            securities: stack.securities.clone(),
-            muxers: stack.muxers.clone(),
-            negotiators: Negotiators::new(stack.negotiators.clone()),
+            protectors: stack.parts.protectors.clone(),
+            securities: stack.parts.securities.clone(),
+            muxers: stack.parts.muxers.clone(),
+            negotiators: Negotiators::new(stack.parts.negotiators.clone()),
             env: env.clone(),
         };
-        let answers = stack.protocols.iter().flat_map(|p| p.ids().into_iter().map(move |id| (id, p.clone())));
-        let (mut protocol_ids, serving): (Vec<_>, Vec<_>) = answers.unzip();
-        protocol_ids.push(renew::ID);
         let limits = &stack.settings.limits;
         Ok(Self {
             upgrader,
-            protocol_ids: protocol_ids.into(),
-            serving,
             dialing: Arc::new(Semaphore::new(limits.max_pending_dials.min(Semaphore::MAX_PERMITS))),
             volunteering: Arc::new(Semaphore::new(limits.max_pending_dials.div_ceil(2).min(Semaphore::MAX_PERMITS))),
             stack,
         })
     }
 
-    /// Who serves `id`.
-    pub(crate) fn server(&self, id: &ProtocolId) -> Option<&Arc<dyn Protocol>> {
-        self.protocol_ids.iter().position(|known| known == id).and_then(|index| self.serving.get(index))
-    }
-
-    /// Whether a stream of protocol `id` keeps its connection from being idle.
-    pub(crate) fn holds_connection(&self, id: &ProtocolId) -> bool {
-        *id != renew::ID && self.server(id).is_none_or(|protocol| protocol.holds_connection())
-    }
-
     /// How well `path` fits. What its address or its transport settled is beyond preference.
     pub(crate) fn rank(&self, path: &Path) -> Rank {
-        let Stack { transports, protectors, securities, muxers, .. } = &self.stack;
+        let Parts { transports, protectors, securities, muxers, .. } = &self.stack.parts;
         let gone_unless = |still: bool| if still { 0 } else { usize::MAX };
         let transport = path.plugin(Layer::Transport);
         let wraps = path.rungs.iter().filter(|rung| rung.layer == Layer::Protector).map(|rung| rung.plugin.as_str());
@@ -99,8 +77,8 @@ impl Setup {
         address: &Multiaddr,
         takes: impl Fn(&dyn Transport) -> bool,
     ) -> Result<&Arc<dyn Transport>> {
-        self.stack.transports.iter().find(|transport| takes(&***transport)).ok_or_else(|| {
-            let names: Vec<&str> = self.stack.transports.iter().map(|t| t.name()).collect();
+        self.stack.parts.transports.iter().find(|transport| takes(&***transport)).ok_or_else(|| {
+            let names: Vec<&str> = self.stack.parts.transports.iter().map(|t| t.name()).collect();
             let names = names.join(", ");
             let (kind, does, part) = match role {
                 Role::Dialer => (Kind::Unsupported, "dials", "dialer"),
@@ -113,7 +91,7 @@ impl Setup {
 
     /// A listener's fixed path with what the security protocol adds to it: the key that dialers must know.
     pub(crate) fn told(&self, fixed: &FixedPath, identity: &Keypair) -> FixedPath {
-        let security = fixed.security().and_then(|name| self.stack.securities.iter().find(|s| s.name() == name));
+        let security = fixed.security().and_then(|name| self.stack.parts.securities.iter().find(|s| s.name() == name));
         match security.and_then(|security| security.address(identity)) {
             Some(step) => fixed.with(step),
             None => fixed.clone(),
@@ -133,14 +111,14 @@ fn place(rung: Option<&Rung>, mut wanted: impl Iterator<Item = &'static str>) ->
 
 fn check(stack: &Stack) -> Result<()> {
     let missing = [
-        (Layer::Transport, stack.transports.is_empty()),
-        (Layer::Negotiator, stack.negotiators.iter().all(|negotiator| !negotiator.chooses())),
+        (Layer::Transport, stack.parts.transports.is_empty()),
+        (Layer::Negotiator, stack.parts.negotiators.iter().all(|negotiator| !negotiator.chooses())),
     ];
     if let Some((layer, _)) = missing.into_iter().find(|(_, missing)| *missing) {
         return Err(Error::new(Kind::ConfigInvalid, format!("a node needs a {layer}: add at least one")));
     }
     let mut ids = Vec::new();
-    for id in stack.protocols.iter().flat_map(|protocol| protocol.ids()) {
+    for id in stack.parts.protocols.iter().flat_map(|protocol| protocol.ids()) {
         if ids.contains(&id) {
             return Err(Error::new(Kind::ConfigInvalid, format!("two protocols answer to {id}: keep one of them")));
         }

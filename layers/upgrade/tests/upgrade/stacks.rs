@@ -1,4 +1,4 @@
-//! Stacks of plug-ins by name, and climbs between two of them.
+//! Stacks of plug-ins by name, and upgrades between two of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,35 +12,29 @@ use stackwire_muxer_yamux_ref::YamuxConfig;
 use stackwire_negotiator_fixed::Fixed;
 use stackwire_negotiator_libra::Libra;
 use stackwire_negotiator_multistream::Multistream;
-use stackwire_plugin::{Built, Plugin};
+use stackwire_plugin::Plugin;
 use stackwire_security_noise::{NoiseConfig, NoiseIkConfig, NoiseIxConfig};
 use stackwire_security_plaintext::PlaintextConfig;
 use stackwire_security_pnet::{Pnet, PreSharedKey};
 use stackwire_security_tls::TlsConfig;
-use stackwire_upgrade::{Climbed, Negotiators, Start, Upgrader};
+use stackwire_upgrade::{Negotiators, Start, Upgraded, Upgrader};
 
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 pub fn security(name: &str) -> Arc<dyn Security> {
-    let built = match name {
+    let parts = match name {
         "noise" => NoiseConfig::default().build(),
         "noise-ix" => NoiseIxConfig::default().build(),
         "noise-ik" => NoiseIkConfig::default().build(),
         "tls" => TlsConfig::default().build(),
         _ => PlaintextConfig { insecure: true }.build(),
     };
-    match built {
-        Ok(Built::Security(security)) => security,
-        _ => panic!("{name} is a security protocol"),
-    }
+    parts.expect("it builds").securities.remove(0)
 }
 
 pub fn muxer(name: &str) -> Arc<dyn Muxer> {
-    let built = if name == "yamux-ref" { YamuxConfig::default().build() } else { MplexConfig::default().build() };
-    match built {
-        Ok(Built::Muxer(muxer)) => muxer,
-        _ => panic!("{name} is a muxer"),
-    }
+    let parts = if name == "yamux-ref" { YamuxConfig::default().build() } else { MplexConfig::default().build() };
+    parts.expect("it builds").muxers.remove(0)
 }
 
 pub fn negotiators(names: &[&str]) -> Negotiators {
@@ -79,7 +73,7 @@ pub fn start(stack: &Upgrader, stage: Stage, role: Role) -> Start {
     start_at("/memory/1", stack, stage, role)
 }
 
-/// The start of a climb at an address, which may fix what is climbed with.
+/// The start of a upgrade at an address, which may fix what is upgraded with.
 pub fn start_at(address: &str, stack: &Upgrader, stage: Stage, role: Role) -> Start {
     let address: Multiaddr = address::parse(address).expect("it is an address");
     Start {
@@ -99,39 +93,39 @@ pub fn start_at(address: &str, stack: &Upgrader, stage: Stage, role: Role) -> St
     }
 }
 
-pub type Both = (Result<Climbed>, Result<Climbed>);
+pub type Both = (Result<Upgraded>, Result<Upgraded>);
 
-/// The dialer's climb and the listener's.
-pub async fn climb(dialer: &Upgrader, listener: &Upgrader) -> Both {
-    climb_at("/memory/1", dialer, listener).await
+/// The dialer's upgrade and the listener's.
+pub async fn upgrade(dialer: &Upgrader, listener: &Upgrader) -> Both {
+    upgrade_at("/memory/1", dialer, listener).await
 }
 
-pub async fn climb_at(address: &str, dialer: &Upgrader, listener: &Upgrader) -> Both {
-    climb_over(pipes::pair(), address, dialer, listener).await
+pub async fn upgrade_at(address: &str, dialer: &Upgrader, listener: &Upgrader) -> Both {
+    upgrade_over(pipes::pair(), address, dialer, listener).await
 }
 
-pub async fn climb_over((a, b): (BoxPipe, BoxPipe), address: &str, dialer: &Upgrader, listener: &Upgrader) -> Both {
+pub async fn upgrade_over((a, b): (BoxPipe, BoxPipe), address: &str, dialer: &Upgrader, listener: &Upgrader) -> Both {
     let up = async {
-        let mut climbed = dialer.climb(start_at(address, dialer, Stage::Raw(a), Role::Dialer)).await?;
+        let mut upgraded = dialer.upgrade(start_at(address, dialer, Stage::Raw(a), Role::Dialer)).await?;
         // A dialer with one muxer does not wait for the answer: its driver has yet to propose it.
-        let driver = tokio::spawn(climbed.driver);
-        climbed.driver = Box::pin(async { driver.await.expect("a driver does not panic") });
-        Ok(climbed)
+        let driver = tokio::spawn(upgraded.driver);
+        upgraded.driver = Box::pin(async { driver.await.expect("a driver does not panic") });
+        Ok(upgraded)
     };
-    let down = listener.climb(start_at(address, listener, Stage::Raw(b), Role::Listener));
-    in_time("a climb", async { tokio::join!(up, down) }).await
+    let down = listener.upgrade(start_at(address, listener, Stage::Raw(b), Role::Listener));
+    in_time("a upgrade", async { tokio::join!(up, down) }).await
 }
 
-/// Two climbs that arrive, and what both have recorded.
-pub fn arrived((a, b): Both) -> [Climbed; 2] {
+/// Two upgrades that arrive, and what both have recorded.
+pub fn arrived((a, b): Both) -> [Upgraded; 2] {
     match (a, b) {
         (Ok(a), Ok(b)) => [a, b],
         (a, b) => panic!("dialer: {:?}; listener: {:?}", a.err(), b.err()),
     }
 }
 
-pub fn error(result: Result<Climbed>) -> Error {
-    result.map(|_| ()).expect_err("the climb fails")
+pub fn error(result: Result<Upgraded>) -> Error {
+    result.map(|_| ()).expect_err("the upgrade fails")
 }
 
 /// Why the connection has what it has in `layer`.

@@ -1,4 +1,4 @@
-//! Dialers that have not proven who they are when the handshake is done: no connection of theirs leaves the climb.
+//! Dialers that have not proven who they are when the handshake is done: no connection of theirs leaves the upgrade.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use stackwire_security_noise::{Authentication, NoiseIx, NoiseIxConfig, TrustedPe
 use stackwire_upgrade::Upgrader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::stacks::{arrived, climb_at, climb_over, error, key, negotiators, stack, start_at};
+use crate::stacks::{arrived, error, key, negotiators, stack, start_at, upgrade_at, upgrade_over};
 
 /// Addresses and negotiators by which a muxer is chosen, with a byte on the wire and without.
 fn ways(security: &str) -> Vec<(String, &'static [&'static str])> {
@@ -27,7 +27,7 @@ fn with(stack: Upgrader, names: &[&str]) -> Upgrader {
     Upgrader { negotiators: negotiators(names), ..stack }
 }
 
-/// Neither side opens a stream, and nothing but what the climb itself needs goes over the pipe.
+/// Neither side opens a stream, and nothing but what the upgrade itself needs goes over the pipe.
 #[tokio::test(start_paused = true)]
 async fn honest_dialers_are_proven_whatever_chooses_the_muxer() {
     for (security, fixed) in [("noise-ix", ""), ("noise-ik", "/noise-ik"), ("noise-ix", "/security/noise-ix")] {
@@ -42,7 +42,7 @@ async fn honest_dialers_are_proven_whatever_chooses_the_muxer() {
                     }
                     _ => address.clone(),
                 };
-                let [a, b] = arrived(climb_at(&dialed, &dialing, &listening).await);
+                let [a, b] = arrived(upgrade_at(&dialed, &dialing, &listening).await);
                 let x25519 = |seed| PublicKey::X25519(key(seed).public().x25519().expect("it has one"));
                 assert_eq!((a.peer, b.peer), (x25519(2), x25519(1)), "{address} by {names:?}");
             }
@@ -86,9 +86,9 @@ async fn nobody_is_connected_who_only_named_a_key() {
                 }
                 let _until_they_give_up = attacker.read_to_end(&mut Vec::new()).await;
             };
-            let climb = listener.climb(start_at(&address, &listener, Stage::Raw(ours), Role::Listener));
-            let (climbed, ()) = in_time("an attack", async { tokio::join!(climb, attack) }).await;
-            let error = error(climbed);
+            let upgrade = listener.upgrade(start_at(&address, &listener, Stage::Raw(ours), Role::Listener));
+            let (upgraded, ()) = in_time("an attack", async { tokio::join!(upgrade, attack) }).await;
+            let error = error(upgraded);
             assert_eq!(error.kind(), &wanted, "{address} by {names:?}: {error:?}");
             assert_eq!((error.layer(), error.plugin()), (Some(Layer::Security), Some("noise-ix")), "{error:?}");
         }
@@ -120,7 +120,7 @@ async fn nobody_is_connected_who_repeats_a_recording() {
             tokio::select! { _ = back => {}, () = forth => {} }
             recorded
         });
-        drop(arrived(climb_over((a, b), &address, &dialing, &listening).await));
+        drop(arrived(upgrade_over((a, b), &address, &dialing, &listening).await));
         let recorded = in_time("the end of the recording", wire).await.expect("the wire does not panic");
         assert!(recorded.len() > 168, "message 1, and what follows it");
 
@@ -129,8 +129,8 @@ async fn nobody_is_connected_who_repeats_a_recording() {
         let (ours, mut attacker) = pipes::pair();
         attacker.write_all(&recorded).await.unwrap();
         attacker.shutdown().await.unwrap();
-        let climb = listening.climb(start_at(&address, &listening, Stage::Raw(ours), Role::Listener));
-        let error = error(in_time("a replay", climb).await);
+        let upgrade = listening.upgrade(start_at(&address, &listening, Stage::Raw(ours), Role::Listener));
+        let error = error(in_time("a replay", upgrade).await);
         assert_eq!(error.kind(), &Kind::AuthenticationFailed, "{address} by {names:?}: {error:?}");
     }
 }

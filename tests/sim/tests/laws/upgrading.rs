@@ -1,4 +1,4 @@
-//! What climbs a connection: protectors, security protocols, negotiators.
+//! What upgrades a connection: protectors, security protocols, negotiators.
 
 use stackwire_conformance::{env_seeded, negotiator, protector, security};
 use stackwire_core::Layer;

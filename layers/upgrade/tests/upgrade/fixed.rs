@@ -10,7 +10,7 @@ use stackwire_core::{
 use stackwire_upgrade::Upgrader;
 use tokio::io::AsyncReadExt;
 
-use crate::stacks::{arrived, chosen, chosen_by, climb, climb_at, error, negotiators, security, stack, start_at};
+use crate::stacks::{arrived, chosen, chosen_by, error, negotiators, security, stack, start_at, upgrade, upgrade_at};
 
 /// Security and muxer are what the address says, whatever either side prefers.
 #[tokio::test(start_paused = true)]
@@ -19,7 +19,7 @@ async fn what_the_address_names_is_used() {
     let listener = stack(2, &["plaintext", "noise", "tls"], &["yamux-ref", "mplex"]);
     for security in ["noise", "tls", "plaintext"] {
         let address = format!("/memory/1/security/{security}/muxer/mplex");
-        for side in arrived(climb_at(&address, &dialer, &listener).await) {
+        for side in arrived(upgrade_at(&address, &dialer, &listener).await) {
             assert_eq!(side.path.to_string(), format!("memory / {security} / mplex"));
             assert_eq!(chosen(&side.path, Layer::Security), &Chosen::Address);
             assert_eq!(chosen(&side.path, Layer::Muxer), &Chosen::Address);
@@ -35,16 +35,16 @@ async fn what_the_address_names_is_used() {
 async fn nothing_is_sent_about_what_the_address_names() {
     let stack = stack(1, &["tls", "noise"], &["mplex"]);
     let (a, mut b) = pipes::pair();
-    let climbing = stack.climb(start_at("/memory/1/security/noise", &stack, Stage::Raw(a), Role::Dialer));
+    let upgrading = stack.upgrade(start_at("/memory/1/security/noise", &stack, Stage::Raw(a), Role::Dialer));
     let seen = async {
         let mut first = [0; 2];
         b.read_exact(&mut first).await.unwrap();
         drop(b);
         first
     };
-    let (climbed, first) = in_time("a climb", async { tokio::join!(climbing, seen) }).await;
+    let (upgraded, first) = in_time("a upgrade", async { tokio::join!(upgrading, seen) }).await;
     assert_eq!(first, [0, 32]);
-    assert!(climbed.is_err());
+    assert!(upgraded.is_err());
 }
 
 /// What the address leaves open is negotiated.
@@ -54,11 +54,11 @@ async fn what_the_address_leaves_open_is_negotiated() {
         stack(1, &["noise", "plaintext"], &["mplex", "yamux-ref"]),
         stack(2, &["noise", "plaintext"], &["yamux-ref", "mplex"]),
     );
-    for side in arrived(climb_at("/memory/1/security/plaintext", &dialer, &listener).await) {
+    for side in arrived(upgrade_at("/memory/1/security/plaintext", &dialer, &listener).await) {
         assert_eq!(side.path.to_string(), "memory / plaintext / mplex");
         assert_eq!(chosen_by(&side.path, Layer::Muxer), "multistream");
     }
-    for side in arrived(climb_at("/memory/1/muxer/yamux-ref", &dialer, &listener).await) {
+    for side in arrived(upgrade_at("/memory/1/muxer/yamux-ref", &dialer, &listener).await) {
         assert_eq!(side.path.to_string(), "memory / noise / yamux-ref");
         assert_eq!(chosen_by(&side.path, Layer::Security), "multistream");
         assert_eq!(chosen(&side.path, Layer::Muxer), &Chosen::Address);
@@ -70,7 +70,7 @@ async fn the_address_may_name_the_negotiator() {
     let two = |stack| Upgrader { negotiators: negotiators(&["multistream", "libra"]), ..stack };
     let dialer = two(stack(1, &["plaintext"], &["mplex"]));
     let listener = two(stack(2, &["plaintext"], &["mplex"]));
-    for side in arrived(climb_at("/memory/1/negotiator/libra", &dialer, &listener).await) {
+    for side in arrived(upgrade_at("/memory/1/negotiator/libra", &dialer, &listener).await) {
         assert_eq!(chosen_by(&side.path, Layer::Security), "libra");
         assert_eq!(chosen_by(&side.path, Layer::Muxer), "libra");
         assert_eq!(side.negotiators.names().next().expect("there is one"), "libra");
@@ -87,7 +87,7 @@ async fn names_that_are_not_there_are_told() {
         ("/memory/1/negotiator/nosuch", "negotiator `nosuch`", "multistream"),
         ("/memory/1/noise-ik/handshake/0", "security `noise-ik`", "noise, tls"),
     ] {
-        let (a, b) = climb_at(address, &full, &full).await;
+        let (a, b) = upgrade_at(address, &full, &full).await;
         for error in [error(a), error(b)] {
             assert_eq!(error.kind(), &Kind::Unsupported, "{address}: {error:?}");
             let text = error.to_string();
@@ -122,17 +122,17 @@ async fn what_cannot_be_negotiated_is_used_where_the_address_names_it() {
         stack.securities.insert(0, Arc::new(OnlyByAddress(security("noise"))));
         stack
     };
-    for side in arrived(climb_at("/memory/1/security/noise", &only(1, &["tls"]), &only(2, &["tls"])).await) {
+    for side in arrived(upgrade_at("/memory/1/security/noise", &only(1, &["tls"]), &only(2, &["tls"])).await) {
         assert_eq!(side.path.to_string(), "memory / noise / mplex");
     }
-    for side in arrived(climb(&only(1, &["tls"]), &only(2, &["tls"])).await) {
+    for side in arrived(upgrade(&only(1, &["tls"]), &only(2, &["tls"])).await) {
         assert_eq!(side.path.to_string(), "memory / tls / mplex");
         match chosen(&side.path, Layer::Security) {
             Chosen::Negotiated { offered, .. } => assert_eq!(**offered, [security("tls").id()]),
             other => panic!("{other}"),
         }
     }
-    let (a, b) = climb(&only(1, &[]), &only(2, &[])).await;
+    let (a, b) = upgrade(&only(1, &[]), &only(2, &[])).await;
     for error in [error(a), error(b)] {
         assert_eq!(error.kind(), &Kind::ConfigInvalid);
         assert!(error.to_string().contains("into the address"), "{error}");

@@ -5,7 +5,9 @@ use stackwire_core::{Chosen, Kind, Layer, Role, Stage};
 use stackwire_upgrade::Upgrader;
 use tokio::io::AsyncWriteExt;
 
-use crate::stacks::{Both, arrived, chosen, chosen_by, climb, climb_over, error, negotiators, security, stack, start};
+use crate::stacks::{
+    Both, arrived, chosen, chosen_by, error, negotiators, security, stack, start, upgrade, upgrade_over,
+};
 
 fn with(names: &[&str], stack: Upgrader) -> Upgrader {
     Upgrader { negotiators: negotiators(names), ..stack }
@@ -25,7 +27,7 @@ async fn a_listener_tells_negotiators_apart() {
                     let dialer = with(&[spoken], stack(1, securities, muxers));
                     let listener = with(&order, stack(2, &["plaintext"], &["yamux-ref"]));
                     let pipes = chunk.map_or_else(pipes::pair, pipes::pair_in_chunks);
-                    for side in arrived(climb_over(pipes, "/memory/1", &dialer, &listener).await) {
+                    for side in arrived(upgrade_over(pipes, "/memory/1", &dialer, &listener).await) {
                         assert_eq!(side.path.to_string(), "memory / plaintext / yamux-ref");
                         assert_eq!(chosen_by(&side.path, Layer::Security), spoken);
                         assert_eq!(chosen_by(&side.path, Layer::Muxer), spoken, "one negotiator a connection");
@@ -46,7 +48,7 @@ async fn a_listener_tells_negotiators_apart() {
 async fn the_dialers_most_wanted_negotiator_is_used() {
     let dialer = with(&["libra", "multistream"], stack(1, &["noise"], &["mplex"]));
     let listener = with(&["multistream", "libra"], stack(2, &["noise"], &["mplex"]));
-    for side in arrived(climb(&dialer, &listener).await) {
+    for side in arrived(upgrade(&dialer, &listener).await) {
         assert_eq!(chosen_by(&side.path, Layer::Security), "libra");
         assert!(matches!(chosen(&side.path, Layer::Muxer), Chosen::InHandshake { .. }));
     }
@@ -59,13 +61,13 @@ async fn what_nobody_recognizes_is_for_fixed() {
     for security in ["noise", "tls", "plaintext"] {
         let dialer = with(&["fixed", "multistream"], stack(1, &[security], &["yamux-ref"]));
         let listener = with(&["multistream", "libra", "fixed"], stack(2, &[security], &["yamux-ref"]));
-        for side in arrived(climb(&dialer, &listener).await) {
+        for side in arrived(upgrade(&dialer, &listener).await) {
             assert_eq!(chosen_by(&side.path, Layer::Security), "fixed", "{security}");
             assert_eq!(side.negotiators.names().next().expect("there is one"), "multistream");
         }
         // The same listener serves those who negotiate.
         let dialer = with(&["libra"], stack(1, &["noise", security], &["yamux-ref"]));
-        for side in arrived(climb(&dialer, &listener).await) {
+        for side in arrived(upgrade(&dialer, &listener).await) {
             assert_eq!(chosen_by(&side.path, Layer::Security), "libra", "{security}");
         }
     }
@@ -77,8 +79,8 @@ async fn a_connection_that_begins_with_nothing_known_is_refused() {
     for first in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x13/multistream/2.0.0\n", b"\x00\x22"] {
         let (mut a, b) = pipes::pair();
         a.write_all(first).await.unwrap();
-        let climbing = listener.climb(start(&listener, Stage::Raw(b), Role::Listener));
-        let error = error(in_time("a climb", climbing).await);
+        let upgrading = listener.upgrade(start(&listener, Stage::Raw(b), Role::Listener));
+        let error = error(in_time("a upgrade", upgrading).await);
         assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{first:?}: {error}");
     }
 }
@@ -87,11 +89,11 @@ async fn a_connection_that_begins_with_nothing_known_is_refused() {
 async fn a_stack_that_cannot_choose_says_so() {
     let (a, _b) = pipes::pair();
     let nobody = with(&[], stack(1, &["noise"], &["yamux-ref"]));
-    let error_of_nobody = error(nobody.climb(start(&nobody, Stage::Raw(a), Role::Dialer)).await);
+    let error_of_nobody = error(nobody.upgrade(start(&nobody, Stage::Raw(a), Role::Dialer)).await);
     assert_eq!(error_of_nobody.kind(), &Kind::ConfigInvalid);
 
     let (dialer, listener) = (stack(1, &["noise"], &["mplex"]), stack(2, &["noise"], &["mplex"]));
-    let (a, _) = climb(&with(&["fixed"], dialer), &with(&["fixed"], listener)).await;
+    let (a, _) = upgrade(&with(&["fixed"], dialer), &with(&["fixed"], listener)).await;
     let error = error(a);
     assert_eq!(error.kind(), &Kind::ConfigInvalid);
     assert!(error.to_string().contains("the protocols of streams"), "{error}");
@@ -112,7 +114,7 @@ async fn the_dialers_order_decides() {
         for (ours, theirs, expected) in cases {
             let dialer = with(&[negotiator], stack(1, ours, &["mplex", "yamux-ref"]));
             let listener = with(&[negotiator], stack(2, theirs, &["yamux-ref", "mplex"]));
-            for side in arrived(climb(&dialer, &listener).await) {
+            for side in arrived(upgrade(&dialer, &listener).await) {
                 assert_eq!(side.path.to_string(), format!("memory / {expected} / mplex"), "{negotiator}");
             }
         }
@@ -124,7 +126,7 @@ async fn the_dialers_order_decides() {
 async fn each_side_records_its_own_offers() {
     let dialer = stack(1, &["tls", "noise"], &["mplex"]);
     let listener = stack(2, &["noise", "plaintext"], &["mplex"]);
-    let sides = arrived(climb(&dialer, &listener).await);
+    let sides = arrived(upgrade(&dialer, &listener).await);
     for (side, names) in sides.iter().zip([["tls", "noise"], ["noise", "plaintext"]]) {
         let expected: Vec<_> = names.iter().map(|name| security(name).id()).collect();
         match chosen(&side.path, Layer::Security) {
@@ -141,7 +143,7 @@ async fn disjoint_lists_are_told_to_both() {
         let dialer = with(&[negotiator], stack(1, &["noise", "plaintext"], &["mplex"]));
         let listener = with(&[negotiator], stack(2, &["tls"], &["mplex"]));
         let offered = ["noise", "plaintext"].map(|name| security(name).id().to_string());
-        let (a, b): Both = climb(&dialer, &listener).await;
+        let (a, b): Both = upgrade(&dialer, &listener).await;
         for error in [error(a), error(b)] {
             assert!(matches!(error.kind(), Kind::NoCommonProtocol { offered: o, .. } if *o == offered), "{error:?}");
             assert_eq!((error.layer(), error.plugin()), (Some(Layer::Negotiator), Some(negotiator)));
@@ -155,7 +157,7 @@ async fn disjoint_lists_are_told_to_both() {
 async fn a_selection_refused_by_libra_is_a_closed_connection() {
     let dialer = with(&["libra"], stack(1, &["noise"], &["mplex"]));
     let listener = with(&["libra"], stack(2, &["tls"], &["mplex"]));
-    let (a, b) = climb(&dialer, &listener).await;
+    let (a, b) = upgrade(&dialer, &listener).await;
     assert!(matches!(error(b).kind(), Kind::NoCommonProtocol { .. }));
     let error = error(a);
     assert!(matches!(error.kind(), Kind::Closed | Kind::Reset { .. }), "{error:?}");
