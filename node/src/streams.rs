@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, ConnectionId, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, RemoteInfo, Result, Role,
-    SelectContext, SessionExt, Stream, Wait,
+    BoxPipe, Chosen, ConnectionId, Direction, Error, Event, Kind, Layer, Negotiated, PeerId, ProtocolId, RemoteInfo,
+    Result, Role, SelectContext, SessionExt, Stream, Wait,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 use tokio_util::future::FutureExt;
@@ -83,7 +83,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
         connection: id,
         peer,
         protocol: protocol.clone(),
-        role: Role::Dialer,
+        direction: Direction::Outbound,
         chosen: chosen.clone(),
     });
     Ok(Stream::new(negotiated.pipe, protocol, peer, id).with_chosen(chosen).with_guard(guard))
@@ -167,7 +167,7 @@ async fn run(
         connection: connection_id,
         peer,
         protocol: id.clone(),
-        role: Role::Listener,
+        direction: Direction::Inbound,
         chosen: chosen.clone(),
     });
     let stream = Stream::new(negotiated.pipe, id.clone(), peer, connection_id).with_chosen(chosen).with_guard(guard);

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::stream::BoxStream;
 use serde::{Serialize, Serializer};
 
-use crate::{Candidate, Chosen, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo, Role};
+use crate::{Candidate, Chosen, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo};
 
 /// Names one connection of a node; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -102,8 +102,8 @@ pub enum Event {
         peer: PeerId,
         /// The protocol.
         protocol: ProtocolId,
-        /// Who opened it: `Dialer` is us.
-        role: Role,
+        /// Who opened it.
+        direction: Direction,
         /// Why it is this version and no other.
         chosen: Chosen,
     },
@@ -160,6 +160,16 @@ impl Event {
     pub fn is_of_stream(&self) -> bool {
         matches!(self, Self::StreamOpened { .. } | Self::StreamFailed { .. })
     }
+}
+
+/// Who opened a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The peer.
+    Inbound,
+    /// We.
+    Outbound,
 }
 
 /// Events in order. Bounded: a subscriber that falls behind gets [`Event::Lagged`], and holds up nobody.

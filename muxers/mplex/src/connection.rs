@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use stackwire_core::{Budget, Buffer, Error, Layer, Result, reset_error, total_len};
 
 use crate::{
-    config::{MplexConfig, NAME},
+    NAME,
+    config::MplexConfig,
     wire::{self, Flag, Header, MAX_NUMBER},
 };
 

@@ -14,7 +14,7 @@ use stackwire_core::{BoxPipe, Env, Error, Kind, Layer, Result};
 use stackwire_driver::PollBudget;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
-use crate::{config::NAME, connection::Connection, receive::Receiver};
+use crate::{NAME, connection::Connection, receive::Receiver};
 
 /// How long ending the pipe may take: closing our side of it and, where we closed first, waiting for the peer's.
 /// Leaving earlier, with bytes unread, could make the operating system abort the connection under what the peer has

@@ -30,11 +30,18 @@ mod config;
 mod connection;
 mod driver;
 mod memory;
+mod muxer;
+mod plugin;
 mod receive;
 mod session;
 mod stream;
 pub mod wire;
 
 pub use config::{MplexConfig, Overflow};
+
+/// The id that it is negotiated by.
+const ID: &str = "/mplex/6.7.0";
+/// The name that configs use.
+pub(crate) const NAME: &str = "mplex";
 
 stackwire_plugin::register!(MplexConfig);

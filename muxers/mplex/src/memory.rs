@@ -5,7 +5,7 @@ use std::{mem, task::Waker};
 use stackwire_core::{Layer, buffer};
 
 use crate::{
-    config::NAME,
+    NAME,
     connection::{Entry, Key, LITTLE, State},
 };
 

@@ -16,7 +16,8 @@ use stackwire_core::{Budget, CloseCode, Env, Error, Kind, Layer, MuxerContext, P
 use stackwire_driver::{DriverCell, HasDriver, Wakes};
 
 use crate::{
-    config::{NAME, PriorityConfig},
+    NAME,
+    config::PriorityConfig,
     driver::Driver,
     entry::{BuildIdHasher, Due, Entry, Place, Stopped},
     liveness::Liveness,

@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -13,19 +13,11 @@ use stackwire_core::{Datagrams, Error, Kind, Layer, Result};
 use stackwire_driver::Wakes;
 
 use crate::{
-    config::NAME,
+    NAME,
     connection::{Connection, State, closed},
     entry::{Entry, Place},
     send::MAX_DATAGRAM,
 };
-
-/// The datagrams of a stream.
-#[derive(Default)]
-pub(crate) struct Slots {
-    pub(crate) unsent: Option<Bytes>,
-    pub(crate) received: Option<Bytes>,
-    pub(crate) reader: Option<Waker>,
-}
 
 /// The datagrams of a stream, as its application holds them.
 pub(crate) struct StreamDatagrams {

@@ -15,7 +15,7 @@ use stackwire_driver::{ConnectionDriver, PollBudget, Run, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
-    config::NAME,
+    NAME,
     connection::{Connection, closed_by_peer},
     outgoing::{Outgoing, SLICES},
     receive::Receiver,

@@ -11,7 +11,15 @@ use bytes::Bytes;
 use stackwire_core::{Buffer, Error, Priority, reset_error};
 use stackwire_driver::Wakes;
 
-use crate::{datagrams::Slots, outgoing::Outgoing, rate::Bucket, window::Window, wire::HEADER};
+use crate::{outgoing::Outgoing, rate::Bucket, window::Window, wire::HEADER};
+
+/// The datagrams of a stream that wait: at most one each way.
+#[derive(Default)]
+pub(crate) struct Slots {
+    pub(crate) unsent: Option<Bytes>,
+    pub(crate) received: Option<Bytes>,
+    pub(crate) reader: Option<Waker>,
+}
 
 /// Where a stream waits to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, buffer, reset
 use stackwire_driver::{Wakes, register};
 
 use crate::{
-    config::NAME,
+    NAME,
     connection::{Connection, State, closed, closed_by_peer},
     entry::{Entry, Place, Stopped},
     rate::Bucket,

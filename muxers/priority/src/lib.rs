@@ -35,6 +35,7 @@ mod handles;
 mod liveness;
 mod memory;
 mod outgoing;
+mod plugin;
 mod rate;
 mod receive;
 mod schedule;
@@ -46,5 +47,10 @@ mod window;
 pub mod wire;
 
 pub use config::{PriorityConfig, Weights};
+
+/// The name that configs use.
+const NAME: &str = "priority";
+/// The id that it is negotiated by.
+const ID: &str = "/stackwire/mux/1.0.0";
 
 stackwire_plugin::register!(PriorityConfig);

@@ -3,7 +3,7 @@
 use stackwire_core::Layer;
 use stackwire_driver::Wakes;
 
-use crate::{config::NAME, connection::State, entry::Entry, wire::NO_RESOURCES};
+use crate::{NAME, connection::State, entry::Entry, wire::NO_RESOURCES};
 
 impl State {
     /// A stream let go of so much memory.

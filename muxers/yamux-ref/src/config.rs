@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
-use crate::{Yamux, muxer};
+use crate::{NAME, Yamux, muxer};
 
 /// Options of `yamux-ref`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ impl YamuxConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let wrong = |message: String| Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Muxer, muxer::NAME));
+        let wrong = |message: String| Err(Error::new(Kind::ConfigInvalid, message).at(Layer::Muxer, NAME));
         let range = |name: &str, value: u32, min: u32, max: u32| match value {
             v if v < min || v > max => wrong(format!("`{name}` must be {min} to {max}, not {value}")),
             _ => Ok(()),
@@ -66,7 +66,7 @@ impl YamuxConfig {
 impl Plugin for YamuxConfig {
     const SUMMARY: Summary =
         // Its id is claimed by `yamux`, and a catalogue has every id once: so this one claims none.
-        Summary::new(Layer::Muxer, muxer::NAME, "yamux by the published crate, to compare our own with")
+        Summary::new(Layer::Muxer, NAME, "yamux by the published crate, to compare our own with")
                 .ids(&[])
                 .example(
                     "# Streams that each side may have open at once.\n\

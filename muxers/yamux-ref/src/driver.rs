@@ -17,8 +17,8 @@ use stackwire_core::{Env, Kind, Result};
 use yamux::{Connection, ConnectionError};
 
 use crate::{
+    errors::{connection_error, error},
     io::Io,
-    muxer::{connection_error, error},
     session::Shared,
     stream::SharedStream,
 };

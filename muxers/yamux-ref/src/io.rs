@@ -13,7 +13,7 @@ use stackwire_core::{BoxPipe, Error, Kind};
 use tokio::io::{AsyncBufRead, AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use crate::{
-    muxer::error,
+    errors::error,
     session::Shared,
     split::Splitter,
     wire::{Frames, GO_AWAY, HEADER, Header},

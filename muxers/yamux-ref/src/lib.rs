@@ -20,6 +20,7 @@
 
 mod config;
 mod driver;
+mod errors;
 mod io;
 mod muxer;
 mod session;
@@ -29,5 +30,8 @@ mod wire;
 
 pub use config::YamuxConfig;
 pub use muxer::Yamux;
+
+/// The name that configs use.
+pub(crate) const NAME: &str = "yamux-ref";
 
 stackwire_plugin::register!(YamuxConfig);

@@ -6,13 +6,12 @@ use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, P
 use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
 
 use crate::{
-    YamuxConfig,
+    NAME, YamuxConfig,
     driver::YamuxDriver,
     io::Io,
     session::{Handle, Shared},
 };
 
-pub(crate) const NAME: &str = "yamux-ref";
 pub(crate) const ID: &str = "/yamux/1.0.0";
 
 /// The muxer. See the crate's documentation.
@@ -57,27 +56,4 @@ impl Muxer for Yamux {
         let driver = YamuxDriver::new(connection, shared.clone(), env.clone(), close_timeout);
         (Arc::new(Handle(shared)), Box::pin(driver))
     }
-}
-
-/// An error of this plug-in.
-pub(crate) fn error(kind: Kind, during: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(kind, during).at(Layer::Muxer, NAME)
-}
-
-/// The state machine's error as ours.
-pub(crate) fn connection_error(error: ConnectionError) -> Error {
-    let ours = match error {
-        ConnectionError::Io(source) | ConnectionError::Decode(FrameDecodeError::Io(source)) => {
-            Error::io("moving frames", source)
-        }
-        ConnectionError::Decode(source) => Error::misbehaved("the peer sent a malformed frame").caused_by(source),
-        ConnectionError::InvalidWindowUpdate => Error::misbehaved("the peer sent an impossible window update"),
-        ConnectionError::NoMoreStreamIds => Error::new(
-            Kind::LimitExceeded { limit: "stream ids of the connection", max: u64::from(u32::MAX / 2) },
-            "opening a stream",
-        ),
-        ConnectionError::Closed => Error::closed("using the connection"),
-        other => Error::new(Kind::Internal, "driving the connection").caused_by(other),
-    };
-    ours.at(Layer::Muxer, NAME)
 }

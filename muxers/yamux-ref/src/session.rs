@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use stackwire_core::{BoxPipe, CloseCode, Error, Kind, Layer, Result, Role, Session};
 
 use crate::{
-    muxer::{self, error},
+    NAME,
+    errors::error,
     stream::{SharedStream, YamuxStream},
     wire::{FIN, GO_AWAY, Header, RST, SYN},
 };
@@ -272,7 +273,7 @@ impl Shared {
     pub(crate) fn end_of_bytes(&self) -> Result<()> {
         match self.state.lock().went_away {
             Some(0) => Ok(()),
-            Some(code) => Err(CloseCode(code).error().at(Layer::Muxer, muxer::NAME)),
+            Some(code) => Err(CloseCode(code).error().at(Layer::Muxer, NAME)),
             None => Err(error(Kind::Closed, "the connection broke off without a go-away")),
         }
     }
@@ -339,7 +340,7 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 fn closed() -> Error {
-    Error::closed("the connection was closed").at(Layer::Muxer, muxer::NAME)
+    Error::closed("the connection was closed").at(Layer::Muxer, NAME)
 }
 
 /// The session, as its users hold it.

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use yamux::Packet;
 
 use crate::{
-    muxer::error,
+    errors::error,
     session::{Record, Shared},
 };
 

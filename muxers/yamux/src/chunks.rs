@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io::IoSlice, sync::Arc};
 
 use stackwire_core::Buffer;
 
-use crate::memory::{Charge, Meter};
+use crate::charge::{Charge, Meter};
 
 /// The most bytes that [`Queue::push`] puts into a chunk: four are the body of a frame. A shared chunk has room for
 /// more, which headers are put into.

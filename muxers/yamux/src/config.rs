@@ -7,11 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
-use crate::{
-    Yamux,
-    muxer::{self, error},
-    window::INITIAL,
-};
+use crate::{NAME, Yamux, errors::error, muxer, window::INITIAL};
 
 /// Options of `yamux`.
 ///
@@ -101,11 +97,10 @@ impl YamuxConfig {
 }
 
 impl Plugin for YamuxConfig {
-    const SUMMARY: Summary =
-        Summary::new(Layer::Muxer, muxer::NAME, "streams with flow control, spoken by every libp2p")
-            .ids(&[muxer::ID])
-            .example(
-                r#"max_streams = 512           # per side; the peer's excess is reset, our own opens wait
+    const SUMMARY: Summary = Summary::new(Layer::Muxer, NAME, "streams with flow control, spoken by every libp2p")
+        .ids(&[muxer::ID])
+        .example(
+            r#"max_streams = 512           # per side; the peer's excess is reset, our own opens wait
 receive_window = 536870912  # most bytes that all streams of a connection hold unread
 max_stream_window = 16777216
 split_send_size = 65536     # largest body of a frame we send
@@ -113,12 +108,12 @@ keepalive_secs = 30         # how often the peer is asked whether it is there; 0
 ping_timeout_secs = 20      # how long it may be silent then
 close_timeout_secs = 5      # how long a close may wait for the peer
 "#,
-            )
-            .capabilities(Capabilities {
-                reset_codes: true,
-                notes: &["reset codes reach go, js and Stackwire peers; rust peers see code 0"],
-                ..Capabilities::DEFAULT
-            });
+        )
+        .capabilities(Capabilities {
+            reset_codes: true,
+            notes: &["reset codes reach go, js and Stackwire peers; rust peers see code 0"],
+            ..Capabilities::DEFAULT
+        });
 
     fn build(self) -> Result<Parts> {
         Ok(Parts::new().muxer(Arc::new(Yamux::new(self)?)))

@@ -19,10 +19,9 @@ use crate::{
     YamuxConfig,
     chunks::Queue,
     connection::{Connection, Look},
-    ending::{Phase, REPROACH, Step},
-    muxer::error,
+    errors::error,
+    phase::{Phase, REPROACH, Step},
     receive::Receiver,
-    session::MEETING,
     wire::{Header, Kind},
 };
 
@@ -34,6 +33,8 @@ const WHOLE: usize = 8 * 1024;
 const SLICES: usize = 64;
 /// The time between cleanings. A connection keeps its memory for at most two of these after the last byte.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long openers wait for the peer's first acknowledgement. A peer may acknowledge a stream with its first answer only, and never answer.
+const MEETING: Duration = Duration::from_secs(1);
 /// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
 /// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
 const CLEANINGS: u8 = 3;

@@ -3,7 +3,6 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use futures::FutureExt;
@@ -12,35 +11,15 @@ use stackwire_driver::PollBudget;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
+    NAME,
     driver::YamuxDriver,
-    muxer::{NAME, error},
+    errors::error,
+    phase::{Phase, REPROACH, Step},
     wire::{Header, Kind},
 };
 
-/// How long telling a peer what it did wrong may take, and hearing what it said before its pipe broke.
-pub(crate) const REPROACH: Duration = Duration::from_secs(1);
 /// The code of a go-away for breaking the protocol.
 const PROTOCOL_ERROR: u32 = 1;
-
-/// What is left to do once no more frames are exchanged. While it waits, what arrives is discarded: otherwise a peer
-/// that also only writes would wait for us as we for it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Send what is in the batch.
-    Send,
-    /// End our side of the pipe.
-    Shutdown,
-    /// Wait for the peer's end. Leaving earlier, with bytes unread, could make the operating system abort the
-    /// connection under what the peer has not read yet.
-    Linger,
-    /// Nothing: the pipe is of no more use.
-    Leave,
-}
-
-pub(crate) enum Phase {
-    Running,
-    Ending { result: Result<()>, step: Step, linger: bool },
-}
 
 impl YamuxDriver {
     /// Ends the connection for its streams, which the peer or a fault ended; the pipe is to be ended still.

@@ -6,8 +6,8 @@ use stackwire_core::{Budget, Error, reset_error};
 use stackwire_driver::Wakes;
 
 use crate::{
+    charge::Meter,
     chunks::Queue,
-    memory::Meter,
     window::{self, Window},
     wire::{ACK, SYN},
 };

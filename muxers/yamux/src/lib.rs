@@ -31,16 +31,19 @@
 //! Sources: hashicorp/yamux `spec.md`; libp2p's yamux specification (acknowledgement backlog); the error codes that go
 //! and js put into the length of a reset.
 
+mod charge;
 mod chunks;
 mod config;
 mod connection;
 mod driver;
 mod ending;
 mod entry;
+mod errors;
 mod flood;
 mod ids;
 mod memory;
 mod muxer;
+mod phase;
 mod pulse;
 mod receive;
 mod send;
@@ -55,5 +58,8 @@ pub use config::YamuxConfig;
 #[doc(hidden)]
 pub use muxer::Held;
 pub use muxer::Yamux;
+
+/// The name that configs use.
+pub(crate) const NAME: &str = "yamux";
 
 stackwire_plugin::register!(YamuxConfig);

@@ -5,9 +5,8 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
 use stackwire_driver::DriverTask;
 
-use crate::{YamuxConfig, connection::Connection, driver::YamuxDriver, session::YamuxSession};
+use crate::{NAME, YamuxConfig, connection::Connection, driver::YamuxDriver, session::YamuxSession};
 
-pub(crate) const NAME: &str = "yamux";
 pub(crate) const ID: &str = "/yamux/1.0.0";
 
 /// The yamux muxer. See the crate's documentation.
@@ -68,9 +67,4 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").field("memory", &self.memory()).field("windows", &self.windows()).finish()
     }
-}
-
-/// An error of this plug-in.
-pub(crate) fn error(kind: Kind, during: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(kind, during).at(Layer::Muxer, NAME)
 }

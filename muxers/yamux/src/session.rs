@@ -13,7 +13,7 @@ use stackwire_driver::{Wakes, register};
 use crate::{
     connection::{Connection, State},
     entry::Entry,
-    muxer::error,
+    errors::error,
     stream::YamuxStream,
 };
 
@@ -22,8 +22,6 @@ const UNACKNOWLEDGED: usize = 256;
 /// The same until it has acknowledged one. A peer may still be at its side of the upgrade: js ends a connection that has
 /// ten streams before that.
 const UNACKNOWLEDGED_AT_FIRST: usize = 8;
-/// How long we wait for that. A peer may acknowledge a stream with its first answer only, and never answer.
-pub(crate) const MEETING: Duration = Duration::from_secs(1);
 /// Waiting openers that are remembered one by one; beyond, all are asked to come again, which forgets the gone ones.
 const OPENERS: usize = 4096;
 

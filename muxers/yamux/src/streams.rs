@@ -13,7 +13,7 @@ use crate::{
     chunks::Queue,
     connection::{Connection, State, closed},
     entry::{Entry, Fin},
-    muxer::error,
+    errors::error,
     wire::Header,
 };
 

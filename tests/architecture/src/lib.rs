@@ -1,6 +1,10 @@
 //! The shape of the repository, as tests: which crate may depend on which, what lies where, and that one new folder
 //! and one line of a `Cargo.toml` add a plug-in. This library reads the repository; the laws are in `tests/`.
 
+mod modules;
+
+pub use modules::cycles;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use stackwire_core::{Error, Layer, reset_error, total_len};
 
-use crate::transport::NAME;
+use crate::NAME;
 
 /// Shared by the two ends.
 ///

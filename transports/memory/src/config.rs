@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
-use crate::{Memory, transport::NAME};
+use crate::{Memory, NAME};
 
 /// Options of `memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -43,4 +43,7 @@ pub use config::MemoryConfig;
 pub use pipe::{MemoryPipe, pair};
 pub use transport::Memory;
 
+/// The name that configs use.
+pub(crate) const NAME: &str = "memory";
+
 stackwire_plugin::register!(MemoryConfig);

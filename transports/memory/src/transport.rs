@@ -9,12 +9,10 @@ use stackwire_core::{
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
-    MemoryConfig,
+    MemoryConfig, NAME,
     numbers::{self, Arriving, Taken},
     pipe::pair,
 };
-
-pub(crate) const NAME: &str = "memory";
 
 /// Connects nodes of one process; see the crate's description.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use quinn::SendDatagramError;
 use stackwire_core::{Datagrams, Error, Kind, Result};
 
-use crate::{errors::named, session::Shared, wire};
+use crate::{errors::named, shared::Shared, wire};
 
 /// The most bytes that one stream holds for its reader.
 const MAX_WAITING: usize = 256 * 1024;

@@ -11,7 +11,7 @@ use std::{
 use quinn::{Connection, ConnectionError, SendStream, TransportErrorCode, VarInt};
 use stackwire_core::{Driver, Env, Error, Kind, Result};
 
-use crate::{errors::named, session::Shared, unread, watch};
+use crate::{errors::named, shared::Shared, unread, watch};
 
 /// How long a close waits for the peer to acknowledge what streams had accepted.
 const LINGER: Duration = Duration::from_secs(10);

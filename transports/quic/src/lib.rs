@@ -78,6 +78,7 @@ mod party;
 mod progress;
 mod runtime;
 mod session;
+mod shared;
 mod socket;
 mod stream;
 mod transport;

@@ -2,29 +2,18 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::{
-    future::BoxFuture,
-    task::{AtomicWaker, waker_ref},
-};
+use futures::{future::BoxFuture, task::waker_ref};
 use parking_lot::Mutex;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 use stackwire_certificate::Verifier;
 use stackwire_core::{BoxPipe, Budget, Env, Error, Kind, Multiplexed, Result, Session};
 
-use crate::{
-    datagrams::Demultiplexer,
-    driver,
-    errors::{self, named},
-    openers::Openers,
-    party::Party,
-    stream::QuicPipe,
-    unread::Inbounds,
-};
+use crate::{driver, errors::named, party::Party, shared::Shared, stream::QuicPipe};
 
 /// A connection at the top, after its handshake.
 pub(crate) fn start(
@@ -37,67 +26,10 @@ pub(crate) fn start(
     let Some(peer) = verifier.identity().cloned() else {
         return Err(named(Error::new(Kind::Internal, "a handshake without a peer")));
     };
-    let shared = Arc::new(Shared {
-        carries_datagrams: party.config.datagram_buffer > 0 && connection.max_datagram_size().is_some(),
-        connection,
-        idle: party.idle_timeout(),
-        ack_timeout: party.ack_timeout(),
-        most_kept: party.most_kept(),
-        closing: OnceLock::new(),
-        close_asked: AtomicWaker::new(),
-        accepter: AtomicWaker::new(),
-        openers: Arc::new(Openers::default()),
-        inbounds: Inbounds::new(budget.clone()),
-        datagrams: Demultiplexer::default(),
-    });
+    let shared = Arc::new(Shared::new(connection, party, &budget));
     let driver = driver::drive(shared.clone(), env.clone());
     let session = QuicSession { shared, opening: Mutex::new(None), accepting: Mutex::new(None) };
     Ok(Multiplexed { peer, session: Arc::new(session), driver, budget })
-}
-
-/// What the session, its driver and its streams share.
-pub(crate) struct Shared {
-    pub(crate) connection: Connection,
-    /// Whether both sides take datagrams.
-    pub(crate) carries_datagrams: bool,
-    /// Our limit on silence, for an error message.
-    pub(crate) idle: Duration,
-    /// Our limit on a peer that acknowledges nothing.
-    pub(crate) ack_timeout: Option<Duration>,
-    /// What streams that nobody reads may keep beside the window.
-    pub(crate) most_kept: usize,
-    /// The code to close with, once that was asked for.
-    pub(crate) closing: OnceLock<u32>,
-    /// Wakes the driver when it was.
-    pub(crate) close_asked: AtomicWaker,
-    accepter: AtomicWaker,
-    openers: Arc<Openers>,
-    pub(crate) inbounds: Inbounds,
-    pub(crate) datagrams: Demultiplexer,
-}
-
-impl Shared {
-    /// Asks for the close, once. From here on nothing is opened, accepted or written.
-    pub(crate) fn close(&self, code: u32) {
-        if self.closing.set(code).is_ok() {
-            self.close_asked.wake();
-            self.accepter.wake();
-            self.openers.wake_all();
-        }
-    }
-
-    /// Fails where a close was asked for.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        match self.closing.get() {
-            Some(_) => Err(self.lost(&self.connection.close_reason().unwrap_or(ConnectionError::LocallyClosed))),
-            None => Ok(()),
-        }
-    }
-
-    /// What it means that the connection has ended so.
-    pub(crate) fn lost(&self, error: &ConnectionError) -> Error {
-        errors::of_connection(error, self.idle)
-    }
 }
 
 type Halves = Result<(SendStream, RecvStream), ConnectionError>;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     datagrams::Flow,
     errors::{self, named},
-    session::Shared,
+    shared::Shared,
     unread::Inbound,
 };
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use stackwire_core::{Buffer, Error, Kind, Layer, Result};
 use stackwire_plugin::{Fixture, Parts, Plugin, Summary};
 
-use crate::{Tcp, transport::NAME};
+use crate::{NAME, Tcp};
 
 /// Options of `tcp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -48,4 +48,7 @@ pub use config::{ProxyProtocol, TcpConfig};
 pub use pipe::TcpPipe;
 pub use transport::Tcp;
 
+/// The name that configs use.
+pub(crate) const NAME: &str = "tcp";
+
 stackwire_plugin::register!(TcpConfig);

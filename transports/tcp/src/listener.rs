@@ -6,7 +6,7 @@ use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Opened, R
 use stackwire_socket::{Accepted, Acceptor, tcp_address};
 use tokio::net::TcpStream;
 
-use crate::{TcpConfig, TcpPipe, config::ProxyProtocol, ports::Port, proxy, socket, transport::NAME};
+use crate::{NAME, TcpConfig, TcpPipe, config::ProxyProtocol, ports::Port, proxy, socket};
 
 #[derive(Debug)]
 pub(crate) struct TcpListener {

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{TcpConfig, stream::Stream, transport::NAME};
+use crate::{NAME, TcpConfig, stream::Stream};
 
 /// A TCP connection.
 ///

@@ -16,7 +16,7 @@ use stackwire_core::{Error, Layer, Result};
 use stackwire_socket::canonical;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-use crate::transport::NAME;
+use crate::NAME;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const LOCAL: u8 = 0x20;

@@ -9,9 +9,7 @@ use stackwire_core::{
 use stackwire_socket::{Acceptor, Zoned, canonical, dial_error, listen_error, tcp_address};
 use tokio::net::TcpStream;
 
-use crate::{TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
-
-pub(crate) const NAME: &str = "tcp";
+use crate::{NAME, TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
 
 /// Connects machines by TCP; see the crate's description. Clones share the ports they listen on.
 #[derive(Clone, Debug, Default)]

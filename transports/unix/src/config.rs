@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
-use crate::{Unix, transport::NAME};
+use crate::{NAME, Unix};
 
 /// Options of `unix`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

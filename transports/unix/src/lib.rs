@@ -56,4 +56,7 @@ mod transport;
 pub use config::UnixConfig;
 pub use transport::Unix;
 
+/// The name that configs use.
+pub(crate) const NAME: &str = "unix";
+
 stackwire_plugin::register!(UnixConfig);

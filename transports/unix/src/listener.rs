@@ -7,10 +7,10 @@ use futures::future::BoxFuture;
 use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Result, Stage};
 
 use crate::{
+    NAME,
     config::Checked,
     pipe::UnixPipe,
     system::{Connection, Socket},
-    transport::NAME,
 };
 
 /// How long accepting pauses when the machine has no means for another connection, such as a file descriptor.

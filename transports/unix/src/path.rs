@@ -2,7 +2,7 @@
 
 use stackwire_core::{AddressPart, Error, Kind, Layer, Multiaddr, Result};
 
-use crate::transport::NAME;
+use crate::NAME;
 
 /// What stands behind `/unix/`, of an address that is exactly that: names with a slash between them.
 ///

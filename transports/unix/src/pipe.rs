@@ -9,7 +9,7 @@ use std::{
 use stackwire_core::{Buffered, Error, Layer, Pipe, reset_error};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{system::Connection, transport::NAME};
+use crate::{NAME, system::Connection};
 
 /// A connection to a socket of this machine.
 ///

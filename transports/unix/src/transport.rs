@@ -5,9 +5,7 @@ use std::io;
 use async_trait::async_trait;
 use stackwire_core::{Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Retry, Stage, Transport};
 
-use crate::{UnixConfig, config::Checked, listener::UnixListener, path, pipe::UnixPipe, system};
-
-pub(crate) const NAME: &str = "unix";
+use crate::{NAME, UnixConfig, config::Checked, listener::UnixListener, path, pipe::UnixPipe, system};
 
 /// Connects programs of one machine; see the crate's description.
 #[derive(Clone, Debug)]

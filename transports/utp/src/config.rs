@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary};
 
-use crate::{Utp, transport::NAME, wire::HEADER};
+use crate::{NAME, Utp, wire::HEADER};
 
 /// Options of `utp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -10,12 +10,11 @@ use stackwire_core::{Error, Kind, Layer, Result, Retry};
 use tokio::io::ReadBuf;
 
 use crate::{
-    UtpConfig,
+    NAME, UtpConfig,
     ledbat::{Acked, Ledbat},
     receiver::Receiver,
     rtt::Rtt,
     sender::Sender,
-    transport::NAME,
     wire::{Header, Packet, Type},
 };
 

@@ -15,12 +15,11 @@ use futures::future::BoxFuture;
 use stackwire_core::{Env, Error, Kind, Layer};
 
 use crate::{
-    UtpConfig,
+    NAME, UtpConfig,
     asked::{Askers, Key, Proof},
     connection::Now,
     link::Link,
     port::{Port, Ports},
-    transport::NAME,
     udp::{Udp, Way},
     wire::{Header, Packet, Type},
 };

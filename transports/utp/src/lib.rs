@@ -64,4 +64,7 @@ pub mod wire;
 pub use config::UtpConfig;
 pub use transport::Utp;
 
+/// The name that configs use.
+pub(crate) const NAME: &str = "utp";
+
 stackwire_plugin::register!(UtpConfig);

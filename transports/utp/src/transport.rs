@@ -9,7 +9,7 @@ use stackwire_core::{
 use stackwire_socket::{Bound, Zoned, canonical, dial_error, listen_error, udp_address};
 
 use crate::{
-    UtpConfig,
+    NAME, UtpConfig,
     connection::Connection,
     driver::Driver,
     link::{Link, Stream},
@@ -18,8 +18,6 @@ use crate::{
     port::{Port, Ports},
     udp::{Udp, Way},
 };
-
-pub(crate) const NAME: &str = "utp";
 
 /// Connects machines by uTP; see the crate's description. Clones share their sockets.
 #[derive(Clone, Debug, Default)]

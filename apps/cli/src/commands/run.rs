@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
-use stackwire_node::{Event, Node};
+use stackwire_node::{Direction, Event, Node};
 
 use super::{reload::Reloads, stop};
 use crate::{
@@ -136,9 +136,12 @@ fn line(event: &Event) -> String {
             format!("{BAD}refused{BAD:#}       {}: {error}", plain(remote))
         }
         Event::DialFailed { error, .. } => format!("{BAD}not reached{BAD:#}   {error}"),
-        Event::StreamOpened { connection, protocol, role, .. } => {
-            let who = if *role == stackwire_node::Role::Dialer { "ours" } else { "theirs" };
-            format!("stream        {connection} {} {DIM}{who}{DIM:#}", plain(protocol))
+        Event::StreamOpened { connection, protocol, direction, .. } => {
+            let direction = match direction {
+                Direction::Inbound => "inbound",
+                Direction::Outbound => "outbound",
+            };
+            format!("stream        {connection} {} {DIM}{direction}{DIM:#}", plain(protocol))
         }
         Event::StreamFailed { connection, protocol, error, .. } => {
             let protocol = protocol.as_ref().map_or_else(|| "-".to_string(), plain);

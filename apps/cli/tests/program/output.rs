@@ -37,7 +37,7 @@ fn a_reader_that_leaves_ends_the_program_quietly() {
 fn ctrl_c_ends_a_tool_with_a_typed_error_and_its_path() {
     let node = Node::start(&[], 2);
     let child = Guard::spawn(stackwire(&["ping", &node.addresses[0], "--count", "4000000", "--json"]));
-    while node.until("stream_opened")["role"] != "listener" {}
+    while node.until("stream_opened")["direction"] != "inbound" {}
     child.interrupt();
     let done = collect(child);
     assert_eq!(done.error()["kind"], "closed");

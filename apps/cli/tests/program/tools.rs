@@ -189,7 +189,7 @@ fn what_was_measured_until_ctrl_c_is_told() {
         let mut command = stackwire(&[&["ping", &node.addresses[0], "--count", "4000000"], flags].concat());
         command.stderr(std::process::Stdio::piped());
         let child = Guard::spawn(command);
-        while node.until("stream_opened")["role"] != "listener" {}
+        while node.until("stream_opened")["direction"] != "inbound" {}
         // Some pings are done long after that.
         std::thread::sleep(std::time::Duration::from_secs(1));
         child.interrupt();
