@@ -7,7 +7,7 @@ use serde::Deserialize;
 use stackwire_core::{Error, Kind, Layer, Result};
 use stackwire_plugin::{Capabilities, Parts, Plugin, Summary};
 
-use crate::{NAME, Yamux, muxer};
+use crate::{NAME, Yamux};
 
 /// Options of `yamux-ref`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

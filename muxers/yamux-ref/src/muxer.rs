@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Role, Session};
-use yamux::{Config, Connection, ConnectionError, FrameDecodeError, Mode};
+use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, ProtocolId, Result, Role, Session};
+use yamux::{Config, Connection, Mode};
 
 use crate::{
     NAME, YamuxConfig,

@@ -1,8 +1,8 @@
 //! The plug-in: makes a session and its driver of a pipe.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use stackwire_core::{BoxPipe, Driver, Error, Kind, Layer, Muxer, MuxerContext, ProtocolId, Result, Session};
+use stackwire_core::{BoxPipe, Driver, Muxer, MuxerContext, ProtocolId, Result, Session};
 use stackwire_driver::DriverTask;
 
 use crate::{NAME, YamuxConfig, connection::Connection, driver::YamuxDriver, session::YamuxSession};

@@ -29,8 +29,7 @@ pub struct Played {
 
 /// The muxer that `config` makes.
 pub fn muxer(config: PriorityConfig) -> Arc<dyn Muxer> {
-    let muxer = config.build().unwrap().muxers.remove(0);
-    muxer
+    config.build().unwrap().muxers.remove(0)
 }
 
 /// Starts our side; the peer has said nothing.
