@@ -244,7 +244,7 @@ impl Connection {
     }
 }
 
-/// Takes a upgraded connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
+/// Takes an upgraded connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
 /// the node is closing.
 pub(crate) fn adopt(shared: &Arc<Shared>, upgraded: Upgraded, meter: Arc<Meter>) -> Result<Arc<Connection>> {
     let Upgraded { peer, session, driver, negotiators, path, budget } = upgraded;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  connect / open_stream ──▶ dial ──▶ Transport ─┐                      ┌─▶ Session ──▶ Stream ──▶ application
-//!                             ▲ routes, names     ├─▶ Upgrader::upgrade ───┤
+//!                             ▲ routes, names     ├─▶ Upgrader::upgrade ─┤
 //!  listen ──▶ Listener::accept ──────────────────┘                      └─▶ Driver (a task of its own)
 //! ```
 

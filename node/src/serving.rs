@@ -56,9 +56,16 @@ pub(crate) struct Registered(Mutex<Vec<Arc<dyn Protocol>>>);
 impl Registered {
     /// Serves what the config that is active now and the list say.
     pub(crate) fn refresh(&self, shared: &Shared) {
+        self.change(shared, |_| ());
+    }
+
+    /// Changes the list, and serves what it and the config that is active now say.
+    fn change<T>(&self, shared: &Shared, change: impl FnOnce(&mut Vec<Arc<dyn Protocol>>) -> T) -> T {
         // Whoever is later under the lock sees both at their newest.
-        let list = self.0.lock();
+        let mut list = self.0.lock();
+        let result = change(&mut list);
         shared.swap_serving(Serving::new(&shared.active().stack, &list));
+        result
     }
 }
 
@@ -66,14 +73,14 @@ impl Registered {
 /// Fails where one of its ids is served already, or with `LimitExceeded`.
 pub(crate) fn register(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Result<Registration> {
     shared.check_open()?;
-    let failed = |kind, why: String| Err(Error::new(kind, why).at(Layer::Node, "protocols"));
-    {
-        let mut registered = shared.registered.0.lock();
+    shared.registered.change(shared, |registered| {
+        let failed = |kind, why: String| Err(Error::new(kind, why).at(Layer::Node, "protocols"));
         if registered.len() >= MAX_REGISTERED {
             let kind = Kind::LimitExceeded { limit: "protocols that come and go", max: MAX_REGISTERED as u64 };
             return failed(kind, "serving a protocol".into());
         }
-        let taken = Serving::new(&shared.active().stack, &registered).ids;
+        // It changes under this lock only.
+        let taken = shared.serving().ids.clone();
         if let Some(id) = protocol.ids().iter().find(|id| taken.contains(id)) {
             return failed(
                 Kind::ConfigInvalid,
@@ -81,8 +88,8 @@ pub(crate) fn register(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Res
             );
         }
         registered.push(protocol.clone());
-    }
-    shared.registered.refresh(shared);
+        Ok(())
+    })?;
     shared.events.emit(|| Event::LocalChanged);
     let stop = CancellationToken::new();
     let (stopped, host, running) = (stop.clone(), NodeHost::host(shared), protocol.clone());
@@ -93,8 +100,7 @@ pub(crate) fn register(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Res
     Ok(Registration::new(move || {
         stop.cancel();
         let Some(shared) = node.upgrade() else { return };
-        shared.registered.0.lock().retain(|other| !Arc::ptr_eq(other, &protocol));
-        shared.registered.refresh(&shared);
+        shared.registered.change(&shared, |registered| registered.retain(|other| !Arc::ptr_eq(other, &protocol)));
         shared.events.emit(|| Event::LocalChanged);
     }))
 }

@@ -29,18 +29,16 @@ impl Discovery for Seeds {
     async fn run(&self, sink: &dyn CandidateSink, host: &Host) -> Result<()> {
         let env = host.env();
         let mut file = self.file.clone().map(SeedFile::new);
-        let mut announced = None;
+        // When everything is volunteered again; `None`: never.
+        let mut due = Some(env.now());
         loop {
             let changed = file.as_mut().is_some_and(SeedFile::refresh);
             let now = env.now();
-            let age = announced.map(|at| now.saturating_duration_since(at));
-            let due = age.is_none_or(|age| self.reannounce.is_some_and(|period| age >= period));
-            if changed || due {
+            if changed || due.is_some_and(|due| due <= now) {
                 sink.replace(self.candidates(file.as_ref())).await;
-                announced = Some(now);
+                due = self.reannounce.map(|period| now + period);
             }
-            let age = env.now().saturating_duration_since(announced.unwrap_or(now));
-            let left = self.reannounce.map(|period| period.saturating_sub(age));
+            let left = due.map(|due| due.saturating_duration_since(env.now()));
             match (&file, left) {
                 (Some(_), left) => env.sleep(left.unwrap_or(self.interval).min(self.interval)).await,
                 (None, Some(left)) if !self.list.is_empty() => env.sleep(left).await,

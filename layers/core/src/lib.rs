@@ -14,8 +14,9 @@
 //! a buffered, half-closable byte channel. Nothing in this crate does I/O, spawns a task, reads a clock or draws
 //! a random number: those come from [`Env`], which whoever runs a stack supplies.
 //!
-//! **Authors of plug-ins** implement one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`],
-//! [`Router`], [`Discovery`], [`Nat`] or [`Protocol`], or several that share a state, and depend on this crate and on `stackwire-plugin` only.
+//! **Authors of plug-ins** implement one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`], [`Router`],
+//! [`Discovery`], [`Nat`] or [`Protocol`], or several that share a state, and depend on this crate and on
+//! `stackwire-plugin` only.
 //! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
 
 pub mod address;

@@ -14,6 +14,7 @@
 
 mod assist_budget;
 mod cell;
+mod cleanings;
 mod driver;
 mod poll_budget;
 mod slot;
@@ -22,6 +23,7 @@ mod window_tuner;
 
 pub use assist_budget::AssistBudget;
 pub use cell::{DriverCell, DriverTask, HasDriver};
+pub use cleanings::Cleanings;
 pub use driver::{ConnectionDriver, Run};
 pub use poll_budget::PollBudget;
 pub use wakes::{Wakes, register};

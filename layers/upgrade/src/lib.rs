@@ -40,7 +40,7 @@ pub struct Upgrader {
     pub env: Env,
 }
 
-/// Where a upgrade starts.
+/// Where an upgrade starts.
 pub struct Start {
     /// What the transport reached.
     pub stage: Stage,

@@ -8,12 +8,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 use stackwire_core::{Budget, CloseCode, Env, Error, Kind, Layer, MuxerContext, Priority, Result, Role, buffer};
-use stackwire_driver::{DriverCell, HasDriver, Wakes};
+use stackwire_driver::{Cleanings, DriverCell, HasDriver, Wakes};
 
 use crate::{
     NAME,
@@ -27,15 +27,6 @@ use crate::{
     wire::HEADER,
 };
 
-/// The time between cleanings.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
-/// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
-const CLEANINGS: u8 = 3;
-/// Bytes of a ping or of another small message. After so few, one cleaning is enough.
-const FEW: usize = 512;
-
 /// The part of the connection's window that is consumed before credit is given back: one in so many.
 const CONNECTION_PART: u32 = 4;
 
@@ -47,7 +38,7 @@ pub(crate) struct State {
     pub(crate) budget: Budget,
     pub(crate) streams: HashMap<u32, Entry, BuildIdHasher>,
     /// The cleanings that are still due, and when the next is.
-    cleanings: u8,
+    cleanings: Cleanings,
     clean_at: Option<Instant>,
 
     // Our streams.
@@ -117,7 +108,7 @@ impl State {
         Self {
             budget,
             streams: HashMap::default(),
-            cleanings: 0,
+            cleanings: Cleanings::default(),
             clean_at: None,
             next_ours: ours,
             next_announced: ours,
@@ -386,13 +377,12 @@ impl State {
             self.release_throttled(Some(now));
         }
         match self.clean_at {
-            None if self.cleanings > 0 => self.clean_at = Some(now + IDLE),
+            None if self.cleanings.are_due() => self.clean_at = Some(now + Cleanings::PAUSE),
             Some(at) if at <= now => {
-                if self.cleanings < CLEANINGS {
+                if self.cleanings.next() {
                     self.clean();
                 }
-                self.cleanings -= 1;
-                self.clean_at = (self.cleanings > 0).then(|| now + IDLE);
+                self.clean_at = self.cleanings.are_due().then(|| now + Cleanings::PAUSE);
             }
             _ => {}
         }
@@ -401,7 +391,7 @@ impl State {
 
     /// So many bytes moved.
     pub(crate) fn active(&mut self, bytes: usize) {
-        self.cleanings = if bytes > FEW { CLEANINGS } else { self.cleanings.max(1) };
+        self.cleanings.moved(bytes);
     }
 
     /// Gives back what an idle connection does not need.

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use stackwire_core::{BoxPipe, Env, Error, Kind as ErrorKind, Pipe, Result, buffer};
-use stackwire_driver::{ConnectionDriver as _, PollBudget, Run, Wakes};
+use stackwire_driver::{Cleanings, ConnectionDriver as _, PollBudget, Run, Wakes};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 use crate::{
@@ -31,17 +31,9 @@ const LITTLE: usize = 64 * 1024;
 const WHOLE: usize = 8 * 1024;
 /// Slices of one write: a batch has fewer.
 const SLICES: usize = 64;
-/// The time between cleanings. A connection keeps its memory for at most two of these after the last byte.
-const IDLE: Duration = Duration::from_secs(1);
-/// How long openers wait for the peer's first acknowledgement. A peer may acknowledge a stream with its first answer only, and never answer.
+/// How long openers wait for the peer's first acknowledgement. A peer may acknowledge a stream with its first answer only,
+/// and never answer.
 const MEETING: Duration = Duration::from_secs(1);
-/// Cleanings that are due after the last byte. The first sees that bytes moved and leaves it at that. What the second
-/// and the third find unneeded is freed: which shared buffers nobody needs shows in the time between two.
-const CLEANINGS: u8 = 3;
-/// Bytes of a ping or of another small message. After so few, one cleaning is enough: each wakes the driver, and thousands
-/// of idle connections are to cost next to nothing.
-const FEW: usize = 512;
-
 /// The outcome of sending one batch.
 enum Sent {
     /// The batch; there may be more.
@@ -71,8 +63,7 @@ pub(crate) struct YamuxDriver {
     broken: Option<(io::Error, Instant)>,
     pub(crate) budget: PollBudget,
     wakes: Wakes,
-    /// Those that are still due.
-    cleanings: u8,
+    cleanings: Cleanings,
     pulse: Option<BoxFuture<'static, ()>>,
     cleaning: Option<BoxFuture<'static, ()>>,
     /// How long openers wait still for the peer's first acknowledgement.
@@ -98,7 +89,7 @@ impl YamuxDriver {
             broken: None,
             budget: PollBudget::default(),
             wakes: Wakes::default(),
-            cleanings: 0,
+            cleanings: Cleanings::default(),
             pulse: None,
             cleaning: None,
             meeting: None,
@@ -109,7 +100,7 @@ impl YamuxDriver {
     /// Takes note of bytes that were read or written.
     pub(crate) fn count(&mut self, bytes: usize) {
         self.budget.count(bytes);
-        self.cleanings = if bytes > FEW { CLEANINGS } else { self.cleanings.max(1) };
+        self.cleanings.moved(bytes);
     }
 
     /// Writes the batch, flushed or not.
@@ -253,15 +244,13 @@ impl YamuxDriver {
                 self.connection.assume_met();
             }
         }
-        if self.cleaning.is_none() && (self.cleanings > 0 || look.lingering) {
-            self.cleaning = Some(env.sleep(IDLE));
+        if self.cleaning.is_none() && (self.cleanings.are_due() || look.lingering) {
+            self.cleaning = Some(env.sleep(Cleanings::PAUSE));
         }
         if let Some(cleaning) = &mut self.cleaning {
             ready!(cleaning.poll_unpin(cx));
-            let busy = self.cleanings == CLEANINGS;
-            self.cleanings = self.cleanings.saturating_sub(1);
-            let again = busy || self.clean() || self.cleanings > 0;
-            self.cleaning = again.then(|| self.env.sleep(IDLE));
+            let again = !self.cleanings.next() || self.clean() || self.cleanings.are_due();
+            self.cleaning = again.then(|| self.env.sleep(Cleanings::PAUSE));
             return Poll::Ready(Ok(()));
         }
         Poll::Pending

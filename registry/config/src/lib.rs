@@ -45,6 +45,6 @@ pub use stack::Stack;
 
 // What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
 pub use stackwire_plugin::{
-    Capabilities, Catalogue, Descriptor, FileOption, Finding, Fixture, MAX_PROBLEMS, Parts, Plugin, Problem, Reach,
-    Summary, register, schemars, serde, suggest,
+    Capabilities, Catalogue, Descriptor, FileOption, Finding, Fixture, MAX_PROBLEMS, Parts, Place, Plugin, Problem,
+    Reach, Summary, place, register, schemars, serde, suggest,
 };

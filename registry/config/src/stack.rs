@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use stackwire_plugin::Parts;
+use stackwire_plugin::{Parts, Place, place};
 
 use crate::{Plan, Settings};
 
@@ -42,18 +42,8 @@ impl Stack {
     /// The plug-ins that are not of the stack's text: those that code has put in.
     pub fn code(&self) -> Stack {
         let text = self.of_text();
-        let all = &self.parts;
-        let mut parts = Parts::new();
-        parts.transports = others(&all.transports, &text);
-        parts.protectors = others(&all.protectors, &text);
-        parts.negotiators = others(&all.negotiators, &text);
-        parts.securities = others(&all.securities, &text);
-        parts.muxers = others(&all.muxers, &text);
-        parts.routers = others(&all.routers, &text);
-        parts.discoveries = others(&all.discoveries, &text);
-        parts.nats = others(&all.nats, &text);
-        parts.protocols = others(&all.protocols, &text);
-        parts.services = all.services.clone();
+        let mut parts = self.parts.clone();
+        parts.retain(|place| !text.contains(&place));
         let of_text = self.plan.iter().flat_map(|plan| &plan.layers).map(|plugin| &plugin.parts.services);
         of_text.for_each(|services| parts.services.remove(services));
         Stack { parts, ..Stack::default() }
@@ -61,35 +51,13 @@ impl Stack {
 
     /// Which plug-ins the text has made.
     fn of_text(&self) -> HashSet<Place> {
-        self.plan.iter().flat_map(|plan| &plan.layers).flat_map(|plugin| places(&plugin.parts)).collect()
+        self.plan
+            .iter()
+            .flat_map(|plan| &plan.layers)
+            .flat_map(|plugin| plugin.parts.places())
+            .map(|(_, at)| at)
+            .collect()
     }
-}
-
-/// Where a plug-in lies in memory, which no two that are alive have in common.
-type Place = usize;
-
-fn place<T: ?Sized>(plugin: &Arc<T>) -> Place {
-    Arc::as_ptr(plugin).cast::<()>() as usize
-}
-
-fn places(parts: &Parts) -> Vec<Place> {
-    let Parts { transports, protectors, securities, muxers, negotiators, .. } = parts;
-    let Parts { routers, discoveries, nats, protocols, .. } = parts;
-    let mut places = Vec::new();
-    places.extend(transports.iter().map(place));
-    places.extend(protectors.iter().map(place));
-    places.extend(securities.iter().map(place));
-    places.extend(muxers.iter().map(place));
-    places.extend(negotiators.iter().map(place));
-    places.extend(routers.iter().map(place));
-    places.extend(discoveries.iter().map(place));
-    places.extend(nats.iter().map(place));
-    places.extend(protocols.iter().map(place));
-    places
-}
-
-fn others<T: ?Sized>(plugins: &[Arc<T>], text: &HashSet<Place>) -> Vec<Arc<T>> {
-    plugins.iter().filter(|plugin| !text.contains(&place(plugin))).cloned().collect()
 }
 
 /// Puts each of `code` where the first plug-in of the text stands that it replaces, or at the end.

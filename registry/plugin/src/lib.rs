@@ -59,7 +59,7 @@ pub use check::{MAX_PROBLEMS, check, shorten};
 pub use descriptor::{Descriptor, PartsWithFiles, Plugin, Summary};
 pub use files::{FileOption, Finding, NamedFile};
 pub use options::{Options, Problem, deserialize, nearest, parse_options, suggest};
-pub use parts::Parts;
+pub use parts::{Parts, Place, place};
 
 // What plug-ins need to derive their config, so that every one uses the same version.
 pub use inventory;

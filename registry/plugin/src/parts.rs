@@ -35,17 +35,75 @@ pub struct Parts {
     pub services: Services,
 }
 
-macro_rules! with_part {
-    ($($(#[$doc:meta])* $name:ident: $list:ident, $contract:ident;)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $name(mut self, part: Arc<dyn $contract>) -> Self {
-                self.$list.push(part);
-                self
+/// Where a part lies in memory. No two parts of one layer that are alive lie in one place.
+pub type Place = usize;
+
+/// Where `part` lies.
+pub fn place<T: ?Sized>(part: &Arc<T>) -> Place {
+    Arc::as_ptr(part).cast::<()>() as usize
+}
+
+/// What there is once for each layer.
+macro_rules! layers {
+    ($($(#[$doc:meta])* $layer:ident: $name:ident, $list:ident, $contract:ident;)*) => {
+        impl Parts {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(mut self, part: Arc<dyn $contract>) -> Self {
+                    self.$list.push(part);
+                    self
+                }
+            )*
+
+            /// Whether there is a part in `layer`.
+            pub fn has(&self, layer: Layer) -> bool {
+                match layer {
+                    $(Layer::$layer => !self.$list.is_empty(),)*
+                    Layer::Node => false,
+                }
             }
-        )*
+
+            /// Adds `others` behind these. A service stays if its trait is there already.
+            pub fn append(&mut self, others: Self) {
+                $(self.$list.extend(others.$list);)*
+                self.services.add(&others.services);
+            }
+
+            /// Where each part lies, with its layer.
+            pub fn places(&self) -> Vec<(Layer, Place)> {
+                let mut places = Vec::new();
+                $(places.extend(self.$list.iter().map(|part| (Layer::$layer, place(part))));)*
+                places
+            }
+
+            /// Keeps the parts whose place `keep` wants, and all services.
+            pub fn retain(&mut self, keep: impl Fn(Place) -> bool) {
+                $(self.$list.retain(|part| keep(place(part)));)*
+            }
+        }
     };
+}
+
+layers! {
+    /// Adds a transport.
+    Transport: transport, transports, Transport;
+    /// Adds a protector.
+    Protector: protector, protectors, Protector;
+    /// Adds a security protocol.
+    Security: security, securities, Security;
+    /// Adds a muxer.
+    Muxer: muxer, muxers, Muxer;
+    /// Adds a negotiator.
+    Negotiator: negotiator, negotiators, Negotiator;
+    /// Adds a router.
+    Routing: router, routers, Router;
+    /// Adds a discovery.
+    Discovery: discovery, discoveries, Discovery;
+    /// Adds a way through NATs.
+    Nat: nat, nats, Nat;
+    /// Adds an application protocol.
+    Protocol: protocol, protocols, Protocol;
 }
 
 impl Parts {
@@ -54,61 +112,10 @@ impl Parts {
         Self::default()
     }
 
-    with_part! {
-        /// Adds a transport.
-        transport: transports, Transport;
-        /// Adds a protector.
-        protector: protectors, Protector;
-        /// Adds a security protocol.
-        security: securities, Security;
-        /// Adds a muxer.
-        muxer: muxers, Muxer;
-        /// Adds a negotiator.
-        negotiator: negotiators, Negotiator;
-        /// Adds a router.
-        router: routers, Router;
-        /// Adds a discovery.
-        discovery: discoveries, Discovery;
-        /// Adds a way through NATs.
-        nat: nats, Nat;
-        /// Adds an application protocol.
-        protocol: protocols, Protocol;
-    }
-
     /// Adds a service, which others find by its trait `S`.
     #[must_use]
     pub fn service<S: ?Sized + Send + Sync + 'static>(mut self, service: Arc<S>) -> Self {
         self.services.insert(service);
         self
-    }
-
-    /// Whether there is a part in `layer`.
-    pub fn has(&self, layer: Layer) -> bool {
-        match layer {
-            Layer::Transport => !self.transports.is_empty(),
-            Layer::Protector => !self.protectors.is_empty(),
-            Layer::Security => !self.securities.is_empty(),
-            Layer::Muxer => !self.muxers.is_empty(),
-            Layer::Negotiator => !self.negotiators.is_empty(),
-            Layer::Routing => !self.routers.is_empty(),
-            Layer::Discovery => !self.discoveries.is_empty(),
-            Layer::Nat => !self.nats.is_empty(),
-            Layer::Protocol => !self.protocols.is_empty(),
-            Layer::Node => false,
-        }
-    }
-
-    /// Adds `others` behind these. A service stays if its trait is there already.
-    pub fn append(&mut self, others: Self) {
-        self.transports.extend(others.transports);
-        self.protectors.extend(others.protectors);
-        self.securities.extend(others.securities);
-        self.muxers.extend(others.muxers);
-        self.negotiators.extend(others.negotiators);
-        self.routers.extend(others.routers);
-        self.discoveries.extend(others.discoveries);
-        self.nats.extend(others.nats);
-        self.protocols.extend(others.protocols);
-        self.services.add(&others.services);
     }
 }

@@ -80,7 +80,7 @@ async fn a_connection_that_begins_with_nothing_known_is_refused() {
         let (mut a, b) = pipes::pair();
         a.write_all(first).await.unwrap();
         let upgrading = listener.upgrade(start(&listener, Stage::Raw(b), Role::Listener));
-        let error = error(in_time("a upgrade", upgrading).await);
+        let error = error(in_time("an upgrade", upgrading).await);
         assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{first:?}: {error}");
     }
 }

@@ -42,7 +42,7 @@ async fn nothing_is_sent_about_what_the_address_names() {
         drop(b);
         first
     };
-    let (upgraded, first) = in_time("a upgrade", async { tokio::join!(upgrading, seen) }).await;
+    let (upgraded, first) = in_time("an upgrade", async { tokio::join!(upgrading, seen) }).await;
     assert_eq!(first, [0, 32]);
     assert!(upgraded.is_err());
 }

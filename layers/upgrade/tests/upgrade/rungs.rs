@@ -105,7 +105,7 @@ async fn no_muxer_in_common_is_told_to_both() {
         upgraded.driver.await.expect_err("the muxer was refused")
     };
     let down = listener.upgrade(start(&listener, Stage::Raw(b), Role::Listener));
-    let (up, down) = in_time("a upgrade", async { tokio::join!(up, down) }).await;
+    let (up, down) = in_time("an upgrade", async { tokio::join!(up, down) }).await;
     let down = error(down);
     assert!(down.to_string().contains("choosing a muxer"), "{down}");
     for error in [up, down] {
@@ -127,7 +127,7 @@ async fn a_silent_peer_costs_the_time_limit_and_the_error_names_the_step() {
         [(Role::Dialer, "choosing a security protocol"), (Role::Listener, "choosing a security protocol")]
     {
         let (a, _b) = pipes::pair();
-        let error = error(in_time("a upgrade", stack.upgrade(start(&stack, Stage::Raw(a), role))).await);
+        let error = error(in_time("an upgrade", stack.upgrade(start(&stack, Stage::Raw(a), role))).await);
         assert_eq!(error.kind(), &Kind::Timeout { limit: LIMIT });
         assert!(error.to_string().contains(step), "{error}");
     }
@@ -142,7 +142,7 @@ async fn the_wrong_peer_is_refused() {
     from.expected = Some(key(3).peer_id());
     let up = dialer.upgrade(from);
     let down = listener.upgrade(start(&listener, Stage::Raw(b), Role::Listener));
-    let (a, b) = in_time("a upgrade", async { tokio::join!(up, down) }).await;
+    let (a, b) = in_time("an upgrade", async { tokio::join!(up, down) }).await;
     let expected = Kind::PeerMismatch { expected: key(3).peer_id(), actual: key(2).peer_id() };
     assert_eq!(error(a).kind(), &expected);
     drop(b);

@@ -73,7 +73,7 @@ pub fn start(stack: &Upgrader, stage: Stage, role: Role) -> Start {
     start_at("/memory/1", stack, stage, role)
 }
 
-/// The start of a upgrade at an address, which may fix what is upgraded with.
+/// The start of an upgrade at an address, which may fix what is upgraded with.
 pub fn start_at(address: &str, stack: &Upgrader, stage: Stage, role: Role) -> Start {
     let address: Multiaddr = address::parse(address).expect("it is an address");
     Start {
@@ -113,7 +113,7 @@ pub async fn upgrade_over((a, b): (BoxPipe, BoxPipe), address: &str, dialer: &Up
         Ok(upgraded)
     };
     let down = listener.upgrade(start_at(address, listener, Stage::Raw(b), Role::Listener));
-    in_time("a upgrade", async { tokio::join!(up, down) }).await
+    in_time("an upgrade", async { tokio::join!(up, down) }).await
 }
 
 /// Two upgrades that arrive, and what both have recorded.
