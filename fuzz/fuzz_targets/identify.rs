@@ -2,15 +2,22 @@
 
 #![no_main]
 
-use stackwire_core::{ConnectionId, Role, Stream, address, identity::PeerRecord};
+use std::sync::Arc;
+
+use stackwire_core::{ConnectionId, ConnectionInfo, Multiaddr, Path, Role, Stream, address, identity::PeerRecord};
 use stackwire_fuzz::{How, THEM, blames_the_peer, delimited, field, run, target};
 use stackwire_protocol_identify::{ID, identify};
+
+fn connection() -> Arc<ConnectionInfo> {
+    let path = Path { role: Role::Listener, local: None, remote: Multiaddr::empty(), relayed: false, rungs: Vec::new() };
+    Arc::new(ConnectionInfo { id: ConnectionId(1), peer: THEM.peer_id(), path })
+}
 
 target!(
     |input| {
         let Some((how, bytes)) = How::split(input) else { return };
         run(how.facing(bytes, async |pipe| {
-            let mut stream = Stream::new(pipe, ID.into(), THEM.peer_id(), ConnectionId(1));
+            let mut stream = Stream::new(pipe, ID.into(), connection());
             let info = match identify(&mut stream).await {
                 Ok(info) => info,
                 Err(error) => return blames_the_peer(error),

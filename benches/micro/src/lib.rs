@@ -42,7 +42,7 @@ impl Bed {
     #[allow(clippy::new_without_default, reason = "a thread's runtime is no default value")]
     pub fn new() -> Self {
         let runtime = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
-        Self { runtime, env: Env::new(TokioRuntime) }
+        Self { runtime, env: Env::new(TokioRuntime::new()) }
     }
 
     /// Runs `work` to its end.

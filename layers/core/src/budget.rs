@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{Error, Kind, Multiaddr};
+use crate::{Error, Kind, Multiaddr, Result};
 
 const STEP: isize = 16 * 1024;
 
@@ -60,6 +60,29 @@ impl Budget {
         if let Some(scope) = &self.0 {
             let _first = scope.tell.set(Box::new(tell));
         }
+    }
+
+    /// Holds so many bytes more, if this scope and those above stay within their limits; else fails with `LimitExceeded`.
+    /// For memory that is about to be taken, not for bytes that are there already.
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        let reservation = Reservation { scope: self.clone(), bytes };
+        self.charge_quietly(bytes);
+        // Dropping the reservation gives the bytes back.
+        match self.first_over() {
+            Some(over) => Err(over.exceeded().while_doing("reserving memory")),
+            None => Ok(reservation),
+        }
+    }
+
+    fn charge_quietly(&self, bytes: usize) {
+        let Some(scope) = &self.0 else { return };
+        let before = scope.held.fetch_add(bytes as isize, Ordering::Relaxed);
+        scope.parent.charge_quietly((told(before + bytes as isize) - told(before)) as usize);
+    }
+
+    fn first_over(&self) -> Option<&Self> {
+        let scope = self.0.as_ref()?;
+        if scope.excess() > 0 { Some(self) } else { scope.parent.first_over() }
     }
 
     /// So many bytes more are held.
@@ -127,6 +150,19 @@ impl Budget {
     pub fn exceeded(&self) -> Error {
         let (limit, max) = self.0.as_ref().map_or(("", usize::MAX), |scope| (scope.limit, scope.max));
         Error::new(Kind::LimitExceeded { limit, max: max as u64 }, "holding bytes that wait to be sent or read")
+    }
+}
+
+/// Bytes that were [reserved](Budget::reserve). Dropping it gives them back.
+#[must_use = "dropping a reservation gives it back"]
+pub struct Reservation {
+    scope: Budget,
+    bytes: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.scope.release(self.bytes);
     }
 }
 
@@ -299,6 +335,28 @@ mod tests {
         assert_eq!(scope.greediest([("a", 4, false), ("b", 6, false), ("c", 5, true)]), None);
         assert_eq!(scope.greediest([("a", 0, false), ("c", 4, true)]), None, "who holds nothing has nothing to give");
         assert_eq!(Budget::unlimited().greediest([("a", 9, false)]), None);
+    }
+
+    #[test]
+    fn what_is_reserved_fits_every_scope_above() {
+        let node = Budget::root("node", 4 * Budget::STEP);
+        let (a, b) = (node.child("a", usize::MAX), node.child("b", 3 * Budget::STEP));
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = told.clone();
+        node.on_excess(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let first = a.reserve(3 * Budget::STEP).expect("there is room");
+        let error = b.reserve(2 * Budget::STEP).err().expect("the node has not so much");
+        assert!(error.to_string().contains("node = 65536"), "{error}");
+        assert_eq!((b.held(), node.held()), (0, 3 * Budget::STEP), "a refusal leaves nothing behind");
+        assert_eq!(told.load(Ordering::Relaxed), 0, "and is nobody's excess");
+        drop(first);
+        let whole = b.reserve(3 * Budget::STEP).expect("there is room now");
+        assert!(b.reserve(1).is_err(), "its own limit counts, too");
+        drop(whole);
+        assert_eq!(node.held(), 0);
+        let _any = Budget::unlimited().reserve(usize::MAX / 4).expect("it counts nothing");
     }
 
     #[test]

@@ -12,11 +12,12 @@ use std::{
 
 use futures::{
     FutureExt,
+    channel::oneshot,
     future::{AbortHandle, Abortable, BoxFuture},
 };
 use pin_project_lite::pin_project;
 
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Lookup, NoLookup, Result};
 
 /// What a node, or a simulation with a seed, supplies.
 pub trait Runtime: Send + Sync + 'static {
@@ -33,6 +34,40 @@ pub trait Runtime: Send + Sync + 'static {
     /// Has the task of `cx` polled again once others of its thread had their turn.
     fn yield_now(&self, cx: &mut Context<'_>) {
         cx.waker().wake_by_ref();
+    }
+    /// What names lead to.
+    fn lookup(&self) -> &dyn Lookup {
+        &NoLookup
+    }
+}
+
+/// A runtime with another resolver.
+struct WithLookup {
+    env: Env,
+    lookup: Arc<dyn Lookup>,
+}
+
+impl Runtime for WithLookup {
+    fn now(&self) -> Instant {
+        self.env.0.now()
+    }
+    fn unix_time(&self) -> Duration {
+        self.env.0.unix_time()
+    }
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.env.0.sleep(duration)
+    }
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.env.0.fill_random(bytes);
+    }
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.env.0.spawn(task);
+    }
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        self.env.0.yield_now(cx);
+    }
+    fn lookup(&self) -> &dyn Lookup {
+        &*self.lookup
     }
 }
 
@@ -65,6 +100,15 @@ impl Env {
         self.0.sleep(duration)
     }
 
+    /// As [`Env::sleep`], and up to a second longer: until a whole second of the clock. For what thousands of connections do
+    /// now and then: what ends together costs one wake instead of many.
+    pub fn sleep_loosely(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        const SECOND: u32 = 1_000_000_000;
+        let beyond = (self.unix_time() + duration).subsec_nanos();
+        let rest = if beyond == 0 { 0 } else { SECOND - beyond };
+        self.sleep(duration + Duration::from_nanos(rest.into()))
+    }
+
     /// Fills `bytes` with random ones.
     pub fn fill_random(&self, bytes: &mut [u8]) {
         self.0.fill_random(bytes);
@@ -91,6 +135,17 @@ impl Env {
         YIELDED.replace(false)
     }
 
+    /// What names lead to.
+    pub fn lookup(&self) -> &dyn Lookup {
+        self.0.lookup()
+    }
+
+    /// The same, with names that lead to what `lookup` says.
+    #[must_use]
+    pub fn with_lookup(&self, lookup: Arc<dyn Lookup>) -> Self {
+        Self::new(WithLookup { env: self.clone(), lookup })
+    }
+
     /// Runs `task` to its end.
     pub fn spawn_detached(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(Box::pin(task));
@@ -104,6 +159,17 @@ impl Env {
             let _aborted = task.await;
         }));
         Task(Some(handle))
+    }
+
+    /// Runs `work` in a task of this runtime and gives its result to whoever waits, on whatever thread. Dropping the future
+    /// stops the task at its next wait. Fails with `Closed` if the runtime ends first.
+    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let _task = self.spawn(async move {
+            // Nobody may wait any more.
+            let _ = sender.send(work.await);
+        });
+        receiver.await.unwrap_or_else(|_| Err(Error::closed("the runtime has ended")))
     }
 
     /// Runs `work`, at most for `limit`; then `work` is dropped and the error is `Timeout`, naming `during`.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, io, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{Multiaddr, PeerId, Printable, printable};
+use crate::{Multiaddr, PeerId, Printable, Reason, printable};
 
 /// Addresses of a dial that are shown.
 const MAX_SHOWN: usize = 32;
@@ -64,6 +64,11 @@ pub enum Kind {
         /// Its value.
         max: u64,
     },
+    /// Our own gate refuses the connection.
+    Gated {
+        /// Why.
+        reason: Reason,
+    },
     /// A stream or connection was reset.
     Reset {
         /// The application's code, 0 where the protocol carries none.
@@ -97,6 +102,7 @@ impl Kind {
             Kind::PeerMisbehaved => "peer_misbehaved",
             Kind::SimultaneousOpen => "simultaneous_open",
             Kind::LimitExceeded { .. } => "limit_exceeded",
+            Kind::Gated { .. } => "gated",
             Kind::Reset { .. } => "reset",
             Kind::Closed => "closed",
             Kind::DialFailed(_) => "dial_failed",
@@ -111,6 +117,7 @@ impl Kind {
             | Kind::Unsupported
             | Kind::PermissionDenied
             | Kind::NoCommonProtocol { .. }
+            | Kind::Gated { .. }
             | Kind::Internal => Retry::Never,
             Kind::AddressInvalid
             | Kind::Unreachable
@@ -142,6 +149,7 @@ impl fmt::Display for Kind {
             }
             Kind::PeerMismatch { expected, actual } => write!(f, "expected peer {expected}, reached {actual}"),
             Kind::LimitExceeded { limit, max } => write!(f, "limit exceeded: {limit} = {max}"),
+            Kind::Gated { reason } => write!(f, "we refuse the connection: {reason}"),
             Kind::Reset { code } => write!(f, "reset with code {code}"),
             Kind::DialFailed(failures) => {
                 f.write_str(outcome(failures))?;

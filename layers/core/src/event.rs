@@ -1,11 +1,11 @@
 //! What a node tells its application.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use serde::{Serialize, Serializer};
 
-use crate::{Candidate, Chosen, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo};
+use crate::{Candidate, Chosen, End, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo};
 
 /// Names one connection of a node; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -60,10 +60,9 @@ pub enum Event {
         /// Who was at the other end.
         #[serde(serialize_with = "peer_text")]
         peer: PeerId,
-        /// Why, in words.
-        reason: String,
-        /// What went wrong, if anything did.
-        error: Option<Error>,
+        /// How.
+        #[serde(flatten)]
+        end: End,
     },
     /// A connection that somebody tried to make with us did not come about.
     IncomingFailed {
@@ -136,10 +135,29 @@ pub enum Event {
         #[serde(rename = "ms", serialize_with = "millis")]
         round_trip: Duration,
     },
+    /// A peer says at which address it sees us.
+    Observed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Who says so.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// The address.
+        #[serde(serialize_with = "address_text")]
+        address: Multiaddr,
+    },
     /// Discovery volunteered a candidate.
     Discovered {
         /// The candidate.
         candidate: Candidate,
+    },
+    /// A plug-in tells something of its own.
+    Plugin {
+        /// Which plug-in.
+        source: &'static str,
+        /// What it tells.
+        #[serde(serialize_with = "plugin_event")]
+        fact: Arc<dyn PluginEvent>,
     },
     /// The list of our addresses or protocols changed.
     LocalChanged,
@@ -161,6 +179,10 @@ impl Event {
         matches!(self, Self::StreamOpened { .. } | Self::StreamFailed { .. })
     }
 }
+
+/// What a plug-in tells of, in a type of its own. `(&*fact as &dyn Any).downcast_ref::<T>()` finds it again; others show it or
+/// write it as JSON.
+pub trait PluginEvent: Any + fmt::Debug + erased_serde::Serialize + Send + Sync {}
 
 /// Who opened a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -188,6 +210,10 @@ fn option_peer_text<S: Serializer>(peer: &Option<PeerId>, serializer: S) -> Resu
         Some(peer) => serializer.collect_str(peer),
         None => serializer.serialize_none(),
     }
+}
+
+fn plugin_event<S: Serializer>(event: &Arc<dyn PluginEvent>, serializer: S) -> Result<S::Ok, S::Error> {
+    erased_serde::serialize(&**event, serializer)
 }
 
 fn millis<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,14 +1,14 @@
 //! What a protocol, router or discovery may ask of the node that runs it.
 
-use std::{future::ready, ops::Deref, sync::Arc};
+use std::{any::Any, future::ready, ops::Deref, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Keypair, Multiaddr, PeerId, Protocol, ProtocolId,
-    Registration, Result, Services, Stream, address::Origin,
+    Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Multiaddr, PeerId,
+    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Stream, address::Origin,
 };
 
 /// The node, as its plug-ins see it.
@@ -22,10 +22,18 @@ pub trait HostApi: Send + Sync + 'static {
     fn local(&self) -> LocalInfo;
     /// Live connections, oldest first.
     fn connections(&self) -> Vec<Arc<ConnectionInfo>>;
+    /// Whom the node knows, as a snapshot.
+    fn peers(&self) -> Arc<Peers>;
+    /// Waits for a snapshot whose revision is greater than `revision`. Several changes may be in one; none is left out.
+    /// Cancel-safe.
+    async fn peers_after(&self, revision: u64) -> Arc<Peers>;
     /// A live connection by its name.
-    fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
-        self.connections().into_iter().find(|live| live.id == id)
-    }
+    fn connection(&self, id: ConnectionId) -> Option<Connection>;
+    /// Connects to `peer`, or to whoever is at the addresses of `options`, or gives the connection there is. Dropping the
+    /// future gives the dial up unless others wait for it. The error lists every address that was tried.
+    async fn connect(&self, peer: Option<PeerId>, options: DialOptions) -> Result<Connection>;
+    /// Closes the connections with `peer`, and tells it why; see [`ConnectionApi::close`](crate::ConnectionApi::close).
+    fn disconnect(&self, peer: &PeerId, reason: Reason, detail: &str);
     /// What a live connection has moved so far; `None` where nobody counts that: a transport with streams of its own.
     fn traffic(&self, connection: ConnectionId) -> Option<Traffic>;
     /// Ends a connection at once because of `error`, without a good-bye: nobody is there to hear it. Harmless where it has
@@ -37,8 +45,21 @@ pub trait HostApi: Send + Sync + 'static {
     fn connection_events(&self) -> EventStream {
         self.events().filter(|event| ready(!event.is_of_stream())).boxed()
     }
-    /// Tells the application.
-    fn emit(&self, event: Event);
+    /// Tells the application something of the plug-in `source`.
+    fn tell(&self, source: &'static str, fact: Arc<dyn PluginEvent>);
+    /// Says how long it took to `peer` and back, and tells the application.
+    fn measured(&self, peer: PeerId, round_trip: Duration);
+    /// Tells the application that a stream of `connection` has failed that the plug-in itself had opened.
+    fn stream_failed(&self, connection: ConnectionId, protocol: ProtocolId, error: Error);
+    /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself: a
+    /// peer may say anything.
+    fn observe(&self, connection: ConnectionId, address: Multiaddr);
+    /// A scope for what a plug-in holds for others, in the node's. `name` is the plug-in's.
+    fn scope(&self, name: &'static str) -> Budget;
+    /// Waits until the node begins to stop. A plug-in then takes back what it has left with others, such as mappings and
+    /// registrations, and drops the guard. The node waits for that, as it waits for streams, at most for the config's
+    /// `shutdown_secs`; then it drops the plug-in. Cancel-safe.
+    async fn stopping(&self) -> StopGuard;
     /// The services of the node's plug-ins; [`Host::service`] finds one by its trait.
     fn services(&self) -> Services;
     /// Tells peers that we are reachable at `address` (without `/p2p/…`), beside the addresses that we listen on, until the
@@ -80,6 +101,17 @@ impl Deref for Host {
     type Target = dyn HostApi;
     fn deref(&self) -> &Self::Target {
         &*self.0
+    }
+}
+
+/// Held by a plug-in that winds up while its node stops. The node goes on when all of them are dropped.
+#[must_use = "dropping the guard says that everything is wound up"]
+pub struct StopGuard(#[allow(dead_code, reason = "it is there to be dropped")] Box<dyn Any + Send + Sync>);
+
+impl StopGuard {
+    /// Drops `counted` when it is dropped.
+    pub fn new(counted: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(counted))
     }
 }
 

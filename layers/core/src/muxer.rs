@@ -69,6 +69,17 @@ pub trait Session: Send + Sync + 'static {
     /// `code` (0: normal) and the driver ends. Does not wait; the driver's end is the close's. Harmless when repeated.
     fn close(&self, code: u32);
 
+    /// Whether the peer gets the code of [`Session::close`]. Where the protocol has no field for it, it says `false`, and the
+    /// node tells the peer in another way.
+    fn carries_codes(&self) -> bool {
+        true
+    }
+
+    /// The window that the peer's streams have, in bytes, or the largest of them, where the muxer tells.
+    fn window(&self) -> Option<u64> {
+        None
+    }
+
     /// The smoothed round-trip time to the peer, where the muxer measures it.
     fn round_trip(&self) -> Option<Duration> {
         None

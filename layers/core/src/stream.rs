@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{BoxPipe, Chosen, ConnectionId, Datagrams, PeerId, Pipe, Priority, ProtocolId};
+use crate::{BoxPipe, Chosen, ConnectionId, ConnectionInfo, Datagrams, PeerId, Pipe, Priority, ProtocolId};
 
 /// A stream with a peer, on which a protocol has been agreed.
 ///
@@ -18,8 +18,7 @@ use crate::{BoxPipe, Chosen, ConnectionId, Datagrams, PeerId, Pipe, Priority, Pr
 pub struct Stream {
     pipe: BoxPipe,
     protocol: ProtocolId,
-    peer: PeerId,
-    connection: ConnectionId,
+    connection: Arc<ConnectionInfo>,
     chosen: Option<Chosen>,
     /// Dropped with the stream: how a node counts its streams.
     guard: Option<Box<dyn Send + Sync>>,
@@ -27,8 +26,8 @@ pub struct Stream {
 
 impl Stream {
     /// Names a negotiated pipe.
-    pub fn new(pipe: BoxPipe, protocol: ProtocolId, peer: PeerId, connection: ConnectionId) -> Self {
-        Self { pipe, protocol, peer, connection, chosen: None, guard: None }
+    pub fn new(pipe: BoxPipe, protocol: ProtocolId, connection: Arc<ConnectionInfo>) -> Self {
+        Self { pipe, protocol, connection, chosen: None, guard: None }
     }
 
     /// Keeps `guard` until the stream is dropped.
@@ -61,12 +60,17 @@ impl Stream {
 
     /// Who is at the other end.
     pub fn peer(&self) -> PeerId {
-        self.peer
+        self.connection.peer
     }
 
     /// The connection that carries it.
     pub fn connection(&self) -> ConnectionId {
-        self.connection
+        self.connection.id
+    }
+
+    /// What is known of the connection that carries it.
+    pub fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.connection
     }
 
     /// The pipe alone, for instance to upgrade on it again (a relayed circuit).

@@ -4,7 +4,7 @@
 //! was put there is taken back, so that everything accepted for writing is sent in order.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     io::{self, IoSlice},
     mem,
     task::{Context, Poll, Waker},
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) const LITTLE: usize = 4096;
 
 /// A stream's name: both sides count from 0, so the number alone does not tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) number: u64,
     /// We opened it.
@@ -90,7 +90,7 @@ impl Entry {
 
 pub(crate) struct State {
     pub(crate) limits: MplexConfig,
-    pub(crate) streams: HashMap<Key, Entry>,
+    pub(crate) streams: BTreeMap<Key, Entry>,
     /// How many of the table's streams we opened.
     opened: usize,
     next_number: u64,
@@ -194,7 +194,7 @@ impl Connection {
     pub(crate) fn new(limits: MplexConfig, budget: Budget) -> Self {
         let state = State {
             limits,
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             opened: 0,
             next_number: 0,
             unaccepted: VecDeque::new(),

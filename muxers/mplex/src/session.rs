@@ -23,6 +23,10 @@ impl Session for MplexSession {
     }
 
     // Mplex has no place for a code.
+    fn carries_codes(&self) -> bool {
+        false
+    }
+
     fn close(&self, _: u32) {
         self.0.close();
     }

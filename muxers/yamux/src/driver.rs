@@ -233,7 +233,7 @@ impl YamuxDriver {
             let pulse = self.pulse.get_or_insert_with(|| env.sleep(interval));
             if pulse.poll_unpin(cx).is_ready() {
                 let next = self.connection.check_pulse()?;
-                self.pulse = Some(env.sleep(next));
+                self.pulse = Some(if next > interval { env.sleep_loosely(next) } else { env.sleep(next) });
                 return Poll::Ready(Ok(()));
             }
         }
@@ -245,12 +245,12 @@ impl YamuxDriver {
             }
         }
         if self.cleaning.is_none() && (self.cleanings.are_due() || look.lingering) {
-            self.cleaning = Some(env.sleep(Cleanings::PAUSE));
+            self.cleaning = Some(env.sleep_loosely(Cleanings::PAUSE));
         }
         if let Some(cleaning) = &mut self.cleaning {
             ready!(cleaning.poll_unpin(cx));
             let again = !self.cleanings.next() || self.clean() || self.cleanings.are_due();
-            self.cleaning = again.then(|| self.env.sleep(Cleanings::PAUSE));
+            self.cleaning = again.then(|| self.env.sleep_loosely(Cleanings::PAUSE));
             return Poll::Ready(Ok(()));
         }
         Poll::Pending

@@ -11,16 +11,16 @@ use std::{
 
 use stackwire_conformance::{
     env,
-    host::{FakeHost, connect, handler},
+    host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Buffered, ConnectionId, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error};
+use stackwire_core::{BoxPipe, Buffered, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 fn stream(pipe: BoxPipe) -> Stream {
-    Stream::new(pipe, ID.into(), FakeHost::new(9, vec![]).peer(), ConnectionId(1))
+    Stream::new(pipe, ID.into(), connection_info(1, FakeHost::new(9, vec![]).peer()))
 }
 
 /// A stream to a host that serves `peer`.

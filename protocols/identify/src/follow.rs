@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use stackwire_core::{
-    ConnectionInfo, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, ProtocolId, RemoteInfo, Result,
-    address::{Origin, Reach},
-};
+use stackwire_core::{ConnectionInfo, Error, Host, Kind, Layer, ProtocolId, RemoteInfo, Result, address::Origin};
 use tokio::sync::watch;
 
 use crate::{ID, NAME, PUSH_ID, client::identify, identify::tell, reach::keep_reachable};
@@ -18,7 +15,7 @@ pub(crate) async fn follow(
     timeout: Duration,
 ) {
     match ask(host, connection, timeout).await {
-        Ok(info) => accept(host, connection.peer, Some(&connection.path.remote), info),
+        Ok(info) => accept(host, connection, info),
         Err(error) => report(host, connection, ID, error),
     }
     // A change while we asked is not lost: the receiver remembers it.
@@ -33,13 +30,14 @@ pub(crate) async fn follow(
     }
 }
 
-/// Keeps what `peer` said on a connection with `remote`.
-pub(crate) fn accept(host: &Host, peer: PeerId, remote: Option<&Multiaddr>, mut info: RemoteInfo) {
-    if let Some(remote) = remote {
-        keep_reachable(&mut info.listen, remote);
+/// Keeps what the peer of `connection` said on it.
+pub(crate) fn accept(host: &Host, connection: &ConnectionInfo, mut info: RemoteInfo) {
+    let (peer, remote) = (connection.peer, &connection.path.remote);
+    keep_reachable(&mut info.listen, remote);
+    host.add_addresses(peer, &info.listen, Origin::peer_at(remote));
+    if let Some(observed) = info.observed.clone() {
+        host.observe(connection.id, observed);
     }
-    let origin = remote.map_or(Origin::Peer(Reach::World), Origin::peer_at);
-    host.add_addresses(peer, &info.listen, origin);
     host.set_remote(peer, info);
 }
 
@@ -64,10 +62,5 @@ fn report(host: &Host, connection: &ConnectionInfo, id: &'static str, error: Err
     if unsupported || host.connection(connection.id).is_none() {
         return;
     }
-    host.emit(Event::StreamFailed {
-        connection: connection.id,
-        peer: connection.peer,
-        protocol: Some(ProtocolId::new(id)),
-        error: error.at(Layer::Protocol, NAME),
-    });
+    host.stream_failed(connection.id, ProtocolId::new(id), error.at(Layer::Protocol, NAME));
 }

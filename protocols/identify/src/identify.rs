@@ -1,7 +1,7 @@
 //! The protocol.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -52,13 +52,13 @@ impl Identify {
         let message = host.env().timeout(self.timeout, "reading a push", receive(&mut stream)).await?;
         let peer = stream.peer();
         let known = host.remote(&peer).map(|known| (*known).clone()).unwrap_or_default();
-        accept(host, peer, remote_address(host, stream.connection()).as_ref(), update(known, message, peer)?);
+        accept(host, stream.info(), update(known, message, peer)?);
         Ok(())
     }
 
     async fn asked(&self, mut stream: Stream, host: &Host) -> Result<()> {
-        let observed = remote_address(host, stream.connection());
-        tell(&mut stream, host, observed.as_ref(), self.timeout).await
+        let observed = stream.info().path.remote.clone();
+        tell(&mut stream, host, Some(&observed), self.timeout).await
     }
 }
 
@@ -88,7 +88,7 @@ impl Protocol for Identify {
     async fn run(&self, host: &Host) {
         let mut events = host.connection_events();
         let mut followers =
-            Followers { host, timeout: self.timeout, changes: watch::Sender::new(()), tasks: HashMap::new() };
+            Followers { host, timeout: self.timeout, changes: watch::Sender::new(()), tasks: BTreeMap::new() };
         followers.reconcile();
         while let Some(event) = events.next().await {
             match event {
@@ -111,7 +111,8 @@ struct Followers<'a> {
     timeout: Duration,
     /// Wakes every task when something of ours changed. Changes that follow quickly become one push.
     changes: watch::Sender<()>,
-    tasks: HashMap<ConnectionId, Task>,
+    /// In order, so that a simulation ends them in the same order each time.
+    tasks: BTreeMap<ConnectionId, Task>,
 }
 
 impl Followers<'_> {
@@ -144,8 +145,4 @@ pub(crate) async fn tell(
     let env = host.env();
     let parts = compose(host.identity(), &host.local(), observed, env.unix_time().as_secs());
     env.timeout(timeout, "telling about ourselves", send(stream, &parts)).await
-}
-
-fn remote_address(host: &Host, connection: ConnectionId) -> Option<Multiaddr> {
-    host.connection(connection).map(|live| live.path.remote.clone())
 }

@@ -253,7 +253,8 @@ async fn an_asking_peer_that_never_reads_is_given_up() {
     // More than the pipe holds is never sent, so the stream itself must be what is full.
     let (near, far) = stackwire_conformance::pipes::pair_with_capacity(16);
     let (_, connection) = connect(&a, &b);
-    let stream = Stream::new(far, ID.into(), a.peer(), connection);
+    let info = b.host().connection(connection).expect("it is live").info().clone();
+    let stream = Stream::new(far, ID.into(), info);
     let error = Identify::new(Duration::from_secs(5)).serve(stream, &b.host()).await.unwrap_err();
     assert!(matches!(error.kind(), Kind::Timeout { .. }));
     drop(near);

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use stackwire_conformance::{
     env,
-    host::{FakeHost, connect, handler},
+    host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, ConnectionId, Event, Kind, Layer, Protocol, Result, Stream};
+use stackwire_core::{BoxPipe, Event, Kind, Layer, Protocol, Result, Stream};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_perf::{ID, Perf, PerfConfig, Report, perf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn stream(pipe: BoxPipe) -> Stream {
-    Stream::new(pipe, ID.into(), FakeHost::new(9, vec![]).peer(), ConnectionId(1))
+    Stream::new(pipe, ID.into(), connection_info(1, FakeHost::new(9, vec![]).peer()))
 }
 
 /// Measures with `peer`; gives what the client says, and how serving failed if it did.

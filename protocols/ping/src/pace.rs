@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stackwire_core::{ConnectionId, Env, Error, Event, Host, Kind, Layer, PeerId, ProtocolId, Traffic};
+use stackwire_core::{ConnectionId, Env, Error, Host, Kind, Layer, PeerId, ProtocolId, Traffic};
 
 use crate::{ID, client::Pinger};
 
@@ -36,7 +36,7 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
         match env.timeout(pace.timeout, "waiting for the answer to a ping", pinger.ping()).await {
             Ok(round_trip) => {
                 unanswered = 0;
-                host.emit(Event::Pinged { peer, round_trip });
+                host.measured(peer, round_trip);
             }
             // A refusal is an answer, too: somebody is there.
             Err(error) if matches!(error.kind(), Kind::NoCommonProtocol { .. }) => unanswered = 0,
@@ -47,8 +47,7 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
                 let silent = matches!(error.kind(), Kind::Timeout { .. });
                 // A stream that ends properly, as all do when a connection is being closed, is no failure.
                 if *error.kind() != Kind::Closed {
-                    let (protocol, error) = (Some(ProtocolId::new(ID)), error.at(Layer::Protocol, "ping"));
-                    host.emit(Event::StreamFailed { connection, peer, protocol, error });
+                    host.stream_failed(connection, ProtocolId::new(ID), error.at(Layer::Protocol, "ping"));
                 }
                 if silent && !is_alive(before, host.traffic(connection)) {
                     unanswered += 1;
@@ -69,7 +68,12 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
             false => interval.min(pace.quiet),
         };
         last = now;
-        env.sleep(jittered(interval, env)).await;
+        let pause = jittered(interval, env);
+        match interval > pace.interval {
+            // Thousands of quiet connections are pinged in batches.
+            true => env.sleep_loosely(pause).await,
+            false => env.sleep(pause).await,
+        }
         interval = interval.saturating_mul(2);
     }
 }

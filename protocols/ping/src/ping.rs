@@ -1,7 +1,7 @@
 //! The protocol: answers pings, and pings every connection.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -99,7 +99,7 @@ impl Protocol for Ping {
     async fn run(&self, host: &Host) {
         let Some(pace) = self.pace else { return };
         let mut events = host.connection_events();
-        let mut pingers = HashMap::new();
+        let mut pingers = BTreeMap::new();
         reconcile(&mut pingers, host, pace);
         while let Some(event) = events.next().await {
             match event {
@@ -137,7 +137,8 @@ async fn answer(mut stream: Stream) -> Result<()> {
     }
 }
 
-type Pingers = HashMap<ConnectionId, Task>;
+/// In order, so that a simulation ends them in the same order each time.
+type Pingers = BTreeMap<ConnectionId, Task>;
 
 /// Brings the tasks in line with the live connections, where events alone do not tell.
 fn reconcile(pingers: &mut Pingers, host: &Host, pace: Pace) {

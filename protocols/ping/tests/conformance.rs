@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use stackwire_conformance::{
     env, env_seeded,
-    host::{self, FakeHost, connect, disconnect, handler},
+    host::{self, FakeHost, connect, connection_info, disconnect, handler},
     in_time, pipes,
 };
-use stackwire_core::{ConnectionId, Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic};
+use stackwire_core::{Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_ping::{ID, Ping, PingConfig, Pinger, ping};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +86,7 @@ async fn a_third_stream_of_a_connection_is_refused_until_one_ends() {
 #[tokio::test]
 async fn a_wrong_answer_is_the_peers_fault() {
     let (near, mut far) = pipes::pair();
-    let mut stream = Stream::new(near, ID.into(), FakeHost::new(1, vec![]).peer(), ConnectionId(1));
+    let mut stream = Stream::new(near, ID.into(), connection_info(1, FakeHost::new(1, vec![]).peer()));
     far.write_all(&[0; 32]).await.unwrap();
     let error = ping(&mut stream, &env()).await.unwrap_err();
     assert_eq!(error.kind(), &Kind::PeerMisbehaved);
@@ -96,7 +96,7 @@ async fn a_wrong_answer_is_the_peers_fault() {
 #[tokio::test]
 async fn an_end_instead_of_an_answer_is_an_error() {
     let (near, mut far) = pipes::pair();
-    let mut stream = Stream::new(near, ID.into(), FakeHost::new(1, vec![]).peer(), ConnectionId(1));
+    let mut stream = Stream::new(near, ID.into(), connection_info(1, FakeHost::new(1, vec![]).peer()));
     far.write_all(&[0; 5]).await.unwrap();
     far.shutdown().await.unwrap();
     assert_eq!(ping(&mut stream, &env()).await.unwrap_err().kind(), &Kind::Closed);
@@ -243,7 +243,7 @@ fn silent() -> Arc<dyn Protocol> {
 
 fn disconnected(host: &FakeHost) -> Option<Kind> {
     host.emitted().iter().find_map(|event| match event {
-        Event::Disconnected { error, .. } => Some(error.as_ref().expect("a reason").kind().clone()),
+        Event::Disconnected { end, .. } => Some(end.error.as_ref().expect("a reason").kind().clone()),
         _ => None,
     })
 }

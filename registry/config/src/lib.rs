@@ -22,15 +22,28 @@
 //! ```
 //!
 //! The sections are `[node]` (see [`Settings`]) and, for plug-ins, `[[transport]]`, `[[protector]]`, `[[negotiator]]`,
-//! `[[security]]`, `[[muxer]]`, `[[routing]]`, `[[discovery]]` and `[[protocol]]`. A stack needs at least one transport
+//! `[[security]]`, `[[muxer]]`, `[[routing]]`, `[[discovery]]`, `[[nat]]` and `[[protocol]]`. A stack needs at least one transport
 //! and, unless its transports bring them along (QUIC), one security protocol and one muxer. Where `[[negotiator]]` is
 //! left out, `multistream` is used; where `[[routing]]` is, `direct`; where `[[protocol]]` is, `identify` and `ping`, each
 //! if it is linked. To have none, write `routing = []` or `protocol = []` at the top.
+//!
+//! A node may be in several networks at once, each with its own identity, stack and limits. Then each has all of these sections
+//! below its own one, and a name:
+//!
+//! ```toml
+//! [[network]]
+//! name = "validator"
+//! [network.node]
+//! listen = ["/ip4/0.0.0.0/tcp/6180"]
+//! [[network.transport]]
+//! use = "tcp"
+//! ```
 
 mod error;
 mod files;
 mod keys;
 mod listen;
+mod networks;
 mod plan;
 mod read;
 mod settings;

@@ -14,17 +14,21 @@ use stackwire_plugin::{Catalogue, Descriptor, NamedFile, Parts, Problem, Reach};
 use crate::{
     ConfigError, ConfigProblem, Settings, Stack,
     files::{self, Content},
-    read,
+    networks, read,
 };
 
 /// A validated config: what a node would run. Nothing has been opened, bound or started.
 #[derive(Clone)]
 pub struct Plan {
+    /// The network that it is of.
+    pub(crate) name: Arc<str>,
     /// The `[node]` section.
     pub settings: Settings,
     /// The plug-ins: layer by layer in the order of [`Plan::LAYERS`], in a layer in order of preference.
     pub layers: Vec<PlannedPlugin>,
     pub(crate) source: Source,
+    /// The plans of the other networks that the text has.
+    pub(crate) others: Vec<Plan>,
 }
 
 /// Where in the text stands what may turn out wrong only when it is run.
@@ -90,6 +94,16 @@ impl Plan {
         read::plan(folder, text, catalogue).map_err(|problems| ConfigError::new(text, problems))
     }
 
+    /// The name of its network: `default` unless the text has `[[network]]`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The plans of all networks that the text has, this one first.
+    pub fn networks(&self) -> impl Iterator<Item = &Plan> {
+        std::iter::once(self).chain(&self.others)
+    }
+
     /// What its relative paths are relative to; empty: the working folder.
     pub fn folder(&self) -> &Path {
         &self.source.folder
@@ -99,6 +113,14 @@ impl Plan {
     /// node from working, such as a key that others can read. Reads files, and changes none. A key file of the node that
     /// is not there yet is made when the node starts.
     pub fn inspect(&self) -> Result<Vec<ConfigProblem>, ConfigError> {
+        let mut left_out = self.inspect_one()?;
+        for other in &self.others {
+            left_out.extend(other.inspect_one()?);
+        }
+        Ok(left_out)
+    }
+
+    fn inspect_one(&self) -> Result<Vec<ConfigProblem>, ConfigError> {
         let identity = files::inspect_identity(self.settings.identity.as_deref());
         let identity = identity.map(|message| (message, self.source.identity.clone()));
         files::report(&self.source.text, &self.layers, self.folder(), identity)
@@ -195,7 +217,10 @@ impl PlannedPlugin {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { identity, listen, agent, limits, timeouts } = &self.settings;
-        writeln!(f, "node")?;
+        match &*self.name == networks::DEFAULT {
+            true => writeln!(f, "node")?,
+            false => writeln!(f, "network {}", self.name)?,
+        }
         match identity {
             Some(path) => writeln!(f, "  identity    {}", path.display())?,
             None => writeln!(f, "  identity    a fresh key at every start")?,
@@ -254,13 +279,15 @@ impl fmt::Display for Plan {
                 writeln!(f, "  {}. {:<12} {}{implied}", i + 1, plugin.name, plugin.summary)?;
             }
         }
-        Ok(())
+        self.others.iter().try_for_each(|other| write!(f, "\n{other}"))
     }
 }
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("settings", &self.settings).field("layers", &self.layers).finish()
+        let mut shown = f.debug_struct("Plan");
+        shown.field("name", &self.name).field("settings", &self.settings).field("layers", &self.layers);
+        shown.field("others", &self.others).finish()
     }
 }
 
@@ -272,9 +299,14 @@ impl fmt::Debug for PlannedPlugin {
 
 impl Serialize for Plan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut s = serializer.serialize_struct("Plan", 2)?;
+        let mut s = serializer.serialize_struct("Plan", 4)?;
+        s.serialize_field("name", &self.name)?;
         s.serialize_field("settings", &self.settings)?;
         s.serialize_field("layers", &self.layers)?;
+        match self.others.is_empty() {
+            true => s.skip_field("networks")?,
+            false => s.serialize_field("networks", &self.others)?,
+        }
         s.end()
     }
 }

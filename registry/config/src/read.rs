@@ -13,7 +13,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{Plan, PlannedPlugin, Settings, keys, listen, plan::Source};
+use crate::{Plan, PlannedPlugin, Settings, keys, listen, networks, plan::Source};
 
 /// The longest config that is read, in bytes. It is some thousand times what a node needs; files beyond it are no
 /// configs, and each byte of text costs about thirty bytes of memory while it is read.
@@ -41,13 +41,36 @@ fn needed(layer: Layer, reach: Reach) -> bool {
     }
 }
 
-/// The plan of a config, or everything that is wrong with it.
+/// The plan of a config, which is that of its first network and has those of the others, or everything that is wrong with it.
 pub fn plan(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Plan, Vec<Problem>> {
     if text.len() > MAX_CONFIG {
         let message = format!("the config has {} bytes; it may have at most {MAX_CONFIG}", text.len());
         return Err(vec![Problem { span: None, message, help: None }]);
     }
-    let mut document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
+    let document = parse_options(text).map_err(|problem| vec![problem])?.into_inner();
+    let mut problems = Vec::new();
+    let mut networks = Vec::new();
+    for (name, sections) in networks::split(document, &mut problems) {
+        let (plan, found) = network(folder, text, catalogue, &name, sections);
+        problems.extend(found);
+        networks.push(plan);
+    }
+    problems.truncate(MAX_PROBLEMS);
+    let mut networks = networks.into_iter();
+    match networks.next() {
+        Some(first) if problems.is_empty() => Ok(Plan { others: networks.collect(), ..first }),
+        _ => Err(problems),
+    }
+}
+
+/// The plan of one network, and what is wrong with it.
+fn network(
+    folder: &Path,
+    text: &str,
+    catalogue: &Catalogue,
+    name: &str,
+    mut document: DeTable<'_>,
+) -> (Plan, Vec<Problem>) {
     let mut reader = Reader { text, folder, catalogue, reach: Reach::Raw, problems: Vec::new() };
     let identity = identity_place(&document);
 
@@ -76,7 +99,7 @@ pub fn plan(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Plan, Ve
     settings.identity = settings.identity.map(|path| folder.join(path));
     settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
 
-    if reader.problems.is_empty() { Ok(Plan { settings, layers, source }) } else { Err(reader.problems) }
+    (Plan { name: name.into(), settings, layers, source, others: Vec::new() }, reader.problems)
 }
 
 /// Where `identity` stands.

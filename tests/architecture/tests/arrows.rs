@@ -13,7 +13,10 @@ fn may_need(member: &Member, other: &str) -> bool {
             other == "layers/core"
         }
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
-        "node" => area(other) == "layers" || other == "registry/config",
+        // Policy is pure: it knows the contract and nothing else.
+        "node/peers" | "node/connectivity" => other == "layers/core",
+        "node/switch" => area(other) == "layers" || ["registry/config", "node/peers"].contains(&other),
+        "node/node" => area(other) == "layers" || other == "registry/config" || area(other) == "node",
         _ => match member.area() {
             "layers" => other == "layers/core",
             plugins if PLUGIN_FOLDERS.contains(&plugins) => [
@@ -81,11 +84,16 @@ fn the_laws_can_be_broken() {
     for (from, to) in [
         ("layers/core", "registry/plugin"),
         ("layers/upgrade", "negotiators/multistream"),
-        ("node", "negotiators/multistream"),
+        ("node/switch", "negotiators/multistream"),
+        ("node/switch", "node/node"),
+        ("node/switch", "node/connectivity"),
+        ("node/peers", "node/switch"),
+        ("node/connectivity", "node/peers"),
+        ("node/connectivity", "registry/config"),
         ("transports/websocket", "transports/tcp"),
-        ("protocols/ping", "node"),
-        ("node", "registry/plugin"),
-        ("node", "registry/bundle"),
+        ("protocols/ping", "node/node"),
+        ("node/node", "registry/plugin"),
+        ("node/node", "registry/bundle"),
         ("registry/bundle", "layers/core"),
         ("registry/config", "registry/bundle"),
     ] {

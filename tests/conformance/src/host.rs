@@ -4,22 +4,24 @@
 //! protocol serves them. There is no negotiation, no muxer and no limit.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    ConnectionId, ConnectionInfo, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr,
-    Path, PeerId, Protocol, ProtocolId, Registration, RemoteInfo, Result, Role, Services, Stream, Task, Traffic,
-    address::Origin,
+    Budget, ClosedBy, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions, End, Env,
+    Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr, Path, Peer, PeerId, Peers,
+    PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services, StopGuard, Stream,
+    Task, Traffic, address::Origin,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{env_seeded, in_time, pipes};
 
@@ -31,6 +33,12 @@ pub struct FakeHost {
     /// Those that it began with.
     protocols: Vec<Arc<dyn Protocol>>,
     state: Mutex<State>,
+    /// Of what it knows of its peers.
+    revision: watch::Sender<u64>,
+    budget: Budget,
+    stopping: watch::Sender<bool>,
+    /// Who has something to do when it stops holds a receiver.
+    winding_up: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -52,6 +60,38 @@ struct Link {
     info: Arc<ConnectionInfo>,
     peer: Weak<FakeHost>,
     theirs: ConnectionId,
+    ended: watch::Sender<Option<End>>,
+}
+
+struct FakeConnection {
+    host: Weak<FakeHost>,
+    link: Link,
+}
+
+#[async_trait]
+impl ConnectionApi for FakeConnection {
+    fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.link.info
+    }
+    fn stats(&self) -> ConnectionStats {
+        let mut stats = ConnectionStats::default();
+        stats.traffic = self.host.upgrade().and_then(|host| host.traffic(self.link.info.id));
+        stats
+    }
+    fn close(&self, _: Reason, detail: &str) {
+        if let Some(host) = self.host.upgrade() {
+            host.remove_link(self.link.info.id, detail, None);
+        }
+    }
+    async fn closed(&self) -> End {
+        let mut ended = self.link.ended.subscribe();
+        let end = ended.wait_for(Option::is_some).await.expect("we hold the sender");
+        end.clone().expect("it has ended")
+    }
+    async fn open_stream(&self, ids: &[ProtocolId]) -> Result<Stream> {
+        let host = self.host.upgrade().ok_or_else(|| Error::closed("opening a stream"))?;
+        host.open_stream_on(self.link.info.id, ids).await
+    }
 }
 
 impl FakeHost {
@@ -69,6 +109,10 @@ impl FakeHost {
             env: env_seeded(seed.into()),
             protocols,
             state: Mutex::new(State { local, ..State::default() }),
+            revision: watch::Sender::new(0),
+            budget: Budget::root("max_memory", usize::MAX),
+            stopping: watch::Sender::new(false),
+            winding_up: watch::Sender::new(()),
         })
     }
 
@@ -100,6 +144,22 @@ impl FakeHost {
     /// What every connection is said to have moved from now on; before this is called it is not known.
     pub fn set_traffic(&self, traffic: Traffic) {
         self.state.lock().traffic = Some(traffic);
+    }
+
+    /// Begins to stop, and waits until those who wait for that have wound up.
+    pub async fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.winding_up.closed().await;
+    }
+
+    fn moved(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    fn emit(&self, event: Event) {
+        let mut state = self.state.lock();
+        state.emitted.push(event.clone());
+        state.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
     }
 
     /// Every event so far.
@@ -143,6 +203,7 @@ impl FakeHost {
     fn add_link(&self, link: Link) {
         let connection = link.info.clone();
         self.state.lock().links.push(link);
+        self.moved();
         self.emit(Event::Connected { connection });
     }
 
@@ -153,8 +214,11 @@ impl FakeHost {
             index.map(|index| state.links.remove(index))
         };
         if let Some(link) = removed {
-            let (peer, reason) = (link.info.peer, reason.to_string());
-            self.emit(Event::Disconnected { connection, peer, reason, error });
+            let by = if error.is_some() { ClosedBy::Nobody } else { ClosedBy::Us };
+            let end = End::new(by, Reason::Normal, reason).with_error(error);
+            link.ended.send_replace(Some(end.clone()));
+            self.emit(Event::Disconnected { connection, peer: link.info.peer, end });
+            self.moved();
         }
     }
 
@@ -169,13 +233,13 @@ impl FakeHost {
     }
 
     fn take_in(&self, stream: Stream) {
-        let host = self.host();
+        let (host, me) = (self.host(), self.arc());
         let id = stream.protocol().clone();
         let Some(protocol) = self.served().into_iter().find(|p| p.ids().contains(&id)) else { return };
         let serving = async move {
             let (connection, peer) = (stream.connection(), stream.peer());
             if let Err(error) = protocol.serve(stream, &host).await {
-                host.emit(Event::StreamFailed { connection, peer, protocol: Some(id), error });
+                me.emit(Event::StreamFailed { connection, peer, protocol: Some(id), error });
             }
         };
         self.env.spawn(serving).detach();
@@ -205,8 +269,41 @@ impl HostApi for FakeHost {
     fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
         self.state.lock().links.iter().map(|link| link.info.clone()).collect()
     }
-    fn connection(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
-        self.link(id).map(|link| link.info)
+    fn peers(&self) -> Arc<Peers> {
+        let state = self.state.lock();
+        let mut peers: BTreeMap<PeerId, Peer> = BTreeMap::new();
+        for link in &state.links {
+            let id = link.info.peer;
+            let peer = peers.entry(id).or_insert_with(|| Peer::new(id));
+            peer.connections.push(link.info.clone());
+            peer.remote = state.remotes.get(&id).cloned();
+        }
+        Arc::new(Peers::new(*self.revision.borrow(), peers.into_values().map(Arc::new)))
+    }
+    async fn peers_after(&self, revision: u64) -> Arc<Peers> {
+        // The sender is ours.
+        let _ = self.revision.subscribe().wait_for(|now| *now > revision).await;
+        self.peers()
+    }
+    fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        let link = self.link(id)?;
+        Some(Connection::new(Arc::new(FakeConnection { host: self.me.clone(), link })))
+    }
+    async fn connect(&self, peer: Option<PeerId>, options: DialOptions) -> Result<Connection> {
+        let wanted = |link: &&Link| match peer {
+            Some(peer) => link.info.peer == peer,
+            None => options.addresses.contains(&link.info.path.remote),
+        };
+        let found = self.state.lock().links.iter().find(wanted).map(|link| link.info.id);
+        found
+            .and_then(|id| self.connection(id))
+            .ok_or_else(|| Error::new(Kind::Unreachable, "a fake host dials nobody"))
+    }
+    fn disconnect(&self, peer: &PeerId, _: Reason, detail: &str) {
+        let links = self.state.lock().links.clone();
+        for link in links.iter().filter(|link| link.info.peer == *peer) {
+            self.remove_link(link.info.id, detail, None);
+        }
     }
     fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
         self.link(connection)?;
@@ -218,10 +315,32 @@ impl HostApi for FakeHost {
     fn events(&self) -> EventStream {
         self.state.lock().subscribe()
     }
-    fn emit(&self, event: Event) {
-        let mut state = self.state.lock();
-        state.emitted.push(event.clone());
-        state.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    fn tell(&self, source: &'static str, fact: Arc<dyn PluginEvent>) {
+        self.emit(Event::Plugin { source, fact });
+    }
+    fn measured(&self, peer: PeerId, round_trip: Duration) {
+        self.emit(Event::Pinged { peer, round_trip });
+    }
+    fn stream_failed(&self, connection: ConnectionId, protocol: ProtocolId, error: Error) {
+        if let Some(link) = self.link(connection) {
+            let (peer, protocol) = (link.info.peer, Some(protocol));
+            self.emit(Event::StreamFailed { connection, peer, protocol, error });
+        }
+    }
+    fn observe(&self, connection: ConnectionId, address: Multiaddr) {
+        if let Some(link) = self.link(connection) {
+            self.emit(Event::Observed { connection, peer: link.info.peer, address });
+        }
+    }
+    fn scope(&self, name: &'static str) -> Budget {
+        self.budget.child(name, usize::MAX)
+    }
+    async fn stopping(&self) -> StopGuard {
+        let counted = self.winding_up.subscribe();
+        let mut stopping = self.stopping.subscribe();
+        // The sender is ours.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        StopGuard::new(counted)
     }
     fn services(&self) -> Services {
         self.state.lock().services.clone()
@@ -258,6 +377,7 @@ impl HostApi for FakeHost {
     fn set_remote(&self, peer: PeerId, info: RemoteInfo) {
         let info = Arc::new(info);
         self.state.lock().remotes.insert(peer, info.clone());
+        self.moved();
         self.emit(Event::Identified { peer, info });
     }
     async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
@@ -275,9 +395,17 @@ impl HostApi for FakeHost {
             return Err(Error::new(Kind::NoCommonProtocol { offered, supported: Vec::new() }, "opening a stream"));
         };
         let (near, far) = pipes::pair();
-        peer.take_in(Stream::new(far, id.clone(), self.peer(), link.theirs));
-        Ok(Stream::new(near, id.clone(), peer.peer(), connection))
+        let theirs = peer.link(link.theirs).ok_or_else(gone)?;
+        peer.take_in(Stream::new(far, id.clone(), theirs.info));
+        Ok(Stream::new(near, id.clone(), link.info))
     }
+}
+
+/// What a node would know of a connection with `peer`, for streams that no host has made.
+pub fn connection_info(id: u64, peer: PeerId) -> Arc<ConnectionInfo> {
+    let path =
+        Path { role: Role::Listener, local: None, remote: Multiaddr::empty(), relayed: false, rungs: Vec::new() };
+    Arc::new(ConnectionInfo { id: ConnectionId(id), peer, path })
 }
 
 /// Connects two hosts at made-up memory addresses. Returns the connection as each of them names it.
@@ -304,6 +432,7 @@ pub fn connect_at(
         }),
         peer: Arc::downgrade(peer),
         theirs,
+        ended: watch::Sender::new(None),
     };
     let (a, b) = (dialer_address, listener_address);
     // The listener first: by the time the dialer hears of the connection, both ends have it.

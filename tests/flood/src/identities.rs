@@ -19,7 +19,7 @@ pub(crate) fn stack() -> Arc<Stack> {
 
 /// Connects over `stream` as somebody new, and stays until the other side ends it.
 pub(crate) async fn identity(stack: Arc<Stack>, stream: TcpStream, remote: Multiaddr) {
-    let env = Env::new(TokioRuntime);
+    let env = Env::new(TokioRuntime::new());
     let Ok(identity) = Keypair::generate(KeyType::Ed25519, &env) else { return };
     let upgrader = Upgrader {
         identity,

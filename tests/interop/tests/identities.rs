@@ -19,7 +19,7 @@ fn stack(security: Security) -> Stack {
 
 /// Of every type that we make.
 fn our_keys() -> [Keypair; 3] {
-    let env = Env::new(TokioRuntime);
+    let env = Env::new(TokioRuntime::new());
     let make = |key_type| Keypair::generate(key_type, &env).expect("a key is made");
     [KeyType::Ed25519, KeyType::Secp256k1, KeyType::Ecdsa].map(make)
 }

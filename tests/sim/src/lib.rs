@@ -53,7 +53,7 @@ impl SimNode {
 
     /// Takes a new config while running.
     pub async fn configure(&self, text: &str) -> Result<Changes> {
-        self.node.configure(text, &catalogue()?).await
+        self.node.reload(text, &catalogue()?).await
     }
 
     /// Who it is.

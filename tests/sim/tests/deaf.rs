@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
 use stackwire_bundle as _;
-use stackwire_core::{BoxPipe, Event, Host, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream};
+use stackwire_core::{BoxPipe, End, Event, Host, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream};
 use stackwire_plugin::Catalogue;
 use stackwire_sim::SimNode;
 use stackwire_wrap::over_transport;
@@ -147,7 +147,7 @@ async fn last_of_a_deaf_peer(muxer: &str, security: &str) -> (Duration, Option<K
     });
     let ended = async {
         loop {
-            if let Event::Disconnected { error, .. } = events.next().await.expect("the node runs") {
+            if let Event::Disconnected { end: End { error, .. }, .. } = events.next().await.expect("the node runs") {
                 return error.map(|error| error.kind().clone());
             }
         }

@@ -10,7 +10,7 @@ use crate::{args::Key, output::Output};
 pub fn run(args: Key, out: &Output) -> ExitCode {
     let (file, key) = match args {
         Key::New { file, key_type } => {
-            let key = create_key_file(&file, key_type, &Env::new(TokioRuntime));
+            let key = create_key_file(&file, key_type, &Env::new(TokioRuntime::new()));
             (file, key)
         }
         Key::Show { file } => {

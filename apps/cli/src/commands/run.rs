@@ -16,7 +16,12 @@ use crate::{
 };
 
 pub async fn run(args: Run, out: &Output) -> ExitCode {
-    match serve(args, out).await {
+    // In a task beside the node's own: to wake the program's first thread for each event would cost more than to show it.
+    let serving = tokio::spawn({
+        let out = out.clone();
+        async move { serve(args, &out).await }
+    });
+    match serving.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())) {
         Ok(()) => {
             out.object(&json!({ "event": "stopped" }));
             ExitCode::SUCCESS
@@ -93,7 +98,7 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
 async fn reload(node: &Node, args: &Run, out: &Output) {
     let configuring = async {
         let plan = stack::plan(&args.stack, Some(&args.listen))?;
-        Ok::<_, Failure>(node.configure_as(plan).await?)
+        Ok::<_, Failure>(node.reload_as(plan).await?)
     };
     match configuring.await {
         Ok(changes) => {
@@ -129,8 +134,8 @@ fn line(event: &Event) -> String {
             let took = ms(c.path.took());
             format!("{GOOD}connected{GOOD:#}     {} {} {} {DIM}{took:.1} ms{DIM:#}", c.id, c.peer, plain(&c.path))
         }
-        Event::Disconnected { connection, peer, reason, .. } => {
-            format!("disconnected  {connection} {peer}: {}", plain(reason))
+        Event::Disconnected { connection, peer, end } => {
+            format!("disconnected  {connection} {peer}: {}", plain(&end.detail))
         }
         Event::IncomingFailed { remote, error } => {
             format!("{BAD}refused{BAD:#}       {}: {error}", plain(remote))

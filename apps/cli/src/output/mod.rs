@@ -49,7 +49,8 @@ static STDERR: LazyLock<Printer> = LazyLock::new(|| {
     Printer::new(file(io::stderr(), colour), |_| {}, unprinted)
 });
 
-/// Where a command reports to.
+/// Where a command reports to. Clones report to the same place.
+#[derive(Clone)]
 pub struct Output {
     /// For machines.
     pub json: bool,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// One step of a [`FixedPath`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fixed {
     /// `/noise-ik/0x<64 hex digits>`: Noise IK with this static key of the listener. Diem spells it `/ln-noise-ik`.
     /// In a listen address the key is left out: it is the listener's own.
@@ -21,7 +21,7 @@ pub enum Fixed {
 }
 
 /// The plug-ins an address fixes: what it names costs no negotiation and nothing on the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FixedPath {
     steps: Vec<Fixed>,
 }

@@ -1,6 +1,6 @@
 //! [`Multiaddr`]: the field's address, and the path it may fix.
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use multiaddr::Protocol;
 
@@ -15,6 +15,19 @@ use super::FixedPath;
 pub struct Multiaddr {
     parts: multiaddr::Multiaddr,
     fixed: FixedPath,
+}
+
+/// By the bytes of its parts, then by what it fixes: an order for tables, without a meaning.
+impl Ord for Multiaddr {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts.as_ref().cmp(other.parts.as_ref()).then_with(|| self.fixed.cmp(&other.fixed))
+    }
+}
+
+impl PartialOrd for Multiaddr {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Multiaddr {

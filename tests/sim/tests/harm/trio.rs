@@ -133,7 +133,7 @@ pub(super) fn watch(node: &Node) -> (Arc<Mutex<Seen>>, JoinHandle<()>) {
             let mut seen = shared.lock();
             match event {
                 Event::Connected { connection } => seen.connected.push(connection.id),
-                Event::Disconnected { connection, error, .. } => seen.ends.push(End { connection, error }),
+                Event::Disconnected { connection, end, .. } => seen.ends.push(End { connection, error: end.error }),
                 Event::DialFailed { error, .. } | Event::IncomingFailed { error, .. } => seen.failed.push(error),
                 _ => {}
             }

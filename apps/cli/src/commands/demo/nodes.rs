@@ -78,7 +78,7 @@ impl Member {
 
     /// Makes it take another mix while it runs.
     pub(super) async fn configure(&self, mix: &Mix) -> Result<()> {
-        self.node.configure(&config(mix, &self.seeds), &stack::catalogue()?).await.map(|_| ())
+        self.node.reload(&config(mix, &self.seeds), &stack::catalogue()?).await.map(|_| ())
     }
 
     /// The connection that it has dialed to `other`.

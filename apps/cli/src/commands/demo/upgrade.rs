@@ -151,8 +151,8 @@ async fn upgraded(events: &mut EventStream, old: ConnectionId) -> Result<Connect
     while let Some(event) = events.next().await {
         match event {
             Event::Upgraded { from, to, .. } if from == old => return Ok(to),
-            Event::Disconnected { connection, reason, .. } if connection == old => {
-                return Err(Error::closed(format!("the connection ended before the upgrade: {reason}")));
+            Event::Disconnected { connection, end, .. } if connection == old => {
+                return Err(Error::closed(format!("the connection ended before the upgrade: {}", end.detail)));
             }
             _ => {}
         }
@@ -164,7 +164,7 @@ async fn upgraded(events: &mut EventStream, old: ConnectionId) -> Result<Connect
 async fn ended(events: &mut EventStream, old: ConnectionId) -> Result<String> {
     while let Some(event) = events.next().await {
         match event {
-            Event::Disconnected { connection, reason, .. } if connection == old => return Ok(reason),
+            Event::Disconnected { connection, end, .. } if connection == old => return Ok(end.detail),
             _ => {}
         }
     }

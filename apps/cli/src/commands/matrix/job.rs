@@ -240,11 +240,9 @@ async fn refused_dialer(dialer: &Node, events: &mut EventStream, address: &Multi
     };
     loop {
         match events.next().await {
-            Some(Event::Disconnected { connection: id, error: Some(error), .. }) if id == connection.id => {
-                return Ok(error);
-            }
-            Some(Event::Disconnected { connection: id, reason, .. }) if id == connection.id => {
-                return Err(unexpected(format!("the dialer's connection ended without an error: {reason}")));
+            Some(Event::Disconnected { connection: id, end, .. }) if id == connection.id => {
+                let without = || unexpected(format!("the dialer's connection ended without an error: {}", end.detail));
+                return end.error.clone().ok_or_else(without);
             }
             Some(_) => {}
             None => return Err(Error::closed("the dialer has stopped")),

@@ -69,7 +69,7 @@ impl Candidate {
 impl Mix {
     /// Those of `choice`. Fails where it names something that is not linked, or a fixture does not build.
     pub(super) fn chosen(catalogue: &Catalogue, choice: &Choice) -> Result<Self> {
-        let env = Env::new(TokioRuntime);
+        let env = Env::new(TokioRuntime::new());
         Ok(Self {
             transports: chosen(catalogue, Layer::Transport, &choice.transports)?,
             securities: chosen(catalogue, Layer::Security, &choice.securities)?,

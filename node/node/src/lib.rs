@@ -1,0 +1,24 @@
+//! A node: its networks, their configuration, their end.
+//!
+//! A [`Node`] is made of a text config ([`Node::from_config`]) or in code ([`Node::builder`]); both give the same
+//! thing. Cloning it is cheap, and dropping the last clone stops it at once; [`Node::shutdown`] stops it gracefully.
+//!
+//! ```text
+//!  Node ──▶ Network ──▶ Switch        dials, listens, serves: the mechanism
+//!              │   └──▶ Connectivity  whom it wants: decides, and the network does it
+//!              └──────▶ plug-ins      what they do on their own, as long as the configuration has them
+//! ```
+
+mod builder;
+mod candidates;
+mod network;
+mod node;
+mod tasks;
+
+pub use builder::Builder;
+pub use network::Network;
+pub use node::Node;
+pub use stackwire_config::{Catalogue, Limits, Parts, Settings, Timeouts};
+pub use stackwire_core::*;
+pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};
+pub use stackwire_switch::{Changes, GOODBYE, RENEW, TokioRuntime};

@@ -1,0 +1,52 @@
+//! The switch of a network: it dials, listens, upgrades, and gives and takes streams. Mechanism without policy.
+//!
+//! Whom to connect with is decided elsewhere; what is refused is asked of a [`Gate`](stackwire_core::Gate). What happens is told
+//! as events and in the book of peers. To plug-ins the switch is their [`Host`](stackwire_core::Host).
+//!
+//! ```text
+//!  connect / open_stream ──▶ dial ──▶ Transport ─┐                      ┌─▶ Session ──▶ Stream ──▶ application
+//!                             ▲ routes, names     ├─▶ Upgrader::upgrade ─┤
+//!  listen ──▶ Listener::accept ──────────────────┘                      └─▶ Driver (a task of its own)
+//! ```
+
+#![allow(clippy::disallowed_methods, reason = "the switch has the runtime that implements `Env`")]
+
+mod active_config;
+mod admission;
+mod advertised;
+mod arriving;
+mod capacity;
+mod connection;
+mod dial;
+mod events;
+mod excess;
+mod goodbye;
+mod handle;
+mod host;
+mod life;
+mod listen;
+mod listener;
+mod lookup;
+mod memory;
+mod open;
+mod own;
+mod pending;
+mod race;
+mod register;
+mod reload;
+mod renew;
+mod resolve;
+mod rings;
+mod runtime;
+mod serve;
+mod serving;
+mod shared;
+mod stream_count;
+mod switch;
+mod system_lookup;
+mod traffic;
+
+pub use own::{GOODBYE, RENEW};
+pub use reload::Changes;
+pub use runtime::TokioRuntime;
+pub use switch::{Settings, Switch};

@@ -1,0 +1,253 @@
+//! The life of a connection in the node: taken in, served, closed when idle, taken out.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
+use stackwire_core::{
+    ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Reason, Result, Role, SessionExt,
+};
+use stackwire_upgrade::Upgraded;
+use stackwire_wrap::Meter;
+
+use crate::{
+    active_config::ActiveConfig,
+    admission::Host,
+    capacity::{Newcomer, Verdict},
+    connection::{Connection, Made, Origin},
+    serve,
+    shared::{Shared, State},
+};
+
+/// How long a peer has to take the word that its connection is refused, or makes room for another.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long after a dial of ours a connection of its peer may arrive that was dialed at the same time.
+const MEETING: Duration = Duration::from_secs(10);
+
+/// Takes a connection into the node that was upgraded under `active`, and starts its tasks. Gives the one that there is if that
+/// is to be used instead. Fails where a limit is met or the gate refuses it, which the peer is told, or the node is closing.
+///
+/// Of two connections that two nodes dial at the same time, the one that the greater peer id has dialed goes. Who dialed it
+/// gives it up, so that never both go.
+pub(crate) fn adopt(
+    shared: &Arc<Shared>,
+    active: &Arc<ActiveConfig>,
+    upgraded: Upgraded,
+    meter: Arc<Meter>,
+    origin: Origin,
+) -> Result<Arc<Connection>> {
+    let Upgraded { peer: key, session, driver, negotiators, path, budget, .. } = upgraded;
+    let peer = key.peer_id();
+    if peer == shared.peer_id() {
+        return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
+    }
+    let allowed = shared.gate.secured(path.role, &key, &path.remote);
+    let id = shared.next_connection_id();
+    let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
+    let info = Arc::new(ConnectionInfo { id, peer, path });
+    let since = shared.env.now();
+    let connection = Connection::new(Made { info, session, meter, budget, negotiators, host, origin, since });
+    let admitted = allowed.map_err(Error::from).and_then(|()| admit(shared, &connection));
+    match admitted {
+        Ok(Admitted::New { leaving }) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),
+        Ok(Admitted::Instead(other)) => {
+            refuse(shared, &connection, driver, Reason::Supplanted);
+            return Ok(other);
+        }
+        Err(error) => {
+            let reason = match error.kind() {
+                Kind::LimitExceeded { .. } => Reason::ResourceLimit,
+                Kind::Gated { reason } => *reason,
+                _ => Reason::Shutdown,
+            };
+            refuse(shared, &connection, driver, reason);
+            return Err(error);
+        }
+    }
+
+    let mut tasks = connection.tasks.lock();
+    let (this, node) = (connection.clone(), shared.clone());
+    tasks.push(shared.env.spawn(async move {
+        // A driver that panics is a bug; a connection that nobody takes out afterwards would be another.
+        let driving = AssertUnwindSafe(driver).catch_unwind();
+        let result = match this.unless_given_up(driving).await {
+            Ok(driven) => {
+                driven.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the connection's driver panicked")))
+            }
+            Err(given_up) => Err(given_up),
+        };
+        end(&node, &this, result);
+    }));
+    let (this, node) = (connection.clone(), shared.clone());
+    tasks.push(shared.env.spawn(async move { accept(&node, &this).await }));
+    drop(tasks);
+    watch_idle(shared, &connection);
+    if !Arc::ptr_eq(active, &shared.active()) {
+        shared.outdated.notify_one();
+    }
+    Ok(connection)
+}
+
+/// What becomes of a connection that has come about.
+enum Admitted {
+    /// It is taken in, and this one leaves for it.
+    New { leaving: Option<Arc<Connection>> },
+    /// This one is used instead.
+    Instead(Arc<Connection>),
+}
+
+/// Makes a connection known. All under one lock, so that two that come about at once see each other.
+fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
+    let ConnectionInfo { id, peer, .. } = *connection.info;
+    let mut state = shared.state.lock();
+    shared.check_open()?;
+    // Both sides compare the same two names.
+    let we_give_way = shared.peer_id() > peer;
+    if let Origin::Dialed(began) = connection.origin {
+        let instead = state.with(&peer).filter(|other| other.is_usable()).find(|other| match other.origin {
+            Origin::Inbound => other.since < began || we_give_way,
+            Origin::Dialed(_) | Origin::Fresh => true,
+        });
+        if let Some(other) = instead {
+            return Ok(Admitted::Instead(other.clone()));
+        }
+    }
+    let others: Vec<&ConnectionInfo> = state.with(&peer).map(|other| &*other.info).collect();
+    shared.gate.connected(&connection.info, &others)?;
+    let leaving = room_for(shared, &state, connection.host, Some(&peer))?;
+    if connection.origin == Origin::Inbound && we_give_way {
+        let met = |other: &&Arc<Connection>| {
+            matches!(other.origin, Origin::Dialed(_))
+                && connection.since.saturating_duration_since(other.since) < MEETING
+        };
+        for spare in state.with(&peer).filter(met) {
+            spare.is_spare.store(true, Ordering::Relaxed);
+            shared.outdated.notify_one();
+        }
+    }
+    if let Some(leaving) = &leaving {
+        state.population.remove(leaving.info.id, leaving.host);
+    }
+    state.population.add(id, connection.host);
+    state.connections.insert(id, connection.clone());
+    state.by_peer.entry(peer).or_default().push(id);
+    shared.book.connected(connection.info.clone());
+    // Before anybody can find it: the first event of a connection is that there is one.
+    shared.events.emit(|| Event::Connected { connection: connection.info.clone() });
+    Ok(Admitted::New { leaving })
+}
+
+/// Who must leave, if anybody, for one more connection with `peer`, if known, that comes from `host`, if we do not dial.
+/// Fails where there is no room.
+pub(crate) fn room_for(
+    shared: &Shared,
+    state: &State,
+    host: Option<Host>,
+    peer: Option<&PeerId>,
+) -> Result<Option<Arc<Connection>>> {
+    let active = shared.active();
+    let with_peer = peer.and_then(|peer| state.by_peer.get(peer)).map_or(0, Vec::len);
+    let unused = |id| state.connections.get(&id).is_some_and(|it| !it.is_leaving() && it.streams.is_idle());
+    let verdict = state.population.verdict(Newcomer { host, with_peer }, &active.stack.settings.limits, unused);
+    match verdict {
+        Verdict::Room => Ok(None),
+        Verdict::InsteadOf(id) => Ok(state.connections.get(&id).cloned()),
+        Verdict::Refused(kind) => Err(Error::new(kind, "taking in a connection")),
+    }
+}
+
+/// Tells the peer of a connection that was not taken in why.
+fn refuse(shared: &Shared, connection: &Connection, driver: Driver, reason: Reason) {
+    let Ok(permit) = shared.farewells.clone().try_acquire_owned() else { return };
+    let (session, env) = (connection.session.clone(), shared.env.clone());
+    session.close(reason.code().0);
+    shared.env.spawn_detached(async move {
+        // However it ends, it was refused.
+        let _ = env.timeout(FAREWELL, "refusing a connection", driver).await;
+        drop((session, permit));
+    });
+}
+
+/// Closes a connection that nobody uses, in whose place another has come.
+fn make_room(shared: &Arc<Shared>, leaving: &Arc<Connection>) {
+    leaving.close(Reason::GarbageCollected, "nobody used it, and another connection needed its place");
+    let permit = shared.farewells.clone().try_acquire_owned();
+    let (node, leaving) = (shared.clone(), leaving.clone());
+    shared.env.spawn_detached(async move {
+        if permit.is_ok() {
+            let late = node.env.sleep(FAREWELL);
+            select(std::pin::pin!(leaving.ended.cancelled()), late).await;
+        }
+        end(&node, &leaving, Ok(()));
+    });
+}
+
+async fn accept(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    while let Ok(pipe) = connection.session.accept().await {
+        serve::serve(shared, connection, pipe);
+    }
+}
+
+/// Closes `connection` when it is idle, as the configuration says now.
+pub(crate) fn watch_idle(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    let mut idle = connection.idle.lock();
+    // Asked for under the lock: of two that come at once the later one knows the newer configuration.
+    *idle = shared.active().stack.settings.timeouts.idle.map(|limit| {
+        let (this, env) = (connection.clone(), shared.env.clone());
+        shared.env.spawn(async move {
+            let ended = this.ended.clone();
+            ended.run_until_cancelled(close_when_idle(&env, &this, limit)).await;
+        })
+    });
+}
+
+async fn close_when_idle(env: &Env, connection: &Connection, limit: Duration) {
+    loop {
+        connection.streams.idle().await;
+        let busy = connection.streams.changed(true);
+        if let Either::Right(_) = select(std::pin::pin!(busy), env.sleep(limit)).await
+            && connection.close_if_idle()
+        {
+            return;
+        }
+    }
+}
+
+/// Takes an ended connection out of the node and says how it ended. Harmless when repeated.
+pub(crate) fn end(shared: &Shared, connection: &Connection, result: Result<()>) {
+    let (id, peer) = (connection.info.id, connection.info.peer);
+    {
+        let mut state = shared.state.lock();
+        if state.connections.remove(&id).is_none() {
+            return;
+        }
+        state.population.remove(id, connection.host);
+        if let Some(ids) = state.by_peer.get_mut(&peer) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                state.by_peer.remove(&peer);
+            }
+        }
+        shared.book.disconnected(&connection.info);
+    }
+    connection.finish(result, |end| {
+        shared.events.emit(|| Event::Disconnected { connection: id, peer, end: end.clone() });
+    });
+    // The tasks hold the connection, and the connection the tasks: ending them lets both go.
+    connection.abort();
+}
+
+/// Ends every connection at once: nobody hears a good-bye.
+pub(crate) fn end_all(shared: &Shared) {
+    for connection in shared.live() {
+        connection.close(Reason::Shutdown, "the node has stopped");
+        end(shared, &connection, Ok(()));
+    }
+}

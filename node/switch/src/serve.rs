@@ -1,0 +1,116 @@
+//! Serving the streams that peers open.
+
+use std::sync::Arc;
+
+use stackwire_core::{
+    BoxPipe, Chosen, Direction, Error, Event, Kind, Layer, Negotiated, Pipe as _, ProtocolId, Role, SelectContext,
+    Stream,
+};
+use stackwire_wrap::RESOURCE_LIMIT;
+use tokio_util::future::FutureExt;
+
+use crate::{
+    active_config::ActiveConfig, connection::Connection, serving::Serving, shared::Shared, stream_count::StreamGuard,
+};
+
+/// Serves a stream that the peer opened, in a task of its own that ends with the connection at the latest.
+pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe) {
+    connection.streams.count_accepted(true);
+    let (active, serving) = (shared.active(), shared.serving());
+    let max = active.stack.settings.limits.max_streams_per_connection;
+    // Counted as holding until the protocol is known: a shutdown waits for a request that is just arriving.
+    let guard = match connection.streams.add(max, true) {
+        Ok(guard) => guard,
+        Err(error) => {
+            pipe.reset(RESOURCE_LIMIT);
+            return failed(shared, connection, None, error);
+        }
+    };
+    let (shared, connection) = (shared.clone(), connection.clone());
+    let env = shared.env.clone();
+    env.spawn_detached(async move {
+        let ended = connection.ended.clone();
+        negotiate(&shared, (&active, &serving), &connection, pipe, guard).with_cancellation_token(&ended).await;
+    });
+}
+
+async fn negotiate(
+    shared: &Arc<Shared>,
+    (active, serving): (&ActiveConfig, &Serving),
+    connection: &Arc<Connection>,
+    pipe: BoxPipe,
+    guard: StreamGuard,
+) {
+    let limit = active.stack.settings.timeouts.negotiation;
+    let negotiating = shared.env.timeout(limit, "negotiating a stream's protocol", async {
+        let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Listener).await?;
+        let offers = &serving.ids;
+        Ok((negotiator.select(pipe, SelectContext::new(Role::Listener, offers)).await?, negotiator.name()))
+    });
+    match negotiating.await {
+        Ok((negotiated, by)) => run(shared, (active, serving), connection, negotiated, by, guard).await,
+        Err(error) => failed(shared, connection, None, error),
+    }
+}
+
+async fn run(
+    shared: &Arc<Shared>,
+    (active, serving): (&ActiveConfig, &Serving),
+    connection: &Arc<Connection>,
+    negotiated: Negotiated,
+    by: &'static str,
+    guard: StreamGuard,
+) {
+    let id = serving.ids[negotiated.index].clone();
+    let max = active.stack.settings.limits.max_streams_per_connection;
+    let guard = if serving.keep_alive(&id) {
+        guard
+    } else {
+        drop(guard);
+        match connection.streams.add(max, false) {
+            Ok(guard) => guard,
+            Err(error) => return failed(shared, connection, Some(id), error),
+        }
+    };
+    let (connection_id, peer) = (connection.info.id, connection.info.peer);
+    let chosen = Chosen::Negotiated { by, offered: serving.ids.clone() };
+    connection.emit(&shared.events, || Event::StreamOpened {
+        connection: connection_id,
+        peer,
+        protocol: id.clone(),
+        direction: Direction::Inbound,
+        chosen: chosen.clone(),
+    });
+    let mut stream =
+        Stream::new(negotiated.pipe, id.clone(), connection.info.clone()).with_chosen(chosen).with_guard(guard);
+    let served = match (serving.server(negotiated.index), shared.own(&id)) {
+        (Some(_), _) if connection.is_sealed() => {
+            stream.reset(0);
+            Err(Error::closed("a stream came on a connection that has been replaced or revoked"))
+        }
+        (Some(protocol), _) => protocol.serve(stream, &shared.host()).await,
+        (None, Some(own)) => {
+            connection.streams.count_accepted(false);
+            (own.serve)(shared.clone(), connection.clone(), stream).await
+        }
+        (None, None) => Err(Error::new(Kind::Internal, "a protocol that nobody serves was agreed")),
+    };
+    if let Err(error) = served {
+        failed(shared, connection, Some(id), error);
+    }
+}
+
+fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>, error: Error) {
+    // A peer that lost interest before it said what it wanted is no news, nor is the end of a stream that lasts as long
+    // as its connection.
+    let matters = protocol.as_ref().is_some_and(|id| shared.serving().keep_alive(id));
+    if !matters && matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) {
+        return;
+    }
+    let error = match &protocol {
+        Some(id) => error.at(Layer::Protocol, id.to_string()),
+        None => error,
+    };
+    let (id, peer) = (connection.info.id, connection.info.peer);
+    connection.emit(&shared.events, || Event::StreamFailed { connection: id, peer, protocol, error });
+}

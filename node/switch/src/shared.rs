@@ -1,0 +1,262 @@
+//! What all parts of a running switch share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use parking_lot::{Mutex, RwLock};
+use stackwire_core::{
+    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Stream,
+    address::{self, Origin},
+};
+use stackwire_peers::PeerBook;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    active_config::ActiveConfig,
+    advertised::Advertised,
+    capacity::Population,
+    connection::Connection,
+    events::Events,
+    listener::ListenerHandle,
+    memory::Memory,
+    pending::{Answered, PendingDial, Whom},
+    serving::Serving,
+};
+
+/// So many farewells may be under way; whoever is beyond is dropped without a word.
+const MAX_FAREWELLS: usize = 64;
+
+/// A running switch's parts.
+pub(crate) struct Shared {
+    pub(crate) identity: Keypair,
+    pub(crate) env: Env,
+    pub(crate) gate: Arc<dyn Gate>,
+    active: RwLock<Arc<ActiveConfig>>,
+    pub(crate) events: Events,
+    pub(crate) state: Mutex<State>,
+    /// Whom we know, as others see it.
+    pub(crate) book: PeerBook,
+    /// What is served: the config's protocols and those `registered`.
+    serving: RwLock<Arc<Serving>>,
+    /// The protocols that come and go, in the order in which they came.
+    registered: Mutex<Vec<Arc<dyn Protocol>>>,
+    /// What the switch itself serves.
+    own: &'static [Own],
+    pub(crate) advertised: Advertised,
+    /// Where we listen.
+    pub(crate) listeners: Mutex<Vec<Arc<ListenerHandle>>>,
+    /// One change of the configuration at a time.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
+    /// What is held for others.
+    pub(crate) memory: Arc<Memory>,
+    /// Permits to tell peers why their connections are refused or closed for others.
+    pub(crate) farewells: Arc<Semaphore>,
+    /// A connection has come about under a configuration that is no longer the active one.
+    pub(crate) outdated: Notify,
+    closing: AtomicBool,
+    /// Fires when the node begins to stop: what listens ends, plug-ins wind up.
+    pub(crate) stopping: CancellationToken,
+    /// Fires when plug-ins have had their time: what acts on its own ends.
+    pub(crate) quiet: CancellationToken,
+    /// Listeners, discoveries, protocols that act on their own.
+    pub(crate) tasks: TaskTracker,
+    /// Plug-ins that have something to do when the node stops.
+    pub(crate) winding_up: TaskTracker,
+    next_id: AtomicU64,
+}
+
+/// A protocol that the switch itself serves.
+pub(crate) struct Own {
+    pub(crate) id: ProtocolId,
+    pub(crate) serve: fn(Arc<Shared>, Arc<Connection>, Stream) -> BoxFuture<'static, Result<()>>,
+}
+
+/// What changes while a node runs. The lock is held for moments only, never across a wait.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    /// Those of them that count, which those that make room do not.
+    pub(crate) population: Population,
+    /// Each peer's connections, oldest first.
+    pub(crate) by_peer: HashMap<PeerId, Vec<ConnectionId>>,
+    pub(crate) dials: HashMap<Whom, PendingDial>,
+    /// Who has answered at addresses without `/p2p/…`.
+    pub(crate) answered: Answered,
+}
+
+impl State {
+    /// The connections with `peer`, oldest first.
+    pub(crate) fn with(&self, peer: &PeerId) -> impl Iterator<Item = &Arc<Connection>> {
+        self.by_peer.get(peer).into_iter().flatten().filter_map(|id| self.connections.get(id))
+    }
+
+    /// The connection with `peer` that new streams go to: the one whose path fits the stack best, of those the oldest.
+    pub(crate) fn connection_with(&self, peer: &PeerId, active: &ActiveConfig) -> Option<Arc<Connection>> {
+        let usable = self.with(peer).filter(|connection| connection.is_usable());
+        usable.min_by_key(|connection| active.rank(&connection.info.path)).cloned()
+    }
+}
+
+/// What a switch is made of.
+pub(crate) struct Made {
+    pub(crate) active: ActiveConfig,
+    pub(crate) identity: Keypair,
+    pub(crate) env: Env,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) networks: usize,
+    pub(crate) own: &'static [Own],
+}
+
+impl Shared {
+    pub(crate) fn new(made: Made) -> Arc<Self> {
+        let Made { active, identity, env, gate, networks, own } = made;
+        let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
+        let memory = Memory::new(&active.stack.settings.limits, networks);
+        Arc::new(Self {
+            identity,
+            events: Events::new(env.clone()),
+            env,
+            gate,
+            active: RwLock::new(Arc::new(active)),
+            state: Mutex::default(),
+            book: PeerBook::default(),
+            serving,
+            registered: Mutex::default(),
+            own,
+            advertised: Advertised::default(),
+            listeners: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+            memory,
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
+            outdated: Notify::new(),
+            closing: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+            quiet: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            winding_up: TaskTracker::new(),
+            next_id: AtomicU64::new(1),
+        })
+    }
+
+    /// The node as its plug-ins see it.
+    pub(crate) fn host(self: &Arc<Self>) -> Host {
+        Host::new(Arc::new(NodeHost(self.clone())))
+    }
+
+    /// What the configuration says now. Whoever works on one connection or stream asks once.
+    pub(crate) fn active(&self) -> Arc<ActiveConfig> {
+        self.active.read().clone()
+    }
+
+    pub(crate) fn swap_active(&self, active: ActiveConfig) {
+        self.memory.configure(&active.stack.settings.limits);
+        *self.active.write() = Arc::new(active);
+        self.change_registered(|_| ());
+    }
+
+    /// What is served now. A stream asks once.
+    pub(crate) fn serving(&self) -> Arc<Serving> {
+        self.serving.read().clone()
+    }
+
+    /// Changes which protocols are served beside the config's, and serves what both say.
+    pub(crate) fn change_registered<T>(&self, change: impl FnOnce(&mut Vec<Arc<dyn Protocol>>) -> T) -> T {
+        // Whoever is later under the lock sees both at their newest.
+        let mut list = self.registered.lock();
+        let result = change(&mut list);
+        let own = self.own.iter().map(|own| own.id.clone());
+        *self.serving.write() = Arc::new(Serving::new(&self.active().stack, &list, own));
+        result
+    }
+
+    /// The switch's own protocol `id`.
+    pub(crate) fn own(&self, id: &ProtocolId) -> Option<&'static Own> {
+        self.own.iter().find(|own| own.id == *id)
+    }
+
+    pub(crate) fn next_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn peer_id(&self) -> PeerId {
+        self.identity.peer_id()
+    }
+
+    /// Where peers are told that we are, without `/p2p/…`: where we listen, and what plug-ins advertise.
+    pub(crate) fn reachable(&self) -> Vec<Multiaddr> {
+        let mut all = self.listening();
+        let advertised = self.advertised.list();
+        all.extend(advertised.into_iter().filter(|address| !all.contains(address)).collect::<Vec<_>>());
+        all
+    }
+
+    /// Where we listen, without `/p2p/…`.
+    pub(crate) fn listening(&self) -> Vec<Multiaddr> {
+        self.listeners.lock().iter().flat_map(|handle| handle.addresses()).collect()
+    }
+
+    /// From now on no connection is taken in.
+    pub(crate) fn begin_to_close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.stopping.cancel();
+    }
+
+    /// Fails once the node is shutting down.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) { Err(Error::closed("the node is shutting down")) } else { Ok(()) }
+    }
+
+    /// See [`State::connection_with`].
+    pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<Arc<Connection>> {
+        let active = self.active();
+        self.state.lock().connection_with(peer, &active)
+    }
+
+    /// The live connection of this name.
+    pub(crate) fn connection(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.state.lock().connections.get(&id).cloned()
+    }
+
+    /// Live connections, oldest first.
+    pub(crate) fn live(&self) -> Vec<Arc<Connection>> {
+        self.state.lock().connections.values().cloned().collect()
+    }
+
+    /// Teaches the routers where `peer` is, as `origin` says.
+    pub(crate) fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        let bare: Vec<Multiaddr> = addresses.iter().map(|address| address::split_peer(address).0).collect();
+        for router in &self.active().stack.parts.routers {
+            router.add_addresses(peer, &bare, origin);
+        }
+    }
+
+    /// Has the routers forget where `peer` is, as far as only `origin` has named it.
+    pub(crate) fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        for router in &self.active().stack.parts.routers {
+            router.remove_addresses(peer, addresses, origin);
+        }
+    }
+
+    /// Runs `task` until it ends or the node stops acting on its own.
+    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.keep_until(self.quiet.clone(), task);
+    }
+
+    /// Runs `task` until it ends or `over` fires.
+    pub(crate) fn keep_until(&self, over: CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.track_future(async move {
+            over.run_until_cancelled(task).await;
+        });
+        self.env.spawn_detached(task.map(drop));
+    }
+}
+
+/// The node as its plug-ins see it; what it does for them stands in `host.rs`.
+pub(crate) struct NodeHost(pub(crate) Arc<Shared>);

@@ -1,0 +1,223 @@
+//! The switch as the node uses it.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use stackwire_config::Stack;
+use stackwire_core::{
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair, Multiaddr, OpenGate,
+    PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic,
+    address::{self, Origin},
+};
+
+use crate::{
+    active_config::ActiveConfig,
+    dial, excess, goodbye, handle, life, listen, open,
+    reload::{self, Changes},
+    renew,
+    shared::{Made, Own, Shared},
+    traffic,
+};
+
+/// What the switch itself serves.
+static OWN: [Own; 2] = [renew::OWN, goodbye::OWN];
+
+/// What a switch is made of.
+pub struct Settings {
+    /// The plug-ins and their settings.
+    pub stack: Stack,
+    /// Who we are.
+    pub identity: Keypair,
+    /// Time, randomness, tasks, names.
+    pub env: Env,
+    /// Whom we refuse.
+    pub gate: Arc<dyn Gate>,
+    /// How many networks there are in this node: what the configuration does not say about memory is shared by them.
+    pub networks: usize,
+}
+
+impl Settings {
+    /// With a gate that refuses nobody.
+    pub fn new(stack: Stack, identity: Keypair, env: Env) -> Self {
+        Self { stack, identity, env, gate: Arc::new(OpenGate), networks: 1 }
+    }
+}
+
+/// A switch that runs. Cheap to clone. It runs until [`Switch::stop`], whoever holds it.
+#[derive(Clone)]
+pub struct Switch(Arc<Shared>);
+
+impl Switch {
+    /// Makes a switch. It listens from [`Switch::begin`] on. Fails with `ConfigInvalid` where a part is missing or two
+    /// protocols answer to one id.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let Settings { stack, identity, env, gate, networks } = settings;
+        let active = ActiveConfig::new(stack, &identity, &env)?;
+        Ok(Self(Shared::new(Made { active, identity, env, gate, networks, own: &OWN })))
+    }
+
+    /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.
+    pub async fn begin(&self) -> Result<()> {
+        let shared = self.0.clone();
+        self.0.keep(async move { excess::watch(&shared).await });
+        let shared = self.0.clone();
+        self.0.keep(async move { renew::watch(&shared).await });
+        reload::begin(&self.0).await
+    }
+
+    /// Swaps in what `after` makes of the stack that there is: its new addresses are bound first. On error nothing has
+    /// changed. One reload at a time; connections whose path would come about otherwise now are replaced.
+    pub async fn reload(&self, after: impl FnOnce(&Stack) -> Result<Stack>) -> Result<Changes> {
+        reload::reload(&self.0, after).await
+    }
+
+    /// The stack that is in force.
+    pub fn stack(&self) -> Stack {
+        self.0.active().stack.clone()
+    }
+
+    /// Runs `task` until it ends or the node stops acting on its own.
+    pub fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.keep(task);
+    }
+
+    /// As [`Switch::keep`], until the node begins to stop.
+    pub fn keep_until_stopping(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.keep_until(self.0.stopping.clone(), task);
+    }
+
+    /// Our peer id.
+    pub fn peer_id(&self) -> PeerId {
+        self.0.peer_id()
+    }
+
+    /// Time, randomness, tasks.
+    pub fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    /// The switch as plug-ins see it.
+    pub fn host(&self) -> Host {
+        self.0.host()
+    }
+
+    /// Listens on one more address; returns those it is reachable at, with `/p2p/…`.
+    pub async fn listen(&self, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
+        let (shared, address) = (self.0.clone(), address.clone());
+        self.0.env.run(async move { listen::listen(&shared, &address).await }).await
+    }
+
+    /// Where it is reachable, with `/p2p/…`: where it listens, and what plug-ins advertise.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.0.reachable().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
+    }
+
+    /// See [`HostApi::connect`](stackwire_core::HostApi::connect).
+    pub async fn connect(&self, peer: Option<PeerId>, options: DialOptions) -> Result<Connection> {
+        Ok(handle::of(&self.0, dial::connect(&self.0, peer, options).await?))
+    }
+
+    /// Whether there is a connection that a dial of `address` would give: with its `/p2p/…`, or with who has answered there.
+    pub fn is_connected(&self, address: &Multiaddr) -> bool {
+        dial::is_connected(&self.0, address)
+    }
+
+    /// Teaches the routers where `peer` is, as `origin` says.
+    pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        self.0.add_addresses(peer, addresses, origin);
+    }
+
+    /// Has the routers forget where `peer` is, as far as only `origin` has named it.
+    pub fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        self.0.remove_addresses(peer, addresses, origin);
+    }
+
+    /// Opens a stream to `peer` for the first of `ids` that it takes, dialing if there is no connection.
+    pub async fn open_stream(&self, peer: PeerId, ids: &[ProtocolId]) -> Result<Stream> {
+        open::open_to(&self.0, peer, ids).await
+    }
+
+    /// Opens a stream on one connection.
+    pub async fn open_stream_on(&self, connection: ConnectionId, ids: &[ProtocolId]) -> Result<Stream> {
+        open::open_on(&self.0, connection, ids).await
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> EventStream {
+        self.0.events.subscribe()
+    }
+
+    /// Tells the application.
+    pub fn emit(&self, event: impl FnOnce() -> stackwire_core::Event) {
+        self.0.events.emit(event);
+    }
+
+    /// Live connections, oldest first.
+    pub fn connections(&self) -> Vec<Arc<ConnectionInfo>> {
+        self.0.connections()
+    }
+
+    /// A live connection.
+    pub fn connection(&self, id: ConnectionId) -> Option<Connection> {
+        self.0.connection(id).map(|connection| handle::of(&self.0, connection))
+    }
+
+    /// What a live connection has moved so far, by its pipe; `None` once it has ended.
+    pub fn traffic(&self, id: ConnectionId) -> Option<Traffic> {
+        self.0.connection(id).map(|connection| traffic::of(&connection.meter))
+    }
+
+    /// What a connected peer told about itself.
+    pub fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
+        self.0.book.remote(peer)
+    }
+
+    /// Stops gracefully. No new connections and no new listeners; plug-ins wind up
+    /// ([`HostApi::stopping`](stackwire_core::HostApi::stopping)) and open streams finish, within `shutdown_secs`. Then what acts on its own is
+    /// dropped, and every peer is told good-bye. Returns when all connections have ended, or after `shutdown_secs` twice at
+    /// the latest.
+    pub async fn shutdown(&self) {
+        let shared = &self.0;
+        shared.begin_to_close();
+        shared.tasks.close();
+        let open = shared.live();
+        let limit = shared.active().stack.settings.timeouts.shutdown;
+        let finished = join_all(open.iter().map(|connection| {
+            let ended = connection.ended.clone();
+            async move {
+                ended.run_until_cancelled(connection.streams.idle()).await;
+            }
+        }));
+        // Either way the connections are closed next; the limit is the streams' to keep.
+        shared.winding_up.close();
+        let both = async {
+            finished.await;
+            shared.winding_up.wait().await;
+            Ok(())
+        };
+        let _ = shared.env.timeout(limit, "waiting for streams", both).await;
+        shared.quiet.cancel();
+        for connection in &open {
+            goodbye::close(shared, connection, Reason::Shutdown, "the node is shutting down");
+        }
+        let ended = async {
+            join_all(open.iter().map(|connection| connection.ended.cancelled())).await;
+            // What listens has freed its address when it has ended.
+            shared.tasks.wait().await;
+            Ok(())
+        };
+        let _ = shared.env.timeout(limit, "closing connections", ended).await;
+        self.stop();
+    }
+
+    /// Ends every task at once, without telling the peers more than closed connections do. The last events tell of it.
+    pub fn stop(&self) {
+        let shared = &self.0;
+        shared.begin_to_close();
+        shared.quiet.cancel();
+        shared.state.lock().dials.clear();
+        shared.listeners.lock().clear();
+        life::end_all(shared);
+        shared.events.close();
+    }
+}
