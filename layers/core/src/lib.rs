@@ -23,11 +23,13 @@ pub mod address;
 mod budget;
 pub mod buffer;
 mod close_code;
+mod decorator;
 mod delimited;
 mod discovery;
 mod env;
 mod error;
 mod event;
+pub mod exchange;
 mod host;
 pub mod identity;
 mod muxer;
@@ -45,6 +47,7 @@ mod registration;
 mod router;
 mod security;
 mod services;
+mod shared;
 mod stage;
 mod stream;
 mod transport;
@@ -53,6 +56,7 @@ pub use address::{Multiaddr, Protocol as AddressPart};
 pub use budget::{Budget, Budgets};
 pub use buffer::Buffer;
 pub use close_code::CloseCode;
+pub use decorator::{OverPipe, PipeDecorator, poll_read_buffered};
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};
 pub use env::{Env, Runtime, Task, Timeout};
@@ -62,7 +66,7 @@ pub use host::{Host, HostApi, LocalInfo, RemoteInfo, Traffic};
 pub use identity::{Keypair, PeerId, PublicKey};
 pub use muxer::{Driver, Multiplexed, Muxer, MuxerContext, Session, SessionExt};
 pub use nat::Nat;
-pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait};
+pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait, no_common_protocol};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;
 pub use pipe::{BoxPipe, Buffered, Datagrams, Pipe, Priority, reset_code, reset_error, total_len};
@@ -78,3 +82,9 @@ pub use services::Services;
 pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};
+
+/// What [`pipe_decorator!`] names.
+#[doc(hidden)]
+pub mod __io {
+    pub use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+}
