@@ -24,6 +24,7 @@ mod budget;
 pub mod buffer;
 mod close_code;
 mod connection;
+mod decorator;
 mod delimited;
 mod dial_options;
 mod discovery;
@@ -31,6 +32,7 @@ mod env;
 mod error;
 mod event;
 mod gate;
+pub mod exchange;
 mod host;
 pub mod identity;
 mod lookup;
@@ -51,6 +53,7 @@ mod registration;
 mod router;
 mod security;
 mod services;
+mod shared;
 mod stage;
 mod stream;
 mod transport;
@@ -60,6 +63,7 @@ pub use budget::{Budget, Budgets, Reservation};
 pub use buffer::Buffer;
 pub use close_code::CloseCode;
 pub use connection::{Connection, ConnectionApi, ConnectionStats, End};
+pub use decorator::{OverPipe, PipeDecorator, poll_read_buffered};
 pub use delimited::{read_delimited, write_delimited};
 pub use dial_options::DialOptions;
 pub use discovery::{Candidate, CandidateSink, Discovery};
@@ -72,7 +76,7 @@ pub use identity::{Keypair, PeerId, PublicKey};
 pub use lookup::{Lookup, NoLookup};
 pub use muxer::{Driver, Multiplexed, Muxer, MuxerContext, Session, SessionExt};
 pub use nat::Nat;
-pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait};
+pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait, no_common_protocol};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;
 pub use peers::{Peer, Peers};
@@ -90,3 +94,9 @@ pub use services::Services;
 pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};
+
+/// What [`pipe_decorator!`] names.
+#[doc(hidden)]
+pub mod __io {
+    pub use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+}

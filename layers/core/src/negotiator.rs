@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{BoxPipe, ProtocolId, Result, Role};
+use crate::{BoxPipe, Error, Kind, ProtocolId, Result, Role};
 
 /// A way to choose among offers on a pipe.
 #[async_trait]
@@ -134,4 +134,10 @@ pub struct Negotiated {
     pub round_trips: u8,
     /// Which side we are from here on: what we were, unless [`Wait::Meeting`] found that both sides dialed.
     pub role: Role,
+}
+
+/// The error of two sides that share no protocol. `supported` is what the listener has, where it is known.
+pub fn no_common_protocol(offered: &[ProtocolId], supported: &[ProtocolId]) -> Error {
+    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
+    Error::new(Kind::NoCommonProtocol { offered: text(offered), supported: text(supported) }, "negotiating a protocol")
 }

@@ -1,16 +1,14 @@
 //! Looking at the first bytes of a pipe without taking them.
 
 use std::{
-    io::{self, IoSlice},
-    num::NonZeroU64,
+    io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, ReadBuf};
 
-use crate::{BoxPipe, Datagrams, Error, Kind, Pipe, Priority, Result};
+use crate::{BoxPipe, Buffer, Error, Kind, Pipe, PipeDecorator, Result, decorator::poll_read_buffered, pipe_decorator};
 
 /// Nothing that tells one protocol from another needs to look further.
 const MAX_PEEK: usize = 256;
@@ -52,78 +50,45 @@ struct Prefixed {
     pipe: BoxPipe,
 }
 
-impl AsyncRead for Prefixed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.at == this.prefix.len() {
-            return Pin::new(&mut this.pipe).poll_read(cx, out);
-        }
-        let rest = &this.prefix[this.at..];
-        let n = rest.len().min(out.remaining());
-        out.put_slice(&rest[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
+impl Prefixed {
+    /// Whether all of the prefix was read.
+    fn is_past(&self) -> bool {
+        self.at == self.prefix.len()
     }
 }
 
-impl AsyncBufRead for Prefixed {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        if this.at == this.prefix.len() {
-            return Pin::new(&mut this.pipe).poll_fill_buf(cx);
-        }
-        Poll::Ready(Ok(&this.prefix[this.at..]))
-    }
+pipe_decorator!(Prefixed { pipe: BoxPipe });
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        if this.at == this.prefix.len() {
-            return Pin::new(&mut this.pipe).consume(n);
-        }
-        this.at = (this.at + n).min(this.prefix.len());
-        if this.at == this.prefix.len() {
-            (this.prefix, this.at) = (Vec::new(), 0);
+impl PipeDecorator for Prefixed {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.is_past() {
+            true => Pin::new(&mut self.pipe).poll_read(cx, out),
+            false => poll_read_buffered(Pin::new(self), cx, out),
         }
     }
-}
 
-impl AsyncWrite for Prefixed {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write(cx, data)
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        match self.is_past() {
+            true => Pin::new(&mut self.pipe).poll_fill_buf(cx),
+            false => Poll::Ready(Ok(&self.prefix[self.at..])),
+        }
     }
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.pipe.is_write_vectored()
-    }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_flush(cx)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_shutdown(cx)
-    }
-}
 
-impl Pipe for Prefixed {
-    fn reset(&mut self, code: u32) {
-        self.pipe.reset(code);
+    fn consume(&mut self, n: usize) {
+        if self.is_past() {
+            return Pin::new(&mut self.pipe).consume(n);
+        }
+        self.at = (self.at + n).min(self.prefix.len());
+        if self.is_past() {
+            (self.prefix, self.at) = (Vec::new(), 0);
+        }
     }
-    fn close_read(&mut self) {
-        self.pipe.close_read();
-    }
-    fn set_priority(&mut self, priority: Priority) {
-        self.pipe.set_priority(priority);
-    }
-    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
-        self.pipe.set_rate(bytes_per_second);
-    }
-    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
-        self.pipe.datagrams()
+
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        match self.is_past() {
+            true => self.pipe.poll_take(most, cx),
+            false => Poll::Ready(Ok(None)),
+        }
     }
 }
 

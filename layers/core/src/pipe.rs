@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use crate::{Buffer, Error, Kind, Result};
+use crate::{Buffer, Error, Kind, Result, decorator::poll_read_buffered};
 
 /// A full-duplex byte channel: what a transport, a security channel and a stream of a muxer all are.
 ///
@@ -78,6 +78,7 @@ pub trait Datagrams: Send + Sync + 'static {
 /// A pipe whose type was erased: one box per rung or stream, none per operation.
 pub type BoxPipe = Box<dyn Pipe>;
 
+#[deny(clippy::missing_trait_methods)]
 impl<P: Pipe + ?Sized> Pipe for Box<P> {
     fn reset(&mut self, code: u32) {
         (**self).reset(code);
@@ -204,11 +205,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Buffered<T> {
             this.start = 0;
             return this.open()?.poll_read(cx, out);
         }
-        let available = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
-        let n = available.len().min(out.remaining());
-        out.put_slice(&available[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
+        poll_read_buffered(Pin::new(this), cx, out)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, IoSlice},
-    num::NonZeroU64,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker, ready},
@@ -10,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{BoxPipe, Buffer, Datagrams, Pipe, Priority};
+use crate::{BoxPipe, Buffer, Pipe, PipeDecorator, pipe_decorator};
 
 /// A pipe whose preface, such as a lazy negotiator's proposal, may not have been sent yet. Once it has, this only
 /// passes on.
@@ -115,39 +114,28 @@ impl Wake for Both {
     }
 }
 
-impl AsyncRead for Prefaced {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.announce_to_read(cx)?;
-        Pin::new(&mut this.pipe).poll_read(cx, buf)
-    }
-}
+pipe_decorator!(Prefaced { pipe: BoxPipe });
 
-impl AsyncBufRead for Prefaced {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        this.announce_to_read(cx)?;
-        Pin::new(&mut this.pipe).poll_fill_buf(cx)
+impl PipeDecorator for Prefaced {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.announce_to_read(cx)?;
+        Pin::new(&mut self.pipe).poll_read(cx, buf)
     }
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().pipe).consume(n);
-    }
-}
 
-impl AsyncWrite for Prefaced {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.announce_to_read(cx)?;
+        Pin::new(&mut self.pipe).poll_fill_buf(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         if self.unsent.is_empty() {
-            return self.get_mut().poll_writer(cx, |this, cx| Pin::new(&mut this.pipe).poll_write(cx, data));
+            return self.poll_writer(cx, |this, cx| Pin::new(&mut this.pipe).poll_write(cx, data));
         }
         self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_writer(cx, |this, cx| {
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_writer(cx, |this, cx| {
             if !this.unsent.is_empty() {
                 // The first bytes follow the preface in one write. A pipe that does not gather gets them copied
                 // together: it is the first write only.
@@ -172,12 +160,8 @@ impl AsyncWrite for Prefaced {
         })
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.pipe.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_writer(cx, |this, cx| {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_writer(cx, |this, cx| {
             ready!(this.poll_send(cx))?;
             ready!(Pin::new(&mut this.pipe).poll_flush(cx))?;
             this.unflushed = false;
@@ -185,35 +169,21 @@ impl AsyncWrite for Prefaced {
         })
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_writer(cx, |this, cx| {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_writer(cx, |this, cx| {
             ready!(this.poll_send(cx))?;
             // What is shut down has been flushed.
             this.unflushed = false;
             Pin::new(&mut this.pipe).poll_shutdown(cx)
         })
     }
-}
 
-impl Pipe for Prefaced {
     fn reset(&mut self, code: u32) {
         (self.unsent, self.unflushed) = (Vec::new(), false);
         self.pipe.reset(code);
     }
-    fn close_read(&mut self) {
-        self.pipe.close_read();
-    }
     fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
         self.announce_to_read(cx)?;
         self.pipe.poll_take(most, cx)
-    }
-    fn set_priority(&mut self, priority: Priority) {
-        self.pipe.set_priority(priority);
-    }
-    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
-        self.pipe.set_rate(bytes_per_second);
-    }
-    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
-        self.pipe.datagrams()
     }
 }

@@ -1,16 +1,8 @@
 //! A stream as applications see it.
 
-use std::{
-    io::{self, IoSlice},
-    num::NonZeroU64,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::{BoxPipe, Chosen, ConnectionId, ConnectionInfo, Datagrams, PeerId, Pipe, Priority, ProtocolId};
+use crate::{BoxPipe, Chosen, ConnectionId, ConnectionInfo, PeerId, PipeDecorator, ProtocolId, pipe_decorator};
 
 /// A stream with a peer, on which a protocol has been agreed.
 ///
@@ -79,57 +71,6 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_read(cx, buf)
-    }
-}
+pipe_decorator!(Stream { pipe: BoxPipe });
 
-impl AsyncBufRead for Stream {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().pipe).poll_fill_buf(cx)
-    }
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().pipe).consume(n);
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write(cx, data)
-    }
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().pipe).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.pipe.is_write_vectored()
-    }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_flush(cx)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().pipe).poll_shutdown(cx)
-    }
-}
-
-impl Pipe for Stream {
-    fn reset(&mut self, code: u32) {
-        self.pipe.reset(code);
-    }
-    fn close_read(&mut self) {
-        self.pipe.close_read();
-    }
-    fn set_priority(&mut self, priority: Priority) {
-        self.pipe.set_priority(priority);
-    }
-    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
-        self.pipe.set_rate(bytes_per_second);
-    }
-    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
-        self.pipe.datagrams()
-    }
-}
+impl PipeDecorator for Stream {}

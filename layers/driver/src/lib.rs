@@ -18,6 +18,7 @@ mod cleanings;
 mod driver;
 mod poll_budget;
 mod slot;
+mod taken;
 mod wakes;
 mod window_tuner;
 
@@ -26,6 +27,7 @@ pub use cell::{DriverCell, DriverTask, HasDriver};
 pub use cleanings::Cleanings;
 pub use driver::{ConnectionDriver, Run};
 pub use poll_budget::PollBudget;
+pub use taken::{Freed, Taken};
 pub use wakes::{Wakes, register};
 pub use window_tuner::WindowTuner;
 

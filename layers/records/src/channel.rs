@@ -4,10 +4,11 @@ use std::{
     io::{self, IoSlice},
     num::NonZeroU64,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Buffer, Error, Layer, Pipe, Priority, reset_error};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, reset_error};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{Codec, reader::Reader, writer::Writer};
@@ -165,6 +166,8 @@ impl<C: Codec> AsyncWrite for Channel<C> {
     }
 }
 
+/// Decides on every method: what it doesn't know must not pass it by.
+#[deny(clippy::missing_trait_methods)]
 impl<C: Codec> Pipe for Channel<C> {
     /// Sealed channels have no record for it: the pipe below is reset, and carries `code` where it can.
     fn reset(&mut self, code: u32) {
@@ -192,6 +195,11 @@ impl<C: Codec> Pipe for Channel<C> {
 
     fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
         self.below.set_rate(bytes_per_second);
+    }
+
+    /// None: nothing would seal them.
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        None
     }
 }
 

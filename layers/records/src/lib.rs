@@ -11,6 +11,7 @@
 
 mod changes;
 mod channel;
+pub mod framing;
 mod reader;
 #[cfg(test)]
 mod tests;

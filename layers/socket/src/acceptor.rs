@@ -1,24 +1,17 @@
 //! Accepting TCP connections.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr};
 
-use futures::future::BoxFuture;
 use stackwire_core::Env;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Bound, TcpOptions, bind_tcp, canonical};
-
-/// How long accepting pauses when the machine has no means for another connection, such as a file descriptor. The
-/// connections stay queued meanwhile.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::{Bound, Pause, TcpOptions, bind_tcp, canonical};
 
 /// A socket that TCP connections arrive at. Dropping it frees its port.
 pub struct Acceptor {
     socket: TcpListener,
     bound: Bound,
-    env: Env,
-    /// Kept between calls, so that a caller who gives up and comes back does not shorten it.
-    pause: Option<BoxFuture<'static, ()>>,
+    pause: Pause,
 }
 
 /// A connection that arrived.
@@ -37,7 +30,7 @@ impl Acceptor {
     pub fn bind(address: SocketAddr, options: TcpOptions, env: &Env) -> io::Result<Self> {
         let socket = bind_tcp(address, options)?;
         let bound = Bound::new(socket.local_addr()?, options.dual_stack);
-        Ok(Self { socket, bound, env: env.clone(), pause: None })
+        Ok(Self { socket, bound, pause: Pause::new(env) })
     }
 
     /// Where it is, and what it is reachable at.
@@ -49,10 +42,7 @@ impl Acceptor {
     /// lacks something for now, such as file descriptors, is waited for.
     pub async fn accept(&mut self) -> io::Result<Accepted> {
         loop {
-            if let Some(pause) = &mut self.pause {
-                pause.await;
-                self.pause = None;
-            }
+            self.pause.over().await;
             match self.socket.accept().await {
                 Ok((stream, remote)) => {
                     // Who is gone before we ask where it arrived is no connection any more.
@@ -60,11 +50,7 @@ impl Acceptor {
                         return Ok(Accepted { stream, remote: canonical(remote), local: canonical(local) });
                     }
                 }
-                Err(error) => match after(&error) {
-                    After::Next => {}
-                    After::Pause => self.pause = Some(self.env.sleep(PAUSE)),
-                    After::End => return Err(error),
-                },
+                Err(error) => self.pause.after(error)?,
             }
         }
     }
@@ -76,46 +62,12 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// What to do after accepting failed.
-#[derive(Debug, PartialEq, Eq)]
-enum After {
-    /// That one connection failed before it was ours; take the next.
-    Next,
-    /// The machine lacks something; try again a little later.
-    Pause,
-    /// The socket itself is of no more use.
-    End,
-}
-
-fn after(error: &io::Error) -> After {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::Interrupted => After::Next,
-        // The socket does not listen.
-        io::ErrorKind::InvalidInput => After::End,
-        // Whatever else the system complains of (file descriptors, memory, the network) is its state and not ours.
-        _ if error.raw_os_error().is_some() => After::Pause,
-        _ => After::End,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use stackwire_conformance::{env, in_time};
 
     use super::*;
     use crate::connect_tcp;
-
-    #[test]
-    fn only_a_broken_socket_ends_a_listener() {
-        assert_eq!(after(&io::ErrorKind::ConnectionAborted.into()), After::Next);
-        const EMFILE: i32 = 24;
-        assert_eq!(after(&io::Error::from_raw_os_error(EMFILE)), After::Pause);
-        assert_eq!(after(&io::ErrorKind::InvalidInput.into()), After::End);
-        assert_eq!(after(&io::Error::other("the runtime is gone")), After::End);
-    }
 
     #[tokio::test]
     async fn every_reported_address_is_where_connections_arrive() {

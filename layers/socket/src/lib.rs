@@ -1,4 +1,4 @@
-//! Binding sockets, and the addresses they are reachable at.
+//! Binding sockets, the addresses they are reachable at, and their connections as pipes.
 //!
 //! Every transport over IP asks the operating system for the same things and answers the same questions about them.
 //! The rules are here, once:
@@ -14,7 +14,9 @@
 //! * **A dial leaves from a listener's socket** only where its answers find the way back ([`leaves_from`]).
 //! * **Who asks for a connection has proven nothing** until it answers what was sent to the address that it named. Until
 //!   then it is an entry of a table that is bounded for each source ([`HalfOpen`]).
-//! * **A machine that is out of files or memory** ends no listener: [`Acceptor`] waits a little and goes on.
+//! * **A machine that is out of files or memory** ends no listener: [`Acceptor`], or [`Pause`] for other sockets than those
+//!   of TCP, waits a little and goes on.
+//! * **A connection is a pipe** ([`SocketPipe`]).
 //!
 //! Sockets belong to the tokio runtime within whose context they are made.
 //!
@@ -35,6 +37,8 @@ mod bound;
 mod errors;
 mod half_open;
 mod interfaces;
+mod pause;
+mod pipe;
 mod route;
 mod zone;
 
@@ -44,5 +48,7 @@ pub use bound::{Bound, canonical, to_ipv6};
 pub use errors::{dial_error, listen_error};
 pub use half_open::{HalfOpen, Source};
 pub use interfaces::{Interfaces, Machine};
+pub use pause::Pause;
+pub use pipe::{SocketKind, SocketPipe};
 pub use route::{leaves_from, source_towards};
 pub use zone::{Zoned, beside, tcp_address, udp_address};

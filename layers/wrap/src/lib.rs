@@ -13,9 +13,9 @@
 //!
 //! [`over_transport`], [`over_protector`], [`over_negotiator`], [`over_security`], [`over_muxer`] and [`over_session`]
 //! put a decorator of pipes on every pipe of a transport, on the pipe under one of the layers above, or on every
-//! stream. All keep the laws of what they decorate: buffered reads and vectored
-//! writes pass through without a copy (`faulty`, a test tool, aside), and so do `reset`, `close_read` and
-//! `set_priority`.
+//! stream. All keep the laws of what they decorate: buffered reads, taken buffers and vectored writes pass through
+//! without a copy (`faulty`, a test tool, aside), and so does everything else that a pipe can do
+//! ([`PipeDecorator`](stackwire_core::PipeDecorator)).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -66,49 +66,3 @@ fn cut<'a>(slices: &'a [IoSlice<'_>], mut n: usize) -> Vec<IoSlice<'a>> {
     }
     first
 }
-
-/// Passes on to `self.inner` what a decorator leaves as it is.
-macro_rules! pass_on {
-    (flush) => {
-        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-        }
-    };
-    (shutdown) => {
-        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
-        }
-    };
-    (is_write_vectored) => {
-        fn is_write_vectored(&self) -> bool {
-            self.inner.is_write_vectored()
-        }
-    };
-    (ends) => {
-        fn reset(&mut self, code: u32) {
-            self.inner.reset(code);
-        }
-        fn close_read(&mut self) {
-            self.inner.close_read();
-        }
-    };
-    (settings) => {
-        fn set_priority(&mut self, priority: Priority) {
-            self.inner.set_priority(priority);
-        }
-        fn set_rate(&mut self, bytes_per_second: Option<std::num::NonZeroU64>) {
-            self.inner.set_rate(bytes_per_second);
-        }
-    };
-    (datagrams) => {
-        fn datagrams(&mut self) -> Option<std::sync::Arc<dyn stackwire_core::Datagrams>> {
-            self.inner.datagrams()
-        }
-    };
-    (pipe) => {
-        $crate::pass_on!(ends);
-        $crate::pass_on!(settings);
-        $crate::pass_on!(datagrams);
-    };
-}
-use pass_on;

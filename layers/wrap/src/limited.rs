@@ -6,10 +6,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{BoxPipe, Error, Kind, Pipe, Priority, total_len};
+use stackwire_core::{
+    BoxPipe, Buffer, Error, Kind, Pipe, PipeDecorator, pipe_decorator, poll_read_buffered, total_len,
+};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{cut, pass_on};
+use crate::cut;
 
 /// `pipe`, carrying at most `max` bytes in each direction.
 ///
@@ -32,6 +34,11 @@ impl Limited {
         Error::new(Kind::LimitExceeded { limit: self.limit, max: self.max }, during).into()
     }
 
+    /// How many bytes may still be read; `usize::MAX` stands for more.
+    fn readable(&self) -> usize {
+        usize::try_from(self.to_read).unwrap_or(usize::MAX)
+    }
+
     /// How many of `wanted` bytes may be written.
     fn writable(&self, wanted: usize) -> io::Result<usize> {
         match usize::try_from(self.to_write) {
@@ -42,74 +49,62 @@ impl Limited {
     }
 }
 
-impl AsyncRead for Limited {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if out.remaining() as u64 <= this.to_read {
+pipe_decorator!(Limited { inner: BoxPipe });
+
+impl PipeDecorator for Limited {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if out.remaining() as u64 <= self.to_read {
             let before = out.filled().len();
-            let result = Pin::new(&mut this.inner).poll_read(cx, out);
-            this.to_read -= (out.filled().len() - before) as u64;
+            let result = Pin::new(&mut self.inner).poll_read(cx, out);
+            self.to_read -= (out.filled().len() - before) as u64;
             return result;
         }
-        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
-        let n = bytes.len().min(out.remaining());
-        out.put_slice(&bytes[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
+        poll_read_buffered(Pin::new(self), cx, out)
     }
-}
 
-impl AsyncBufRead for Limited {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        let exceeded = (this.to_read == 0).then(|| this.exceeded("reading"));
-        let bytes = ready!(Pin::new(&mut this.inner).poll_fill_buf(cx))?;
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let readable = self.readable();
+        let exceeded = (self.to_read == 0).then(|| self.exceeded("reading"));
+        let bytes = ready!(Pin::new(&mut self.inner).poll_fill_buf(cx))?;
         match exceeded {
             Some(error) if !bytes.is_empty() => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(&bytes[..bytes.len().min(usize::try_from(this.to_read).unwrap_or(usize::MAX))])),
+            _ => Poll::Ready(Ok(&bytes[..bytes.len().min(readable)])),
         }
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        this.to_read = this.to_read.saturating_sub(n as u64);
-        Pin::new(&mut this.inner).consume(n);
+    fn consume(&mut self, n: usize) {
+        self.to_read = self.to_read.saturating_sub(n as u64);
+        Pin::new(&mut self.inner).consume(n);
     }
-}
 
-impl AsyncWrite for Limited {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let n = this.writable(data.len())?;
-        let n = ready!(Pin::new(&mut this.inner).poll_write(cx, &data[..n]))?;
-        this.to_write -= n as u64;
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        if self.to_read == 0 {
+            // Whether there is more, and so an error, `poll_fill_buf` tells.
+            return Poll::Ready(Ok(None));
+        }
+        let taken = ready!(self.inner.poll_take(most.min(self.readable()), cx))?;
+        self.to_read -= taken.as_ref().map_or(0, |taken| taken.len() as u64);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let n = self.writable(data.len())?;
+        let n = ready!(Pin::new(&mut self.inner).poll_write(cx, &data[..n]))?;
+        self.to_write -= n as u64;
         Poll::Ready(Ok(n))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let wanted = total_len(slices);
-        let n = this.writable(wanted)?;
-        let inner = Pin::new(&mut this.inner);
+        let n = self.writable(wanted)?;
+        let inner = Pin::new(&mut self.inner);
         let n = ready!(match n == wanted {
             true => inner.poll_write_vectored(cx, slices),
             false => inner.poll_write_vectored(cx, &cut(slices, n)),
         })?;
-        this.to_write -= n as u64;
+        self.to_write -= n as u64;
         Poll::Ready(Ok(n))
     }
-
-    pass_on!(is_write_vectored);
-    pass_on!(flush);
-    pass_on!(shutdown);
-}
-
-impl Pipe for Limited {
-    pass_on!(pipe);
 }
 
 #[cfg(test)]

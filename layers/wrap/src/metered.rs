@@ -10,10 +10,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use stackwire_core::{BoxPipe, Pipe, Priority};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::pass_on;
+use stackwire_core::{BoxPipe, Buffer, Pipe, PipeDecorator, pipe_decorator};
+use tokio::io::ReadBuf;
 
 /// A count of bytes, shared by as many pipes as one likes.
 #[derive(Debug, Default)]
@@ -53,52 +51,38 @@ impl<P> Metered<P> {
     }
 }
 
-impl<P: Pipe> AsyncRead for Metered<P> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+pipe_decorator!(impl[P: Pipe] Metered<P> { inner: P });
+
+impl<P: Pipe> PipeDecorator for Metered<P> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
-        let result = Pin::new(&mut this.inner).poll_read(cx, out);
-        this.meter.read.fetch_add((out.filled().len() - before) as u64, Ordering::Relaxed);
+        let result = Pin::new(&mut self.inner).poll_read(cx, out);
+        self.meter.read.fetch_add((out.filled().len() - before) as u64, Ordering::Relaxed);
         result
     }
-}
 
-impl<P: Pipe> AsyncBufRead for Metered<P> {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().inner).poll_fill_buf(cx)
+    fn consume(&mut self, n: usize) {
+        self.meter.read.fetch_add(n as u64, Ordering::Relaxed);
+        Pin::new(&mut self.inner).consume(n);
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        this.meter.read.fetch_add(n as u64, Ordering::Relaxed);
-        Pin::new(&mut this.inner).consume(n);
-    }
-}
-
-impl<P: Pipe> AsyncWrite for Metered<P> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.inner).poll_write(cx, data);
-        this.wrote(result)
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        let result = self.inner.poll_take(most, cx);
+        if let Poll::Ready(Ok(Some(taken))) = &result {
+            self.meter.read.fetch_add(taken.len() as u64, Ordering::Relaxed);
+        }
+        result
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
-        this.wrote(result)
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, data);
+        self.wrote(result)
     }
 
-    pass_on!(is_write_vectored);
-    pass_on!(flush);
-    pass_on!(shutdown);
-}
-
-impl<P: Pipe> Pipe for Metered<P> {
-    pass_on!(pipe);
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.wrote(result)
+    }
 }
 
 #[cfg(test)]

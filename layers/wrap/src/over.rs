@@ -51,6 +51,7 @@ struct Started<F> {
     map: F,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<F> Muxer for Started<F>
 where
     F: Fn(Arc<dyn Session>, Driver, &Env) -> (Arc<dyn Session>, Driver) + Send + Sync + 'static,
@@ -86,6 +87,7 @@ struct WrappedTransport {
     wrap: Wrap,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Transport for WrappedTransport {
     fn name(&self) -> &'static str {
@@ -137,6 +139,7 @@ struct WrappedListener {
     env: Env,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Listener for WrappedListener {
     fn addresses(&self) -> Vec<Multiaddr> {
@@ -164,6 +167,7 @@ struct WrappedMuxer {
     wrap: Wrap,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Muxer for WrappedMuxer {
     fn name(&self) -> &'static str {
         self.inner.name()
@@ -185,6 +189,7 @@ struct WrappedSession {
     env: Env,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Session for WrappedSession {
     fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
         self.inner.poll_open(cx).map_ok(|pipe| (self.wrap)(pipe, &self.env))

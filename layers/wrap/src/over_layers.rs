@@ -40,6 +40,7 @@ struct WrappedProtector {
     wrap: Wrap,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Protector for WrappedProtector {
     fn name(&self) -> &'static str {
@@ -57,6 +58,7 @@ struct WrappedNegotiator {
     env: Env,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Negotiator for WrappedNegotiator {
     fn name(&self) -> &'static str {
@@ -85,6 +87,7 @@ struct WrappedSecurity {
     wrap: Wrap,
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Security for WrappedSecurity {
     fn name(&self) -> &'static str {

@@ -1,8 +1,6 @@
 //! So many streams at once.
 
 use std::{
-    io::{self, IoSlice},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Error, Kind, Muxer, Pipe, Priority, Result, Session};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use stackwire_core::{BoxPipe, Error, Kind, Muxer, Pipe, PipeDecorator, Result, Session, pipe_decorator};
 
-use crate::{over::over_started, pass_on};
+use crate::over::over_started;
 
 /// The code with which excess streams are reset: “resource limit” of libp2p's error codes.
 pub const RESOURCE_LIMIT: u32 = 0x1002;
@@ -91,6 +88,7 @@ impl LimitedSession {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Session for LimitedSession {
     fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
         if self.outbound.are_full() {
@@ -131,43 +129,9 @@ struct Placed {
     _place: Place,
 }
 
-impl AsyncRead for Placed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, out)
-    }
-}
+pipe_decorator!(Placed { inner: BoxPipe });
 
-impl AsyncBufRead for Placed {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().inner).poll_fill_buf(cx)
-    }
-
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().inner).consume(n);
-    }
-}
-
-impl AsyncWrite for Placed {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
-    }
-
-    pass_on!(is_write_vectored);
-    pass_on!(flush);
-    pass_on!(shutdown);
-}
-
-impl Pipe for Placed {
-    pass_on!(pipe);
-}
+impl PipeDecorator for Placed {}
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Env, Error, Kind, Pipe, Priority};
+use stackwire_core::{BoxPipe, Buffer, Env, Error, Kind, Pipe, PipeDecorator, pipe_decorator};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::pass_on;
 
 /// `pipe`, failing with `Timeout` when an operation waits and for `limit` nothing has moved in either direction.
 ///
@@ -96,62 +94,58 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.clock.check()?;
-        let result = Pin::new(&mut this.inner).poll_read(cx, out);
+pipe_decorator!(Timed { inner: BoxPipe });
+
+impl PipeDecorator for Timed {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.clock.check()?;
+        let result = Pin::new(&mut self.inner).poll_read(cx, out);
         if result.is_ready() {
-            this.clock.moved(&mut this.reading, &this.writing);
+            self.clock.moved(&mut self.reading, &self.writing);
             return result;
         }
-        this.clock.poll_waiting(cx, &mut this.reading).map(Err)
+        self.clock.poll_waiting(cx, &mut self.reading).map(Err)
     }
-}
 
-impl AsyncBufRead for Timed {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        this.clock.check()?;
-        let result = Pin::new(&mut this.inner).poll_fill_buf(cx);
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.clock.check()?;
+        let result = Pin::new(&mut self.inner).poll_fill_buf(cx);
         if result.is_ready() {
-            this.clock.moved(&mut this.reading, &this.writing);
+            self.clock.moved(&mut self.reading, &self.writing);
             return result;
         }
-        this.clock.poll_waiting(cx, &mut this.reading).map(Err)
+        self.clock.poll_waiting(cx, &mut self.reading).map(Err)
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().inner).consume(n);
-    }
-}
-
-impl AsyncWrite for Timed {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().write_side(cx, |inner, cx| inner.poll_write(cx, data))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().write_side(cx, |inner, cx| inner.poll_write_vectored(cx, slices))
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.clock.check()?;
+        let result = self.inner.poll_take(most, cx);
+        match &result {
+            // It says nothing of what moves: the reader asks `poll_fill_buf` now.
+            Poll::Ready(Ok(None)) => result,
+            Poll::Ready(_) => {
+                self.clock.moved(&mut self.reading, &self.writing);
+                result
+            }
+            Poll::Pending => self.clock.poll_waiting(cx, &mut self.reading).map(Err),
+        }
     }
 
-    pass_on!(is_write_vectored);
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().write_side(cx, |inner, cx| inner.poll_flush(cx))
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.write_side(cx, |inner, cx| inner.poll_write(cx, data))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().write_side(cx, |inner, cx| inner.poll_shutdown(cx))
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.write_side(cx, |inner, cx| inner.poll_write_vectored(cx, slices))
     }
-}
 
-impl Pipe for Timed {
-    pass_on!(pipe);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write_side(cx, |inner, cx| inner.poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write_side(cx, |inner, cx| inner.poll_shutdown(cx))
+    }
 }
 
 #[cfg(test)]

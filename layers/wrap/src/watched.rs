@@ -9,13 +9,12 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Driver, Muxer, Pipe, Priority, Result};
+use stackwire_core::{BoxPipe, Buffer, Driver, Muxer, Pipe, PipeDecorator, Result, pipe_decorator};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     PollTimes,
     over::{Wrap, over_session, over_started},
-    pass_on,
 };
 
 /// `muxer` with every poll of its drivers timed, and every poll of its streams, which may do a part of the driver's work.
@@ -65,46 +64,32 @@ struct WatchedPipe {
     watch: Watch,
 }
 
-impl AsyncRead for WatchedPipe {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { inner, watch } = self.get_mut();
+pipe_decorator!(WatchedPipe { inner: BoxPipe });
+
+impl PipeDecorator for WatchedPipe {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, watch } = self;
         watch.time(|| Pin::new(inner).poll_read(cx, out))
     }
-}
 
-impl AsyncBufRead for WatchedPipe {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let Self { inner, watch } = self.get_mut();
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let Self { inner, watch } = self;
         watch.time(|| Pin::new(inner).poll_fill_buf(cx))
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().inner).consume(n);
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.watch.time(|| self.inner.poll_take(most, cx))
     }
-}
 
-impl AsyncWrite for WatchedPipe {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { inner, watch } = self.get_mut();
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { inner, watch } = self;
         watch.time(|| Pin::new(inner).poll_write(cx, data))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Self { inner, watch } = self.get_mut();
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let Self { inner, watch } = self;
         watch.time(|| Pin::new(inner).poll_write_vectored(cx, slices))
     }
-
-    pass_on!(is_write_vectored);
-    pass_on!(flush);
-    pass_on!(shutdown);
-}
-
-impl Pipe for WatchedPipe {
-    pass_on!(pipe);
 }
 
 #[cfg(test)]

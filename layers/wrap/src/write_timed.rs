@@ -9,10 +9,10 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use stackwire_core::{BoxPipe, Env, Error, Kind, Pipe, Priority};
+use stackwire_core::{BoxPipe, Buffer, Env, Error, Kind, Pipe, PipeDecorator, pipe_decorator};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{Meter, metered::Metered, pass_on};
+use crate::{Meter, metered::Metered};
 
 /// `pipe`, its bytes added to `meter`, failing with `Timeout` when a write, flush or shutdown has waited for `limit` and
 /// nothing of it was taken. After that every operation fails with it.
@@ -88,52 +88,39 @@ impl WriteTimed {
     }
 }
 
-impl AsyncRead for WriteTimed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.check()?;
-        Pin::new(&mut this.inner).poll_read(cx, out)
-    }
-}
+pipe_decorator!(WriteTimed { inner: BoxPipe });
 
-impl AsyncBufRead for WriteTimed {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        this.check()?;
-        Pin::new(&mut this.inner).poll_fill_buf(cx)
+impl PipeDecorator for WriteTimed {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.inner).poll_read(cx, out)
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().inner).consume(n);
-    }
-}
-
-impl AsyncWrite for WriteTimed {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().run(Step::Write, cx, |inner, cx| inner.poll_write(cx, data))
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.check()?;
+        Pin::new(&mut self.inner).poll_fill_buf(cx)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().run(Step::Write, cx, |inner, cx| inner.poll_write_vectored(cx, slices))
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.check()?;
+        self.inner.poll_take(most, cx)
     }
 
-    pass_on!(is_write_vectored);
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().run(Step::Flush, cx, |inner, cx| inner.poll_flush(cx))
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.run(Step::Write, cx, |inner, cx| inner.poll_write(cx, data))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().run(Step::Shutdown, cx, |inner, cx| inner.poll_shutdown(cx))
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.run(Step::Write, cx, |inner, cx| inner.poll_write_vectored(cx, slices))
     }
-}
 
-impl Pipe for WriteTimed {
-    pass_on!(pipe);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.run(Step::Flush, cx, |inner, cx| inner.poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.run(Step::Shutdown, cx, |inner, cx| inner.poll_shutdown(cx))
+    }
 }
 
 #[cfg(test)]

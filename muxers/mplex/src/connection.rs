@@ -12,6 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{Budget, Buffer, Error, Layer, Result, reset_error, total_len};
+use stackwire_driver::Taken;
 
 use crate::{
     NAME,
@@ -290,17 +291,12 @@ impl Connection {
     // --- for streams --------------------------------------------------------
 
     /// Moves what was received into the empty `into`. Leaves it empty at the end of the stream.
-    pub(crate) fn poll_take(
-        &self,
-        key: Key,
-        into: &mut VecDeque<Buffer>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_take(&self, key: Key, into: &mut Taken, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.with(|state, wakes| {
             let over = state.over();
             let Some(entry) = state.streams.get_mut(&key) else { return Poll::Ready(Err(closed().into())) };
             if !entry.received.is_empty() {
-                mem::swap(&mut entry.received, into);
+                into.take(&mut entry.received);
                 let bytes = mem::take(&mut entry.unread);
                 state.taken(bytes, wakes);
                 return Poll::Ready(Ok(()));

@@ -1,7 +1,6 @@
 //! One stream.
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -9,7 +8,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Buffer, Pipe, buffer};
+use stackwire_core::Pipe;
+use stackwire_driver::Taken;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::{Connection, Key};
@@ -22,26 +22,18 @@ const REPORT: usize = 64 * 1024;
 pub(crate) struct MplexStream {
     connection: Arc<Connection>,
     key: Key,
-    taken: VecDeque<Buffer>,
-    /// Consumed bytes of the first chunk.
-    start: usize,
+    taken: Taken,
     /// Memory that the connection does not know to be free again.
     freed: usize,
 }
 
 impl MplexStream {
     pub(crate) fn new(connection: Arc<Connection>, key: Key) -> Self {
-        Self { connection, key, taken: VecDeque::new(), start: 0, freed: 0 }
-    }
-
-    /// The first bytes, as many as lie together.
-    fn front(&self) -> &[u8] {
-        self.taken.front().map_or(&[], |chunk| &chunk[self.start..])
+        Self { connection, key, taken: Taken::default(), freed: 0 }
     }
 
     fn forget_taken(&mut self) {
-        self.freed += buffer::memory(&mem::take(&mut self.taken));
-        self.start = 0;
+        self.freed += self.taken.clear().memory;
         self.report();
     }
 
@@ -58,17 +50,12 @@ impl AsyncBufRead for MplexStream {
         if this.taken.is_empty() {
             ready!(this.connection.poll_take(this.key, &mut this.taken, cx))?;
         }
-        Poll::Ready(Ok(this.front()))
+        Poll::Ready(Ok(this.taken.front()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        if n < this.front().len() {
-            this.start += n;
-            return;
-        }
-        this.start = 0;
-        this.freed += this.taken.pop_front().map_or(0, |chunk| chunk.capacity());
+        this.freed += this.taken.consume(n).memory;
         if this.taken.is_empty() || this.freed >= REPORT {
             this.report();
         }
@@ -79,7 +66,7 @@ impl AsyncRead for MplexStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let _first = ready!(self.as_mut().poll_fill_buf(cx))?;
         while out.remaining() > 0 && !self.taken.is_empty() {
-            let front = self.front();
+            let front = self.taken.front();
             let n = front.len().min(out.remaining());
             out.put_slice(&front[..n]);
             self.as_mut().consume(n);

@@ -1,15 +1,14 @@
 //! What the session and its streams ask of the connection.
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     num::NonZeroU64,
     task::{Context, Poll},
 };
 
-use stackwire_core::{Buffer, Error, Kind, Layer, Priority, Result, buffer, reset_error, total_len};
-use stackwire_driver::{Wakes, register};
+use stackwire_core::{Error, Kind, Layer, Priority, Result, buffer, reset_error, total_len};
+use stackwire_driver::{Taken, Wakes, register};
 
 use crate::{
     NAME,
@@ -101,17 +100,12 @@ impl Connection {
 
     /// Moves what was received into the empty `taken`. Leaves it empty at the end of the stream. Without a `cx` nobody is
     /// woken later.
-    pub(crate) fn poll_take(
-        &self,
-        id: u32,
-        taken: &mut VecDeque<Buffer>,
-        cx: Option<&Context<'_>>,
-    ) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_take(&self, id: u32, taken: &mut Taken, cx: Option<&Context<'_>>) -> Poll<io::Result<()>> {
         self.with(|state, _| {
             let over = state.is_over();
             let Some(entry) = state.streams.get_mut(&id) else { return Poll::Ready(Err(closed().into())) };
             if !entry.received.is_empty() {
-                mem::swap(&mut entry.received, taken);
+                taken.take(&mut entry.received);
                 return Poll::Ready(Ok(()));
             }
             if entry.ended {

@@ -1,7 +1,6 @@
 //! One stream.
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     num::NonZeroU64,
@@ -10,8 +9,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Buffer, Datagrams, Pipe, Priority, buffer};
-use stackwire_driver::AssistBudget;
+use stackwire_core::{Datagrams, Pipe, Priority};
+use stackwire_driver::{AssistBudget, Freed, Taken};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{connection::Connection, datagrams::StreamDatagrams};
@@ -25,9 +24,7 @@ const REPORT: usize = 32 * 1024;
 pub(crate) struct PriorityStream {
     connection: Arc<Connection>,
     id: u32,
-    taken: VecDeque<Buffer>,
-    /// Consumed bytes of the first chunk.
-    start: usize,
+    taken: Taken,
     /// Bytes that the connection does not know to be consumed, and the memory that this freed.
     consumed: usize,
     freed: usize,
@@ -36,15 +33,7 @@ pub(crate) struct PriorityStream {
 
 impl PriorityStream {
     pub(crate) fn new(connection: Arc<Connection>, id: u32) -> Self {
-        Self {
-            connection,
-            id,
-            taken: VecDeque::new(),
-            start: 0,
-            consumed: 0,
-            freed: 0,
-            assist: AssistBudget::default(),
-        }
+        Self { connection, id, taken: Taken::default(), consumed: 0, freed: 0, assist: AssistBudget::default() }
     }
 
     /// Waits until there is something to read, or nothing will come.
@@ -57,11 +46,6 @@ impl PriorityStream {
         connection.driver.poll(assist, cx, |cx| connection.poll_take(*id, taken, cx))
     }
 
-    /// The first bytes, as many as lie together.
-    fn front(&self) -> &[u8] {
-        self.taken.front().map_or(&[], |chunk| &chunk[self.start..])
-    }
-
     fn report(&mut self) {
         if self.consumed > 0 {
             self.connection.consume(self.id, mem::take(&mut self.consumed), mem::take(&mut self.freed));
@@ -70,8 +54,13 @@ impl PriorityStream {
 
     /// Forgets what it has, as if that were consumed.
     fn forget_taken(&mut self) {
-        self.freed += buffer::memory(&self.taken);
-        self.consumed += self.taken.drain(..).map(|chunk| chunk.len()).sum::<usize>() - mem::take(&mut self.start);
+        let freed = self.taken.clear();
+        self.note(freed);
+    }
+
+    fn note(&mut self, freed: Freed) {
+        self.consumed += freed.bytes;
+        self.freed += freed.memory;
     }
 }
 
@@ -79,18 +68,13 @@ impl AsyncBufRead for PriorityStream {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         ready!(this.poll_taken(cx))?;
-        Poll::Ready(Ok(this.front()))
+        Poll::Ready(Ok(this.taken.front()))
     }
 
     fn consume(self: Pin<&mut Self>, n: usize) {
         let this = self.get_mut();
-        let left = this.front().len();
-        this.consumed += n.min(left);
-        this.start += n.min(left);
-        if n >= left {
-            this.freed += this.taken.pop_front().map_or(0, |chunk| chunk.capacity());
-            this.start = 0;
-        }
+        let freed = this.taken.consume(n);
+        this.note(freed);
         if this.taken.is_empty() || this.consumed >= REPORT {
             this.report();
         }
@@ -102,7 +86,7 @@ impl AsyncRead for PriorityStream {
         let this = self.get_mut();
         ready!(this.poll_taken(cx))?;
         while out.remaining() > 0 && !this.taken.is_empty() {
-            let front = this.front();
+            let front = this.taken.front();
             let n = front.len().min(out.remaining());
             out.put_slice(&front[..n]);
             Pin::new(&mut *this).consume(n);

@@ -1,13 +1,10 @@
 //! The two sides of Libra's negotiation.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
-
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role,
-    SelectContext, Wait,
+    SelectContext, Wait, exchange, no_common_protocol,
 };
-use tokio::io::AsyncBufRead;
 
 use crate::wire::{INTERACTIVE, NOT_SUPPORTED, SELECT, encode, is_sendable, read_frame, recognize, send};
 
@@ -75,7 +72,7 @@ async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
             return Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it")));
         }
     }
-    Err(no_common(offers, &[]))
+    Err(no_common_protocol(offers, &[]))
 }
 
 async fn answer(pipe: &mut BoxPipe, offer: &ProtocolId) -> Result<Vec<u8>> {
@@ -93,7 +90,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         return match position(offers, &proposal) {
             Some(index) => Ok(Negotiated { index, pipe, round_trips: 0, role: Role::Listener }),
             // The protocol has no refusal: the pipe is closed, by dropping it.
-            None => Err(no_common(&[id(&proposal)], offers)),
+            None => Err(no_common_protocol(&[id(&proposal)], offers)),
         };
     }
     if header != INTERACTIVE.as_bytes() {
@@ -102,7 +99,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
     let mut out = Vec::new();
     encode(INTERACTIVE, &mut out);
     // Most dialers send the first proposal with the header; then header and answer go in one write too.
-    if !has_bytes(&mut pipe).await {
+    if !exchange::is_readable(&mut pipe).await {
         send(&mut pipe, &mut out).await?;
     }
     let mut refused = Vec::new();
@@ -112,7 +109,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
             Ok(None) if refused.is_empty() => return Err(Error::closed("the peer left during negotiation")),
             Err(error) if refused.is_empty() || *error.kind() == Kind::PeerMisbehaved => return Err(error),
             // It has nothing else to propose and left, more or less politely.
-            Ok(None) | Err(_) => return Err(no_common(&refused, offers)),
+            Ok(None) | Err(_) => return Err(no_common_protocol(&refused, offers)),
         };
         let choice = position(offers, &proposal);
         encode(choice.map_or(NOT_SUPPORTED, |index| offers[index].as_str()), &mut out);
@@ -122,11 +119,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         }
         refused.push(id(&proposal));
     }
-    Err(no_common(&refused, offers))
-}
-
-async fn has_bytes(pipe: &mut BoxPipe) -> bool {
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut *pipe).poll_fill_buf(cx).is_ready())).await
+    Err(no_common_protocol(&refused, offers))
 }
 
 fn position(offers: &[ProtocolId], proposal: &[u8]) -> Option<usize> {
@@ -136,10 +129,4 @@ fn position(offers: &[ProtocolId], proposal: &[u8]) -> Option<usize> {
 /// A peer's proposal, for reports.
 fn id(proposal: &[u8]) -> ProtocolId {
     ProtocolId::from(String::from_utf8_lossy(proposal).into_owned())
-}
-
-fn no_common(offered: &[ProtocolId], supported: &[ProtocolId]) -> Error {
-    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
-    let nothing = Kind::NoCommonProtocol { offered: text(offered), supported: text(supported) };
-    Error::new(nothing, "negotiating a protocol")
 }

@@ -1,7 +1,7 @@
 //! Frames and the texts in them.
 
-use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result, exchange};
+use tokio::io::AsyncReadExt;
 
 /// The header of a negotiation that is answered.
 pub(crate) const INTERACTIVE: &str = "/libra/protocol-interactive/1.0.0";
@@ -65,9 +65,7 @@ pub(crate) async fn read_frame(pipe: &mut BoxPipe) -> Result<Option<Vec<u8>>> {
 
 /// Writes and flushes what `out` holds, and empties it.
 pub(crate) async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
-    let during = "writing a negotiation frame";
-    pipe.write_all(out).await.map_err(|e| Error::io(during, e))?;
-    pipe.flush().await.map_err(|e| Error::io(during, e))?;
+    exchange::send(pipe, out, "writing a negotiation frame").await?;
     out.clear();
     Ok(())
 }

@@ -5,16 +5,17 @@
 
 use std::{
     io::{self, IoSlice},
-    num::NonZeroU64,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Kind, Layer, Pipe, Prefaced, Priority, ProtocolId, wake_both};
+use stackwire_core::{
+    BoxPipe, Buffer, Error, Kind, Layer, PipeDecorator, Prefaced, ProtocolId, no_common_protocol, pipe_decorator,
+    wake_both,
+};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header, no_common};
+use crate::message::{HEADER, MessageReader, check_answer, encode, expect_header};
 
 /// A pipe whose proposal may not have been sent yet, or not answered. Once answered it only passes on.
 pub(crate) struct Lazy {
@@ -141,72 +142,54 @@ impl Awaiting {
         }
         let accepted = check_answer(&self.offer, ready!(self.reader.poll(pipe, cx))?)?;
         let offered = std::slice::from_ref(&self.offer);
-        Poll::Ready(if accepted { Ok(()) } else { Err(no_common(offered, Vec::new())) })
+        Poll::Ready(if accepted { Ok(()) } else { Err(no_common_protocol(offered, &[])) })
     }
 }
 
-impl AsyncRead for Lazy {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_answer(Side::Reader, cx))?;
-        Pin::new(&mut this.pipe).poll_read(cx, buf)
-    }
-}
+pipe_decorator!(Lazy { pipe: Prefaced });
 
-impl AsyncBufRead for Lazy {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        ready!(this.poll_answer(Side::Reader, cx))?;
-        Pin::new(&mut this.pipe).poll_fill_buf(cx)
+impl PipeDecorator for Lazy {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(Side::Reader, cx))?;
+        Pin::new(&mut self.pipe).poll_read(cx, buf)
     }
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.get_mut().pipe).consume(n);
-    }
-}
 
-impl AsyncWrite for Lazy {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.all_sent = false;
-        let written = Pin::new(&mut this.pipe).poll_write(cx, data);
-        this.poll_written(written, cx)
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        ready!(self.poll_answer(Side::Reader, cx))?;
+        Pin::new(&mut self.pipe).poll_fill_buf(cx)
     }
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.all_sent = false;
-        let written = Pin::new(&mut this.pipe).poll_write_vectored(cx, slices);
-        this.poll_written(written, cx)
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.all_sent = false;
+        let written = Pin::new(&mut self.pipe).poll_write(cx, data);
+        self.poll_written(written, cx)
     }
-    fn is_write_vectored(&self) -> bool {
-        self.pipe.is_write_vectored()
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.all_sent = false;
+        let written = Pin::new(&mut self.pipe).poll_write_vectored(cx, slices);
+        self.poll_written(written, cx)
     }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = Pin::new(&mut this.pipe).poll_flush(cx);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.pipe).poll_flush(cx);
         if flushed.is_ready() {
-            this.take_unread_answer(cx)?;
+            self.take_unread_answer(cx)?;
         }
-        this.poll_written(flushed, cx)
+        self.poll_written(flushed, cx)
     }
 
     /// Flushes, waits for the answer unless the end may come early, then ends our side. A refusal, or a peer that left without an answer, is an error. A
     /// reset after all was flushed is none: it ends both directions, so that nothing is left to end, and a reader learns
     /// of it. Peers reset a stream that they are done with, and the reset may take their answer along.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.awaiting.is_some() && !this.early_end {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.awaiting.is_some() && !self.early_end {
             // Who refuses may take nothing more: the answer is looked for while the rest still waits for room.
-            let flushed = match this.all_sent {
+            let flushed = match self.all_sent {
                 true => Poll::Ready(Ok(())),
-                false => Pin::new(&mut this.pipe).poll_flush(cx),
+                false => Pin::new(&mut self.pipe).poll_flush(cx),
             };
-            this.all_sent = matches!(flushed, Poll::Ready(Ok(())));
-            match this.poll_answer(Side::Writer, cx) {
-                Poll::Ready(Err(error)) if this.all_sent && is_reset(&error) => return Poll::Ready(Ok(())),
+            self.all_sent = matches!(flushed, Poll::Ready(Ok(())));
+            match self.poll_answer(Side::Writer, cx) {
+                Poll::Ready(Err(error)) if self.all_sent && is_reset(&error) => return Poll::Ready(Ok(())),
                 answered => {
                     let answered = answered?;
                     ready!(flushed)?;
@@ -214,14 +197,9 @@ impl AsyncWrite for Lazy {
                 }
             }
         }
-        Pin::new(&mut this.pipe).poll_shutdown(cx)
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
     }
-}
 
-impl Pipe for Lazy {
-    fn reset(&mut self, code: u32) {
-        self.pipe.reset(code);
-    }
     fn close_read(&mut self) {
         match &mut self.awaiting {
             // The answer is wanted all the same.
@@ -232,14 +210,5 @@ impl Pipe for Lazy {
     fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
         ready!(self.poll_answer(Side::Reader, cx))?;
         self.pipe.poll_take(most, cx)
-    }
-    fn set_priority(&mut self, priority: Priority) {
-        self.pipe.set_priority(priority);
-    }
-    fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
-        self.pipe.set_rate(bytes_per_second);
-    }
-    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
-        self.pipe.datagrams()
     }
 }

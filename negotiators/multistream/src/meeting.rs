@@ -12,10 +12,10 @@
 //!                                                                        /a               ──▶  responder, then as a listener
 //! ```
 
-use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result};
+use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result, no_common_protocol};
 
 use crate::{
-    message::{HEADER, MessageReader, NA, SIMULTANEOUS, both_dialed, encode, expect_header, no_common},
+    message::{HEADER, MessageReader, NA, SIMULTANEOUS, both_dialed, encode, expect_header},
     multistream::{answer_proposals, propose, receive, send},
 };
 
@@ -25,7 +25,7 @@ const RESPONDER: &[u8] = b"responder";
 
 /// As a dialer whose peer may be dialing, too. `nonce` decides then; nobody may know it before.
 pub(crate) async fn meet(mut pipe: BoxPipe, offers: &[ProtocolId], nonce: u64) -> Result<Negotiated> {
-    let Some(first) = offers.first() else { return Err(no_common(offers, Vec::new())) };
+    let Some(first) = offers.first() else { return Err(no_common_protocol(offers, &[])) };
     let mut reader = MessageReader::default();
     let mut out = HEADER.to_vec();
     encode(SIMULTANEOUS, &mut out);

@@ -51,12 +51,6 @@ pub(crate) fn both_dialed() -> Error {
     Error::new(Kind::SimultaneousOpen, "negotiating a protocol")
 }
 
-/// The error of two sides that share nothing.
-pub(crate) fn no_common(offered: &[ProtocolId], supported: Vec<ProtocolId>) -> Error {
-    let text = |ids: &[ProtocolId]| ids.iter().map(ToString::to_string).collect();
-    Error::new(Kind::NoCommonProtocol { offered: text(offered), supported: text(&supported) }, "negotiating a protocol")
-}
-
 /// Collects one message, however it is cut up, and takes not a byte more than it from the pipe.
 #[derive(Default)]
 pub(crate) struct MessageReader {

@@ -1,17 +1,17 @@
 //! The two sides of multistream-select.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
+use std::future::poll_fn;
 
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
+    exchange, no_common_protocol,
 };
-use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
 use crate::{
     lazy::Lazy,
     meeting::meet,
-    message::{HEADER, MessageReader, NA, SIMULTANEOUS, check_answer, encode, expect_header, no_common},
+    message::{HEADER, MessageReader, NA, SIMULTANEOUS, check_answer, encode, expect_header},
 };
 
 pub(crate) const NAME: &str = "multistream";
@@ -60,7 +60,7 @@ impl Negotiator for Multistream {
 async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
     let mut reader = MessageReader::default();
     let mut out = HEADER.to_vec();
-    let Some(first) = offers.first() else { return Err(no_common(offers, Vec::new())) };
+    let Some(first) = offers.first() else { return Err(no_common_protocol(offers, &[])) };
     encode(first.as_str().as_bytes(), &mut out);
     send(&mut pipe, &mut out).await?;
     expect_header(receive(&mut pipe, &mut reader).await?)?;
@@ -85,7 +85,7 @@ pub(crate) async fn propose(
             return Ok(Negotiated { index, pipe, round_trips, role: Role::Dialer });
         }
     }
-    Err(no_common(offers, Vec::new()))
+    Err(no_common_protocol(offers, &[]))
 }
 
 async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
@@ -93,7 +93,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
     expect_header(receive(&mut pipe, &mut reader).await?)?;
     let mut out = HEADER.to_vec();
     // Some dialers wait for our header before they propose. Where the proposal is already here, both go in one write.
-    if !has_bytes(&mut pipe).await {
+    if !exchange::is_readable(&mut pipe).await {
         answer(&mut pipe, &mut out).await;
     }
     answer_proposals(pipe, reader, offers, out).await
@@ -113,7 +113,7 @@ pub(crate) async fn answer_proposals(
             Ok(None) if refused.is_empty() => return Err(Error::closed("the peer left during negotiation")),
             Err(error) if refused.is_empty() => return Err(error),
             // A dialer that does not wait for the answer has sent its first bytes after what we refused: no fault.
-            Ok(None) | Err(_) => return Err(no_common(&refused, offers.to_vec())),
+            Ok(None) | Err(_) => return Err(no_common_protocol(&refused, offers)),
         };
         let choice = offers.iter().position(|offer| offer.as_str().as_bytes() == proposal.as_slice());
         encode(if choice.is_some() { &proposal } else { NA }, &mut out);
@@ -134,10 +134,9 @@ pub(crate) async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> R
     poll_fn(|cx| reader.poll(pipe, cx)).await
 }
 
+/// Sends what `out` holds, and empties it.
 pub(crate) async fn send(pipe: &mut BoxPipe, out: &mut Vec<u8>) -> Result<()> {
-    let during = "writing a negotiation message";
-    pipe.write_all(out).await.map_err(|e| Error::io(during, e))?;
-    pipe.flush().await.map_err(|e| Error::io(during, e))?;
+    exchange::send(pipe, out, "writing a negotiation message").await?;
     out.clear();
     Ok(())
 }
@@ -148,8 +147,4 @@ async fn answer(pipe: &mut BoxPipe, out: &mut Vec<u8>) {
     if send(pipe, out).await.is_err() {
         out.clear();
     }
-}
-
-async fn has_bytes(pipe: &mut BoxPipe) -> bool {
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut *pipe).poll_fill_buf(cx).is_ready())).await
 }

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, pipes};
+use stackwire_conformance::{
+    in_time,
+    negotiator::NegotiatorUnderTest,
+    negotiator_laws,
+    passing::{everything_passes, probe},
+    pipes,
+};
 use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Wait};
 use stackwire_negotiator_multistream::{Multistream, MultistreamConfig};
 use stackwire_plugin::{Catalogue, Plugin};
@@ -102,4 +108,15 @@ proptest! {
             }
         });
     }
+}
+
+/// Whoever does not wait for the answer gets a pipe that does all that the pipe below does.
+#[tokio::test]
+async fn a_pipe_that_was_not_waited_for_passes_everything_on() {
+    let answer = b"\x13/multistream/1.0.0\n\x07/probe\n";
+    let (pipe, calls) = probe(answer);
+    let offers = [ProtocolId::new("/probe")];
+    let context = SelectContext::new(Role::Dialer, &offers).waiting(Wait::Lazy);
+    let negotiated = Multistream.select(pipe, context).await.unwrap();
+    everything_passes(negotiated.pipe, &calls);
 }

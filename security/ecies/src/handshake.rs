@@ -1,13 +1,13 @@
 //! The handshake: hello, hello with the listener's introduction, the dialer's introduction (SPEC.md, section 1.2).
 
-use std::{fmt, io};
+use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, exchange,
 };
 use stackwire_records::Channel;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use crate::{
     Cipher,
@@ -134,17 +134,13 @@ impl Exchange<'_> {
     }
 
     async fn send(&mut self, message: &[u8], during: &'static str) -> Result<()> {
-        let write = async {
-            self.pipe.write_all(message).await?;
-            self.pipe.flush().await
-        };
-        write.await.map_err(|e| Error::io(during, e))
+        exchange::send(&mut self.pipe, message, during).await
     }
 
     /// Reads the peer's hello: its bytes, the cipher, the key.
     async fn hello(&mut self, during: &'static str) -> Result<([u8; HELLO], Suite, [u8; POINT])> {
         let mut bytes = [0; HELLO];
-        self.pipe.read_exact(&mut bytes).await.map_err(|e| ended(during, e))?;
+        self.pipe.read_exact(&mut bytes).await.map_err(|e| Error::io(during, e))?;
         let [number, key @ ..] = bytes;
         let suite = Suite::of_wire(number).ok_or_else(|| Error::misbehaved(format!("a cipher of number {number}")))?;
         Ok((bytes, suite, key))
@@ -160,12 +156,11 @@ impl Exchange<'_> {
 
     /// Reads, proves and checks the peer's introduction, and adds it to the transcript.
     async fn introduced(&mut self, schedule: &mut Schedule, sender: Role, during: &'static str) -> Result<Introduced> {
-        let length = usize::from(self.pipe.read_u16().await.map_err(|e| ended(during, e))?);
+        let length = usize::from(self.pipe.read_u16().await.map_err(|e| Error::io(during, e))?);
         if !(TAG..=MAX_INTRODUCTION + TAG).contains(&length) {
             return Err(Error::misbehaved(format!("a sealed introduction of {length} bytes")));
         }
-        let mut sealed = vec![0; length];
-        self.pipe.read_exact(&mut sealed).await.map_err(|e| ended(during, e))?;
+        let sealed = exchange::receive(&mut self.pipe, length, during).await?;
         let theirs = schedule.open(sender, sealed, |schedule, bytes| introduction::read(schedule, sender, bytes))?;
         let actual = theirs.key.peer_id();
         match self.context.expected {
@@ -185,12 +180,4 @@ fn hello(suite: Suite, ephemeral: &Ephemeral) -> [u8; HELLO] {
 
 fn no_point() -> Error {
     Error::misbehaved("an ephemeral key that is no point of secp256k1")
-}
-
-/// The peer closed the pipe instead of a message.
-fn ended(during: &'static str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::closed(during),
-        _ => Error::io(during, error),
-    }
 }

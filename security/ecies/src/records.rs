@@ -6,7 +6,11 @@
 use std::ops::Range;
 
 use stackwire_core::{Error, Kind, Result};
-use stackwire_records::{Codec, KeyChanges, Opened};
+pub(crate) use stackwire_records::framing::LENGTH as HEADER;
+use stackwire_records::{
+    Codec, KeyChanges, Opened,
+    framing::{Parts, parts, record_length},
+};
 
 use crate::{
     Ecies,
@@ -15,8 +19,6 @@ use crate::{
     suite::Suite,
 };
 
-/// Bytes of the length before every record.
-pub(crate) const HEADER: usize = 2;
 /// Bytes behind the content: what it is, and the tag.
 const TRAILER: usize = 1 + TAG;
 /// The longest record.
@@ -75,11 +77,7 @@ impl Codec for Records {
     }
 
     fn length(&self, header: &[u8]) -> Result<usize> {
-        let length = header.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        if length < TAG {
-            return Err(Error::misbehaved(format!("a record of {length} bytes, shorter than its tag")));
-        }
-        Ok(HEADER + length)
+        record_length(header, TAG)
     }
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {
@@ -148,10 +146,7 @@ impl Sealer {
 
     /// Writes header and trailer of a record under the key there is, and encrypts it.
     fn finish(&mut self, record: &mut [u8], kind: u8) -> Result<()> {
-        let too_long = |e| Error::new(Kind::Internal, "sealing a record that is too long").caused_by(e);
-        let (header, sealed) = record.split_at_mut(HEADER);
-        header.copy_from_slice(&u16::try_from(sealed.len()).map_err(too_long)?.to_be_bytes());
-        let (text, tag) = sealed.split_at_mut(sealed.len() - TAG);
+        let Parts { header, text, tag } = parts(record, TAG)?;
         let end = text.len() - 1;
         text[end] = kind;
         tag.copy_from_slice(&self.direction.key.seal(self.direction.records, header, text));

@@ -11,13 +11,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use stackwire_core::{BoxPipe, Error, Kind, Result, Role};
+use stackwire_core::{BoxPipe, Error, Kind, Result, Role, exchange};
 use tokio::io::AsyncReadExt;
 
-use crate::{
-    bcs::{Reader, put_bytes, put_count},
-    exchange::{ended, receive_bytes, send_bytes},
-};
+use crate::bcs::{Reader, put_bytes, put_count};
 
 /// The only version there is; addresses spell it `/handshake/0`.
 pub const VERSION: u8 = 0;
@@ -203,9 +200,9 @@ pub(crate) async fn exchange(pipe: &mut BoxPipe, ours: &HandshakeMessage) -> Res
     const SENDING: &str = "sending the handshake message";
     let message = ours.encode();
     let length = u16::try_from(message.len()).map_err(|e| Error::new(Kind::Internal, SENDING).caused_by(e))?;
-    send_bytes(pipe, &[&length.to_be_bytes(), message.as_slice()].concat(), SENDING).await?;
-    let length = pipe.read_u16().await.map_err(|e| ended(READING, e))?;
-    HandshakeMessage::decode(&receive_bytes(pipe, length.into(), READING).await?)
+    exchange::send(pipe, &[&length.to_be_bytes(), message.as_slice()].concat(), SENDING).await?;
+    let length = pipe.read_u16().await.map_err(|e| Error::io(READING, e))?;
+    HandshakeMessage::decode(&exchange::receive(pipe, length.into(), READING).await?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! Handshake messages over a pipe, of whichever pattern.
 
-use std::io;
-
 use snow::{Builder, HandshakeState};
-use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role};
+use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role, exchange};
 use stackwire_records::Channel;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -93,7 +91,7 @@ impl Exchange {
 
     /// Sends `bytes` as they are.
     pub async fn send_bytes(&mut self, bytes: &[u8], during: &'static str) -> Result<()> {
-        send_bytes(&mut self.pipe, bytes, during).await
+        exchange::send(&mut self.pipe, bytes, during).await
     }
 
     /// Reads the next message behind its length, takes exactly its bytes from the pipe, and returns its payload.
@@ -104,12 +102,12 @@ impl Exchange {
 
     /// Reads the length of the next message.
     pub async fn receive_length(&mut self, during: &'static str) -> Result<usize> {
-        self.pipe.read_u16().await.map(usize::from).map_err(|e| ended(during, e))
+        self.pipe.read_u16().await.map(usize::from).map_err(|e| Error::io(during, e))
     }
 
     /// Reads the next message, which has `length` bytes, and returns its payload.
     pub async fn receive_bytes(&mut self, length: usize, during: &'static str) -> Result<Vec<u8>> {
-        let message = receive_bytes(&mut self.pipe, length, during).await?;
+        let message = exchange::receive(&mut self.pipe, length, during).await?;
         self.read(&message, during)
     }
 
@@ -161,34 +159,5 @@ impl Exchange {
         let cipher = |key| FrameCipher::new(self.variant.suite, key);
         let frames = Frames::new(cipher(&receiving), cipher(&sending), self.variant.plugin);
         Channel::new(self.pipe, with(frames))
-    }
-}
-
-/// Sends `bytes` and flushes.
-pub(crate) async fn send_bytes(pipe: &mut BoxPipe, bytes: &[u8], during: &'static str) -> Result<()> {
-    let write = async {
-        pipe.write_all(bytes).await?;
-        pipe.flush().await
-    };
-    write.await.map_err(|e| Error::io(during, e))
-}
-
-/// Takes exactly `length` bytes from `pipe`. Fails with `Closed` where it ends before.
-pub(crate) async fn receive_bytes(pipe: &mut BoxPipe, length: usize, during: &'static str) -> Result<Vec<u8>> {
-    // Grows with what arrives, so that a length alone costs nothing.
-    let mut bytes = Vec::new();
-    let read = pipe.take(length as u64).read_to_end(&mut bytes).await;
-    read.map_err(|e| Error::io(during, e))?;
-    if bytes.len() < length {
-        return Err(Error::closed(during));
-    }
-    Ok(bytes)
-}
-
-/// The peer closed the pipe instead of a message.
-pub(crate) fn ended(during: &'static str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::closed(during),
-        _ => Error::io(during, error),
     }
 }

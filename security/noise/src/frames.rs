@@ -1,11 +1,14 @@
 //! The frames of the channel after the handshake: a length of two bytes, and as much ciphertext with its tag.
 
 use stackwire_core::{Error, FirstFrame, Kind, Result};
-use stackwire_records::{Codec, Opened};
+use stackwire_records::{
+    Codec, Opened,
+    framing::{LENGTH, Parts, parts, record_length},
+};
 
 use crate::{
     crypto::{FrameCipher, TAG},
-    wire::{HEADER as LENGTH, MAX_FRAME, MAX_PLAINTEXT},
+    wire::{MAX_FRAME, MAX_PLAINTEXT},
 };
 
 /// Frames of both directions.
@@ -42,15 +45,6 @@ impl Frames {
     }
 }
 
-/// Writes a frame's header. Returns where its text and its tag belong.
-fn parts(frame: &mut [u8]) -> Result<(&mut [u8], &mut [u8])> {
-    let (header, sealed) = frame.split_at_mut(LENGTH);
-    let length = u16::try_from(sealed.len());
-    let length = length.map_err(|e| Error::new(Kind::Internal, "sealing a frame").caused_by(e))?;
-    header.copy_from_slice(&length.to_be_bytes());
-    Ok(sealed.split_at_mut(sealed.len() - TAG))
-}
-
 fn altered() -> Error {
     Error::new(Kind::AuthenticationFailed, "opening a frame that was altered on the way")
 }
@@ -70,24 +64,20 @@ impl Codec for Frames {
     }
 
     fn seal(&mut self, record: &mut [u8]) -> Result<()> {
-        let (text, tag) = parts(record)?;
+        let Parts { text, tag, .. } = parts(record, TAG)?;
         tag.copy_from_slice(&self.sending.seal(text).ok_or_else(used_up)?);
         self.awaited = false;
         Ok(())
     }
 
     fn seal_copy(&mut self, content: &[u8], record: &mut [u8]) -> Result<()> {
-        let (text, tag) = parts(record)?;
+        let Parts { text, tag, .. } = parts(record, TAG)?;
         self.awaited = false;
         self.sending.seal_copy(content, text, tag).ok_or_else(used_up)
     }
 
     fn length(&self, header: &[u8]) -> Result<usize> {
-        let length = header.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        if length < TAG {
-            return Err(Error::misbehaved(format!("a frame of {length} bytes, shorter than its tag")));
-        }
-        Ok(LENGTH + length)
+        record_length(header, TAG)
     }
 
     fn open(&mut self, record: &mut [u8]) -> Result<Opened> {

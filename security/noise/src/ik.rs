@@ -16,14 +16,14 @@ use std::{
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
-    SecurityContext, address::Fixed,
+    SecurityContext, address::Fixed, exchange::receive,
 };
 
 use crate::{
     config::NoiseIkConfig,
     crypto::{KEY, KeyPair, Suite, TAG},
     diem_handshake::{self, HandshakeMessage, VERSION},
-    exchange::{Exchange, Known, Variant, receive_bytes},
+    exchange::{Exchange, Known, Variant},
     network_key::{KeySource, NetworkKey, whom},
     replay::Timestamps,
     trust::{AccountId, Authentication, KnownBy, Trust, TrustedPeers, TrustedSet},
@@ -146,7 +146,7 @@ impl NoiseIk {
     ) -> Result<(Exchange, PublicKey, u8)> {
         const READING: &str = "reading message 1";
         let failed = |why: &'static str| Err(Error::new(Kind::AuthenticationFailed, why));
-        let received = receive_bytes(&mut pipe, self.width + KEY + MESSAGE_1, READING).await?;
+        let received = receive(&mut pipe, self.width + KEY + MESSAGE_1, READING).await?;
         let (prologue, message) = received.split_at(self.width + KEY);
         let (theirs, meant) = prologue.split_at(self.width);
         let theirs = AccountId::from_wire(theirs);

@@ -12,7 +12,7 @@ use salsa20::{
     XSalsa20,
     cipher::{KeyIvInit, StreamCipher},
 };
-use stackwire_core::{BoxPipe, Error, Layer, Pipe, Priority, reset_error};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, reset_error};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -303,7 +303,8 @@ impl AsyncWrite for PnetPipe {
     }
 }
 
-/// The rest is below; datagrams are not offered, since nothing would hide them.
+/// Decides on every method: what it doesn't know must not pass it by.
+#[deny(clippy::missing_trait_methods)]
 impl Pipe for PnetPipe {
     fn reset(&mut self, code: u32) {
         self.reset.get_or_insert(code);
@@ -322,5 +323,15 @@ impl Pipe for PnetPipe {
 
     fn set_rate(&mut self, bytes_per_second: Option<NonZeroU64>) {
         self.below.set_rate(bytes_per_second);
+    }
+
+    /// The keystream is laid over copies.
+    fn poll_take(&mut self, _: usize, _: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        Poll::Ready(Ok(None))
+    }
+
+    /// None: nothing would hide them.
+    fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
+        None
     }
 }

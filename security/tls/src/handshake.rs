@@ -10,7 +10,7 @@
 //! by record, so that what follows the handshake is still in it.
 //! Memory is bounded: a handshake message of at most 64 KiB, and one record.
 
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use rustls::{
     ClientConfig,
@@ -19,7 +19,7 @@ use rustls::{
     server::{Acceptor, UnbufferedServerConnection},
 };
 use stackwire_certificate::Settings;
-use stackwire_core::{BoxPipe, Error, Result};
+use stackwire_core::{BoxPipe, Error, Result, exchange};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
 
 use crate::{
@@ -106,7 +106,7 @@ async fn complete(
         let done = !side.state().is_handshaking();
         // What is there to be read may have more to be said, or an alert, and then the pipe may be closed already.
         if !flight.is_empty() && (done || must_wait(&mut pipe).await?) {
-            send(&mut pipe, &flight).await.map_err(|e| Error::io("sending a handshake message", e))?;
+            exchange::send(&mut pipe, &flight, "sending a handshake message").await?;
             flight.clear();
         }
         if done {
@@ -114,11 +114,6 @@ async fn complete(
         }
         inbox.read(&mut pipe).await?;
     }
-}
-
-async fn send(pipe: &mut BoxPipe, flight: &[u8]) -> io::Result<()> {
-    pipe.write_all(flight).await?;
-    pipe.flush().await
 }
 
 /// Whether there is nothing to be read yet.

@@ -10,6 +10,7 @@ mod env;
 pub mod host;
 pub mod muxer;
 pub mod negotiator;
+pub mod passing;
 pub mod pipes;
 pub mod protector;
 pub mod records;

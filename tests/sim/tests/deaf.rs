@@ -3,22 +3,25 @@
 #![allow(clippy::disallowed_methods, reason = "the tests run on the simulation's own runtime")]
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
 use stackwire_bundle as _;
-use stackwire_core::{BoxPipe, End, Event, Host, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream};
+use stackwire_core::{
+    BoxPipe, Buffer, End, Event, Host, Kind, Layer, Pipe, PipeDecorator, Protocol, ProtocolId, Result, Stream,
+    pipe_decorator,
+};
 use stackwire_plugin::Catalogue;
 use stackwire_sim::SimNode;
 use stackwire_wrap::over_transport;
 use tokio::{
-    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWriteExt, ReadBuf},
     time::{Instant, sleep},
 };
 
@@ -51,61 +54,35 @@ struct Deaf {
     hears: usize,
 }
 
-impl AsyncRead for Deaf {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.hears == 0 {
+pipe_decorator!(Deaf { inner: BoxPipe });
+
+impl PipeDecorator for Deaf {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.hears == 0 {
             return Poll::Pending;
         }
         let before = out.filled().len();
-        let result = Pin::new(&mut this.inner).poll_read(cx, out);
-        this.hears = this.hears.saturating_sub(out.filled().len() - before);
+        let result = Pin::new(&mut self.inner).poll_read(cx, out);
+        self.hears = self.hears.saturating_sub(out.filled().len() - before);
         result
     }
-}
 
-impl AsyncBufRead for Deaf {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        if this.hears == 0 { Poll::Pending } else { Pin::new(&mut this.inner).poll_fill_buf(cx) }
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.hears == 0 { Poll::Pending } else { Pin::new(&mut self.inner).poll_fill_buf(cx) }
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        this.hears = this.hears.saturating_sub(n);
-        Pin::new(&mut this.inner).consume(n);
-    }
-}
-
-impl AsyncWrite for Deaf {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        if self.hears == 0 {
+            return Poll::Pending;
+        }
+        let taken = ready!(self.inner.poll_take(most, cx))?;
+        self.hears = self.hears.saturating_sub(taken.as_ref().map_or(0, |taken| taken.len()));
+        Poll::Ready(Ok(taken))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
-    }
-}
-
-impl Pipe for Deaf {
-    fn reset(&mut self, code: u32) {
-        self.inner.reset(code);
+    fn consume(&mut self, n: usize) {
+        self.hears = self.hears.saturating_sub(n);
+        Pin::new(&mut self.inner).consume(n);
     }
 }
 

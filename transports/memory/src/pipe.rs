@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::Pipe;
+use stackwire_core::{Pipe, poll_read_buffered};
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
     task::coop,
@@ -48,15 +48,11 @@ impl MemoryPipe {
 }
 
 impl AsyncRead for MemoryPipe {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if out.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let available = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let n = available.len().min(out.remaining());
-        out.put_slice(&available[..n]);
-        self.consume(n);
-        Poll::Ready(Ok(()))
+        poll_read_buffered(self, cx, out)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use quinn::{RecvStream, SendStream, VarInt};
-use stackwire_core::{Buffer, Datagrams, Error, Pipe, Priority, reset_error, total_len};
+use stackwire_core::{Buffer, Datagrams, Error, Pipe, Priority, poll_read_buffered, reset_error, total_len};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
@@ -165,11 +165,7 @@ impl AsyncRead for QuicPipe {
                 }
             };
         }
-        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
-        let n = bytes.len().min(out.remaining());
-        out.put_slice(&bytes[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
+        poll_read_buffered(Pin::new(this), cx, out)
     }
 }
 

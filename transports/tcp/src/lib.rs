@@ -45,7 +45,6 @@ mod stream;
 mod transport;
 
 pub use config::{ProxyProtocol, TcpConfig};
-pub use pipe::TcpPipe;
 pub use transport::Tcp;
 
 /// The name that configs use.

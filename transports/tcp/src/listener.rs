@@ -6,7 +6,13 @@ use stackwire_core::{Env, Error, Incoming, Layer, Listener, Multiaddr, Opened, R
 use stackwire_socket::{Accepted, Acceptor, tcp_address};
 use tokio::net::TcpStream;
 
-use crate::{NAME, TcpConfig, TcpPipe, config::ProxyProtocol, ports::Port, proxy, socket};
+use crate::{
+    NAME, TcpConfig,
+    config::ProxyProtocol,
+    pipe::{TcpPipe, pipe},
+    ports::Port,
+    proxy, socket,
+};
 
 #[derive(Debug)]
 pub(crate) struct TcpListener {
@@ -42,18 +48,18 @@ impl Listener for TcpListener {
 
 /// The connection as it is.
 async fn plain(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened> {
-    Ok(Stage::Raw(Box::new(pipe(&config, stream, env)?)).into())
+    Ok(Stage::Raw(Box::new(configured(&config, stream, env)?)).into())
 }
 
 /// The connection behind the proxy's header.
 async fn behind_proxy(config: TcpConfig, stream: TcpStream, env: Env) -> Result<Opened> {
-    let mut pipe = pipe(&config, stream, env)?;
+    let mut pipe = configured(&config, stream, env)?;
     let source = proxy::read_header(&mut pipe).await?;
     Ok(Opened { stage: Stage::Raw(Box::new(pipe)), remote: source.map(tcp_address) })
 }
 
-fn pipe(config: &TcpConfig, stream: TcpStream, env: Env) -> Result<TcpPipe> {
+fn configured(config: &TcpConfig, stream: TcpStream, env: Env) -> Result<TcpPipe> {
     socket::configure(config, &stream)
         .map_err(|e| Error::io("setting a connection's options", e).at(Layer::Transport, NAME))?;
-    Ok(TcpPipe::new(stream, config, env))
+    Ok(pipe(stream, config, env))
 }

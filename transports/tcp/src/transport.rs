@@ -9,7 +9,7 @@ use stackwire_core::{
 use stackwire_socket::{Acceptor, Zoned, canonical, dial_error, listen_error, tcp_address};
 use tokio::net::TcpStream;
 
-use crate::{NAME, TcpConfig, TcpPipe, listener::TcpListener, ports::Ports, socket};
+use crate::{NAME, TcpConfig, listener::TcpListener, pipe::pipe, ports::Ports, socket};
 
 /// Connects machines by TCP; see the crate's description. Clones share the ports they listen on.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ impl Transport for Tcp {
         let connecting = async { self.connect(remote?).await };
         let stream = connecting.await.map_err(|e| dial_error(address, e).at(Layer::Transport, NAME))?;
         let local = stream.local_addr().ok().map(canonical).map(tcp_address);
-        let pipe = TcpPipe::new(stream, &self.config, dial.env.clone());
+        let pipe = pipe(stream, &self.config, dial.env.clone());
         Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local, round_trips: 1 })
     }
 

@@ -4,8 +4,9 @@ use std::io;
 
 use async_trait::async_trait;
 use stackwire_core::{Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Result, Retry, Stage, Transport};
+use stackwire_socket::Pause;
 
-use crate::{NAME, UnixConfig, config::Checked, listener::UnixListener, path, pipe::UnixPipe, system};
+use crate::{NAME, UnixConfig, config::Checked, listener::UnixListener, path, pipe::pipe, system};
 
 /// Connects programs of one machine; see the crate's description.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl Transport for Unix {
         let name = path::require(address, "dialed")?;
         system::fits(&name).map_err(|why| unfit(address, why))?;
         let connection = system::connect(&name, dial.env).await.map_err(|e| dial_error(address, e))?;
-        let pipe = UnixPipe::new(connection, self.config.read_buffer);
+        let pipe = pipe(connection, self.config.read_buffer);
         Ok(Dialed { stage: Stage::Raw(Box::new(pipe)), local: Some(address.clone()), round_trips: 0 })
     }
 
@@ -53,8 +54,8 @@ impl Transport for Unix {
         system::fits(&name).map_err(|why| unfit(address, why))?;
         let (socket, name) = system::Socket::bind(&name, &self.config, listen.env)
             .map_err(|(fix, e)| Error::io(format!("listening on {address}: {fix}"), e).at(Layer::Transport, NAME))?;
-        let (config, env) = (self.config, listen.env.clone());
-        Ok(Box::new(UnixListener { config, env, socket, address: path::address_of(&name), pause: None }))
+        let (config, pause) = (self.config, Pause::new(listen.env));
+        Ok(Box::new(UnixListener { config, socket, address: path::address_of(&name), pause }))
     }
 }
 

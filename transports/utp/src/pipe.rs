@@ -1,13 +1,6 @@
 //! A connection as a pipe.
 
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use stackwire_core::{Buffered, Pipe};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use stackwire_core::{Buffered, PipeDecorator, pipe_decorator};
 
 use crate::link::Stream;
 
@@ -21,7 +14,7 @@ const READ_BUFFER: usize = 64 * 1024;
 /// * **A shutdown** is done when the peer's machine has acknowledged everything, or has no room because nobody reads
 ///   there. Giving up waiting for it takes nothing back.
 /// * **Dropped**, the connection still delivers what was written, in the background, and then the peer reads the end; a
-///   reset, if it had sent what nobody read. [`Pipe::reset`] drops everything; the peer sees code 0, as uTP has no codes.
+///   reset, if it had sent what nobody read. [`Pipe::reset`](stackwire_core::Pipe::reset) drops everything; the peer sees code 0, as uTP has no codes.
 #[derive(Debug)]
 pub(crate) struct UtpPipe(Buffered<Stream>);
 
@@ -29,55 +22,15 @@ impl UtpPipe {
     pub(crate) fn new(stream: Stream) -> Self {
         Self(Buffered::with_capacity(READ_BUFFER, stream))
     }
-
-    fn inner(self: Pin<&mut Self>) -> Pin<&mut Buffered<Stream>> {
-        Pin::new(&mut self.get_mut().0)
-    }
 }
 
-impl AsyncRead for UtpPipe {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.inner().poll_read(cx, out)
-    }
-}
+pipe_decorator!(UtpPipe { 0: Buffered<Stream> });
 
-impl AsyncBufRead for UtpPipe {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        self.inner().poll_fill_buf(cx)
-    }
-
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        self.inner().consume(n);
-    }
-}
-
-impl AsyncWrite for UtpPipe {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner().poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.inner().poll_write_vectored(cx, slices)
-    }
-
+impl PipeDecorator for UtpPipe {
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner().poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner().poll_shutdown(cx)
-    }
-}
-
-impl Pipe for UtpPipe {
     fn reset(&mut self, code: u32) {
         // It stays in there: what it has to tell its peer goes out by and by.
         if let Some(stream) = self.0.get_mut() {

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::BufMut;
 use futures::task::AtomicWaker;
-use stackwire_core::{Env, Error, Kind, Layer, Pipe, Role};
+use stackwire_core::{Env, Error, Kind, Layer, Pipe, Role, poll_read_buffered};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -217,13 +217,7 @@ fn writing(e: io::Error) -> io::Error {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketPipe<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_payload(cx))?;
-        let ready = this.reader.ready();
-        let n = ready.len().min(out.remaining());
-        out.put_slice(&ready[..n]);
-        this.reader.consume(n);
-        Poll::Ready(Ok(()))
+        poll_read_buffered(self, cx, out)
     }
 }
 

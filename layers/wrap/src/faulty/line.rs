@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -10,8 +10,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
-use stackwire_core::{BoxPipe, Env, Pipe, Priority};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use stackwire_core::{BoxPipe, Buffer, Env, Pipe, PipeDecorator, pipe_decorator, poll_read_buffered};
+use tokio::io::{AsyncBufRead, ReadBuf};
 
 use super::{Faults, Way, happens};
 
@@ -126,70 +126,51 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
-        let n = bytes.len().min(out.remaining());
-        out.put_slice(&bytes[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
-    }
-}
+pipe_decorator!(Line { inner: BoxPipe });
 
-impl AsyncBufRead for Line {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        if this.direct {
-            return Pin::new(&mut this.inner).poll_fill_buf(cx);
+impl PipeDecorator for Line {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        poll_read_buffered(Pin::new(self), cx, out)
+    }
+
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.direct {
+            return Pin::new(&mut self.inner).poll_fill_buf(cx);
         }
-        this.send_off(cx);
-        if let Some(arrives) = this.chunks.front().map(|chunk| chunk.arrives) {
-            ready!(this.poll_until(cx, arrives));
-            return Poll::Ready(Ok(&this.chunks[0].bytes[this.used..]));
+        self.send_off(cx);
+        if let Some(arrives) = self.chunks.front().map(|chunk| chunk.arrives) {
+            ready!(self.poll_until(cx, arrives));
+            return Poll::Ready(Ok(&self.chunks[0].bytes[self.used..]));
         }
-        match (this.end.is_some(), this.last) {
-            (true, Some(arrives)) => ready!(this.poll_until(cx, arrives)),
+        match (self.end.is_some(), self.last) {
+            (true, Some(arrives)) => ready!(self.poll_until(cx, arrives)),
             _ => return Poll::Pending,
         }
         // The pipe below goes on to say the same.
-        this.direct = true;
-        Poll::Ready(this.end.take().unwrap_or(Ok(())).map(|()| &[][..]))
+        self.direct = true;
+        Poll::Ready(self.end.take().unwrap_or(Ok(())).map(|()| &[][..]))
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        let Some(first) = this.chunks.front() else {
-            return Pin::new(&mut this.inner).consume(n);
+    fn consume(&mut self, n: usize) {
+        let Some(first) = self.chunks.front() else {
+            return Pin::new(&mut self.inner).consume(n);
         };
-        this.used = (this.used + n).min(first.bytes.len());
-        if this.used == first.bytes.len() {
-            this.in_flight -= this.used;
-            this.used = 0;
-            this.chunks.pop_front();
+        self.used = (self.used + n).min(first.bytes.len());
+        if self.used == first.bytes.len() {
+            self.in_flight -= self.used;
+            self.used = 0;
+            self.chunks.pop_front();
         }
     }
-}
 
-impl AsyncWrite for Line {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, data)
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        // What comes from afar is on its way in `chunks`.
+        match self.direct {
+            true => self.inner.poll_take(most, cx),
+            false => Poll::Ready(Ok(None)),
+        }
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, slices)
-    }
-
-    crate::pass_on!(is_write_vectored);
-    crate::pass_on!(flush);
-    crate::pass_on!(shutdown);
-}
-
-impl Pipe for Line {
     fn reset(&mut self, code: u32) {
         self.forget();
         self.inner.reset(code);
@@ -199,7 +180,4 @@ impl Pipe for Line {
         self.forget();
         self.inner.close_read();
     }
-
-    crate::pass_on!(settings);
-    crate::pass_on!(datagrams);
 }

@@ -8,8 +8,10 @@ use std::{
 };
 
 use rand::{RngExt, rngs::StdRng};
-use stackwire_core::{BoxPipe, Datagrams, Env, Pipe, Priority, total_len};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use stackwire_core::{
+    BoxPipe, Buffer, Datagrams, Env, Pipe, PipeDecorator, pipe_decorator, poll_read_buffered, total_len,
+};
+use tokio::io::{AsyncBufRead, AsyncWrite, ReadBuf};
 
 use super::{Faults, datagrams};
 use crate::cut;
@@ -43,6 +45,36 @@ impl Pieces {
         put_off
     }
 
+    /// Whether the reader has come to the early end.
+    fn is_cut(&self) -> bool {
+        self.faults.cut_after.is_some_and(|end| self.offset >= end)
+    }
+
+    /// Decides how many bytes the reader may see, up to the early end.
+    fn poll_window(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.window == 0 {
+            if self.put_off(cx) {
+                return Poll::Pending;
+            }
+            self.window = self.fragment();
+        }
+        let left = self.faults.cut_after.map_or(u64::MAX, |end| end.saturating_sub(self.offset));
+        self.window = self.window.min(usize::try_from(left).unwrap_or(usize::MAX));
+        Poll::Ready(())
+    }
+
+    /// How many bytes come before the changed one.
+    fn undamaged(&self) -> usize {
+        let before = self.faults.damage_at.and_then(|at| at.checked_sub(self.offset));
+        before.map_or(usize::MAX, |before| usize::try_from(before).unwrap_or(usize::MAX))
+    }
+
+    /// The reader has used up `n` bytes.
+    fn passed(&mut self, n: usize) {
+        self.offset += n as u64;
+        self.window = self.window.saturating_sub(n);
+    }
+
     fn fragment(&mut self) -> usize {
         match self.faults.fragment {
             0 => usize::MAX,
@@ -51,95 +83,75 @@ impl Pieces {
     }
 }
 
-impl AsyncRead for Pieces {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let bytes = ready!(Pin::new(&mut *this).poll_fill_buf(cx))?;
-        let n = bytes.len().min(out.remaining());
-        out.put_slice(&bytes[..n]);
-        Pin::new(this).consume(n);
-        Poll::Ready(Ok(()))
-    }
-}
+pipe_decorator!(Pieces { inner: BoxPipe });
 
-impl AsyncBufRead for Pieces {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        let left = this.faults.cut_after.map_or(u64::MAX, |end| end.saturating_sub(this.offset));
-        if left == 0 {
+impl PipeDecorator for Pieces {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        poll_read_buffered(Pin::new(self), cx, out)
+    }
+
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.is_cut() {
             return Poll::Ready(Ok(&[]));
         }
-        if this.window == 0 {
-            if this.put_off(cx) {
-                return Poll::Pending;
-            }
-            this.window = this.fragment();
+        ready!(self.poll_window(cx));
+        let (undamaged, window) = (self.undamaged(), self.window);
+        let bytes = ready!(Pin::new(&mut self.inner).poll_fill_buf(cx))?;
+        match bytes {
+            [first, ..] if undamaged == 0 => Poll::Ready(Ok(self.damaged.insert([!first]))),
+            _ => Poll::Ready(Ok(&bytes[..bytes.len().min(window).min(undamaged)])),
         }
-        let offset = this.offset;
-        let bytes = ready!(Pin::new(&mut this.inner).poll_fill_buf(cx))?;
-        let mut visible = bytes.len().min(this.window).min(usize::try_from(left).unwrap_or(usize::MAX));
-        if let Some(before) = this.faults.damage_at.and_then(|at| at.checked_sub(offset)) {
-            if before == 0 && visible > 0 {
-                return Poll::Ready(Ok(this.damaged.insert([!bytes[0]])));
-            }
-            visible = visible.min(usize::try_from(before).unwrap_or(usize::MAX));
-        }
-        Poll::Ready(Ok(&bytes[..visible]))
     }
 
-    fn consume(self: Pin<&mut Self>, n: usize) {
-        let this = self.get_mut();
-        this.offset += n as u64;
-        this.window = this.window.saturating_sub(n);
-        Pin::new(&mut this.inner).consume(n);
+    fn consume(&mut self, n: usize) {
+        self.passed(n);
+        Pin::new(&mut self.inner).consume(n);
     }
-}
 
-impl AsyncWrite for Pieces {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.put_off(cx) {
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        if self.is_cut() {
+            return Poll::Ready(Ok(None));
+        }
+        ready!(self.poll_window(cx));
+        let most = most.min(self.window).min(self.undamaged());
+        if most == 0 {
+            // The changed byte is read by `poll_fill_buf`.
+            return Poll::Ready(Ok(None));
+        }
+        let taken = ready!(self.inner.poll_take(most, cx))?;
+        self.passed(taken.as_ref().map_or(0, |taken| taken.len()));
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.put_off(cx) {
             return Poll::Pending;
         }
-        let n = data.len().min(this.fragment());
-        Pin::new(&mut this.inner).poll_write(cx, &data[..n])
+        let n = data.len().min(self.fragment());
+        Pin::new(&mut self.inner).poll_write(cx, &data[..n])
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.put_off(cx) {
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.put_off(cx) {
             return Poll::Pending;
         }
-        let n = total_len(slices).min(this.fragment());
-        Pin::new(&mut this.inner).poll_write_vectored(cx, &cut(slices, n))
+        let n = total_len(slices).min(self.fragment());
+        Pin::new(&mut self.inner).poll_write_vectored(cx, &cut(slices, n))
     }
 
-    crate::pass_on!(is_write_vectored);
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.put_off(cx) {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.put_off(cx) {
             return Poll::Pending;
         }
-        Pin::new(&mut this.inner).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.put_off(cx) {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.put_off(cx) {
             return Poll::Pending;
         }
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
-}
-
-impl Pipe for Pieces {
-    crate::pass_on!(ends);
-    crate::pass_on!(settings);
 
     fn datagrams(&mut self) -> Option<Arc<dyn Datagrams>> {
         let inner = self.inner.datagrams()?;

@@ -1,7 +1,7 @@
 //! What a connection holds: bounded, charged to its budget, and given back.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -11,8 +11,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{BoxPipe, Budget, Error, Kind, MuxerContext, Pipe, Role, SessionExt};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use stackwire_core::{
+    BoxPipe, Budget, Buffer, Error, Kind, MuxerContext, Pipe, PipeDecorator, Role, SessionExt, pipe_decorator,
+};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::{Pair, Side, Subject, echo, payload, settle};
 use crate::{env, pipes};
@@ -29,56 +31,28 @@ struct Deaf {
     deaf: Arc<AtomicBool>,
 }
 
-impl AsyncBufRead for Deaf {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        match this.deaf.load(Ordering::Relaxed) {
+pipe_decorator!(Deaf { inner: BoxPipe });
+
+impl PipeDecorator for Deaf {
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        match self.deaf.load(Ordering::Relaxed) {
             true => Poll::Pending,
-            false => Pin::new(&mut this.inner).poll_fill_buf(cx),
+            false => self.inner.poll_take(most, cx),
         }
     }
-    fn consume(mut self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.inner).consume(n);
-    }
-}
 
-impl AsyncRead for Deaf {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        match self.deaf.load(Ordering::Relaxed) {
+            true => Poll::Pending,
+            false => Pin::new(&mut self.inner).poll_fill_buf(cx),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.deaf.load(Ordering::Relaxed) {
             true => Poll::Pending,
             false => Pin::new(&mut self.inner).poll_read(cx, out),
         }
-    }
-}
-
-impl AsyncWrite for Deaf {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, data)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-impl Pipe for Deaf {
-    fn reset(&mut self, code: u32) {
-        self.inner.reset(code);
-    }
-    fn close_read(&mut self) {
-        self.inner.close_read();
     }
 }
 

@@ -1,16 +1,13 @@
 //! What is left of streams and connections that ended: nothing that blocks, nothing that is held.
 
 use std::{
-    io::{self, IoSlice},
-    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Buffer, Muxer, MuxerContext, Pipe, Role, Session, SessionExt};
+use stackwire_core::{BoxPipe, Muxer, MuxerContext, Pipe, PipeDecorator, Role, Session, SessionExt, pipe_decorator};
 use tokio::{
-    io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
 };
 
@@ -113,48 +110,9 @@ pub async fn however_a_stream_ends_its_place_is_free(subject: Subject) {
 /// A pipe whose life can be watched.
 struct Watched(BoxPipe, #[allow(dead_code, reason = "its drop is what counts")] Arc<()>);
 
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, out)
-    }
-}
+pipe_decorator!(Watched { 0: BoxPipe });
 
-impl AsyncBufRead for Watched {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().0).poll_fill_buf(cx)
-    }
-    fn consume(mut self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.0).consume(n);
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, data)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-impl Pipe for Watched {
-    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
-        self.0.poll_take(most, cx)
-    }
-}
+impl PipeDecorator for Watched {}
 
 /// What may be left of a session.
 struct Remains {

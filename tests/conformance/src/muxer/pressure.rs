@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{BoxPipe, Pipe, Role, SessionExt, total_len};
+use stackwire_core::{BoxPipe, Buffer, Pipe, PipeDecorator, Role, SessionExt, pipe_decorator, total_len};
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::JoinHandle,
@@ -100,33 +100,28 @@ fn valved(takes: Takes) -> (BoxPipe, BoxPipe, Hand) {
     (Box::new(Valved { inner, valve: valve.clone() }), peer, Hand(valve))
 }
 
-impl AsyncRead for Valved {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+pipe_decorator!(Valved { inner: BoxPipe });
+
+impl PipeDecorator for Valved {
+    fn poll_take(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+        self.valve.lock().poll()?;
+        self.inner.poll_take(most, cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.valve.lock().poll()?;
         Pin::new(&mut self.inner).poll_read(cx, out)
     }
-}
 
-impl AsyncBufRead for Valved {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        this.valve.lock().poll()?;
-        Pin::new(&mut this.inner).poll_fill_buf(cx)
+    fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.valve.lock().poll()?;
+        Pin::new(&mut self.inner).poll_fill_buf(cx)
     }
-    fn consume(mut self: Pin<&mut Self>, n: usize) {
-        Pin::new(&mut self.inner).consume(n);
-    }
-}
 
-impl AsyncWrite for Valved {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut valve = self.valve.lock();
         valve.poll()?;
         valve.tried += 1;
@@ -162,17 +157,15 @@ impl AsyncWrite for Valved {
     fn is_write_vectored(&self) -> bool {
         true
     }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.valve.lock().poll()?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.valve.lock().poll()?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
-
-impl Pipe for Valved {}
 
 /// A dialer behind a valve that is open, and its peer.
 fn behind_a_valve(subject: &Subject, takes: Takes) -> (Pair, Hand) {
