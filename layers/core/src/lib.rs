@@ -56,7 +56,7 @@ pub use close_code::CloseCode;
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};
 pub use env::{Env, Runtime, Task, Timeout};
-pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry};
+pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry, Violation};
 pub use event::{ConnectionId, ConnectionInfo, Direction, Event, EventStream};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo, Traffic};
 pub use identity::{Keypair, PeerId, PublicKey};

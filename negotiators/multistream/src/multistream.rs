@@ -4,7 +4,8 @@ use std::{future::poll_fn, pin::Pin, task::Poll};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext,
+    Violation, Wait,
 };
 use tokio::io::{AsyncBufRead, AsyncWriteExt};
 
@@ -127,7 +128,7 @@ pub(crate) async fn answer_proposals(
         }
         refused.push(ProtocolId::from(String::from_utf8_lossy(&proposal).into_owned()));
     }
-    Err(Error::misbehaved(format!("{MAX_REFUSALS} proposals, none of which we have")))
+    Err(Error::violated(Violation::Flood, format!("{MAX_REFUSALS} proposals, none of which we have")))
 }
 
 pub(crate) async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Violation,
 };
 use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,7 +110,7 @@ impl Exchange<'_> {
         self.send(&ours, "sending message 1").await?;
         let (theirs, suite, key) = self.hello("reading message 2").await?;
         if Suite::agreed(wanted, suite) != suite {
-            return Err(Error::misbehaved("a listener that chose a cipher we do not want"));
+            return Err(Error::violated(Violation::WrongAnswer, "a listener that chose a cipher we do not want"));
         }
         let shared = ephemeral.agree(&key).ok_or_else(no_point)?;
         let mut schedule = Schedule::new(suite, &ours, &theirs, &shared);
@@ -162,7 +162,8 @@ impl Exchange<'_> {
     async fn introduced(&mut self, schedule: &mut Schedule, sender: Role, during: &'static str) -> Result<Introduced> {
         let length = usize::from(self.pipe.read_u16().await.map_err(|e| ended(during, e))?);
         if !(TAG..=MAX_INTRODUCTION + TAG).contains(&length) {
-            return Err(Error::misbehaved(format!("a sealed introduction of {length} bytes")));
+            let violation = if length < TAG { Violation::Malformed } else { Violation::TooLarge };
+            return Err(Error::violated(violation, "an introduction of a wrong size").with("bytes", length));
         }
         let mut sealed = vec![0; length];
         self.pipe.read_exact(&mut sealed).await.map_err(|e| ended(during, e))?;

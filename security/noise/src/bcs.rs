@@ -3,7 +3,7 @@
 //!
 //! Reading never allocates by a length from the wire: what it returns lies in the input.
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Error, Result, Violation};
 
 /// The most that a length or a count may be, by the specification.
 const MAX_LENGTH: u32 = (1 << 31) - 1;
@@ -49,12 +49,12 @@ impl<'a> Reader<'a> {
                     return Err(Error::misbehaved("an integer that is longer than it needs to be"));
                 }
                 if value > max.min(MAX_LENGTH) {
-                    return Err(Error::misbehaved(format!("a count of {value}, over {max}")));
+                    return Err(Error::violated(Violation::TooLarge, format!("a count of {value}, over {max}")));
                 }
                 return Ok(value);
             }
         }
-        Err(Error::misbehaved("a count of more than 32 bits"))
+        Err(Error::violated(Violation::TooLarge, "a count of more than 32 bits"))
     }
 
     /// A byte string of at most `max` bytes.

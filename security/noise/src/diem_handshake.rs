@@ -250,7 +250,7 @@ mod tests {
                 .chain([too_many.as_str(), "010001fe040201ff"])
         {
             let error = HandshakeMessage::decode(&hex::decode(wrong).unwrap()).unwrap_err();
-            assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{wrong}");
+            assert!(error.violation().is_some(), "{wrong}");
         }
         // Zero bytes at the end of a bit vector mean nothing.
         let padded = HandshakeMessage::decode(&hex::decode("010002fe000400").unwrap()).unwrap();

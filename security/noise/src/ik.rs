@@ -127,7 +127,7 @@ impl NoiseIk {
         let mut exchange = Exchange::start(pipe, Role::Dialer, context.env, VARIANT, &known)?;
         let timestamp = self.timestamp(context);
         exchange.write(&timestamp.to_le_bytes(), &mut message, SENDING).map_err(|e| match e.kind() {
-            Kind::PeerMisbehaved => {
+            Kind::PeerMisbehaved(_) => {
                 Error::new(Kind::AddressInvalid, "no secret can be agreed on with the listener's key").caused_by(e)
             }
             _ => e,

@@ -164,7 +164,7 @@ fn agreed_muxer(role: Role, ours: &[ProtocolId], theirs: &[String]) -> Option<Pr
 #[cfg(test)]
 mod tests {
     use snow::{Builder, HandshakeState};
-    use stackwire_core::{Buffered, Keypair};
+    use stackwire_core::{Buffered, Keypair, Violation};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
@@ -289,7 +289,7 @@ mod tests {
             let env = stackwire_conformance::env();
             let context = SecurityContext::new(&us, &env);
             let result = Noise::new().handshake(Box::new(Buffered::new(ours)), role, context).await;
-            assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved, "{role:?}");
+            assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{role:?}");
         }
     }
 
