@@ -44,6 +44,7 @@ impl ActiveConfig {
             securities: stack.parts.securities.clone(),
             muxers: stack.parts.muxers.clone(),
             negotiators: Negotiators::new(stack.parts.negotiators.clone()),
+            trust: None,
             env: env.clone(),
         };
         let limits = &stack.settings.limits;

@@ -48,6 +48,7 @@ mod services;
 mod stage;
 mod stream;
 mod transport;
+pub mod trust;
 
 pub use address::{Multiaddr, Protocol as AddressPart};
 pub use budget::{Budget, Budgets};
@@ -78,3 +79,4 @@ pub use services::Services;
 pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};
+pub use trust::{PeerRole, Trust};

@@ -18,7 +18,7 @@ use std::{
 use stackwire_core::{
     BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
     Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey, Result, Role, Rung,
-    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Wait, address::FixedPath,
+    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
@@ -36,6 +36,8 @@ pub struct Upgrader {
     pub muxers: Vec<Arc<dyn Muxer>>,
     /// How protocols are chosen, most wanted first. A listener tells them apart by a connection's first bytes.
     pub negotiators: Negotiators,
+    /// Whom we trust, for security protocols that ask. `None`: only what they are configured with themselves.
+    pub trust: Option<Trust>,
     /// Time, randomness, tasks.
     pub env: Env,
 }
@@ -207,7 +209,8 @@ impl Upgrade<'_> {
             .expecting(self.expected)
             .with_muxers(&muxers)
             .with_offers(&offers)
-            .with_fixed(&self.fixed);
+            .with_fixed(&self.fixed)
+            .with_trust(stack.trust.as_ref());
         let handshake = async {
             let secured = security.handshake(pipe, self.role, context).await;
             secured.map_err(|e| rename(e, "choosing a security protocol").at(Layer::Security, security.name()))

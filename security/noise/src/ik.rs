@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
-    SecurityContext, address::Fixed,
+    SecurityContext, Trust, address::Fixed, trust::AccountId,
 };
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     exchange::{Exchange, Known, Variant, receive_bytes},
     network_key::{KeySource, NetworkKey, whom},
     replay::Timestamps,
-    trust::{AccountId, Authentication, KnownBy, Trust, TrustedPeers, TrustedSet},
+    trust::{Authentication, Configured, KnownBy, TrustedSet, account},
 };
 
 const VARIANT: Variant =
@@ -42,7 +42,7 @@ const MESSAGE_2: usize = KEY + TAG;
 /// `/handshake/0` behind it where the application handshake follows.
 pub struct NoiseIk {
     key: KeySource,
-    trust: Trust,
+    trust: Configured,
     /// Bytes of a peer id.
     width: usize,
     account: Option<AccountId>,
@@ -67,20 +67,20 @@ impl NoiseIk {
         if !matches!(width, 16 | KEY) {
             return Err(wrong("`peer_id` is the size of peer ids in bytes: 16 (Diem) or 32 (Aptos)"));
         }
-        let account = config.account.map(|account| account.parse::<AccountId>()).transpose()?;
+        let account = config.account.as_deref().map(account).transpose()?;
         if account.as_ref().is_some_and(|account| account.as_bytes().len() != width) {
             return Err(wrong("`account` has not the size that `peer_id` says (16 bytes: 32 hex digits; 32: 64)"));
         }
         let trusted = config.trusted.unwrap_or_default();
-        let trust = Trust::new(&trusted, config.trusted_file, config.authentication, KnownBy::Account(width))?;
+        let trust = Configured::new(&trusted, config.trusted_file, config.authentication, KnownBy::Account(width))?;
         let (handshake, none_is_fine) = config.handshake.message()?;
         let (seen, sent) = (Timestamps::default(), AtomicU64::default());
         Ok(Self { key: KeySource::new(config.key), trust, width, account, handshake, none_is_fine, seen, sent })
     }
 
-    /// The trusted set, to be replaced at any time.
-    pub fn trusted(&self) -> TrustedPeers {
-        self.trust.peers().clone()
+    /// The trusted set of the options, whose sources are `config` and `file`. Code may add others at any time.
+    pub fn trusted(&self) -> Trust {
+        self.trust.trust().clone()
     }
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
@@ -89,7 +89,7 @@ impl NoiseIk {
             return Err(Error::new(Kind::AddressInvalid, why));
         }
         let key = self.key.key(context.identity, Self::NAME)?;
-        let trusted = self.trust.current(context.env)?;
+        let trusted = self.trust.current(context)?;
         let (exchange, peer, mut round_trips) = match role {
             Role::Dialer => self.dial(pipe, context, &key, &trusted).await?,
             Role::Listener => self.accept(pipe, context, &key, &trusted).await?,
@@ -149,7 +149,7 @@ impl NoiseIk {
         let received = receive_bytes(&mut pipe, self.width + KEY + MESSAGE_1, READING).await?;
         let (prologue, message) = received.split_at(self.width + KEY);
         let (theirs, meant) = prologue.split_at(self.width);
-        let theirs = AccountId::from_wire(theirs);
+        let theirs = AccountId::new(theirs)?;
         if theirs == self.account(key) {
             return failed("a dialer with our own peer id: ourselves, or somebody with our account");
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     ix::no_handshake,
     proven::Proven,
     static_key::{StaticKey, StaticKeys},
-    trust::{Authentication, KnownBy, Trust, TrustedPeers},
+    trust::{Authentication, Configured, KnownBy},
     wire::{Introduction, MAX_MUXERS, decode_payload, encode_payload},
 };
 
@@ -27,7 +27,7 @@ pub struct Noise {
     static_keys: StaticKeys,
     proven: Proven,
     /// `None`: everyone is fine.
-    trust: Option<Trust>,
+    trust: Option<Configured>,
 }
 
 impl Noise {
@@ -54,18 +54,19 @@ impl Noise {
         }
         let authentication = config.authentication.unwrap_or(Authentication::Mutual);
         let trusted = config.trusted.unwrap_or_default();
-        let trust = Trust::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
+        let trust = Configured::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
         Ok(Self { trust: Some(trust), ..Self::default() })
     }
 
-    /// The trusted set, to be replaced at any time. `None`: there is none, and everyone is trusted.
-    pub fn trusted(&self) -> Option<TrustedPeers> {
-        self.trust.as_ref().map(|trust| trust.peers().clone())
+    /// The trusted set of the options, whose sources are `config` and `file`. Code may add others at any time. `None`: there is
+    /// no set, and everyone is trusted.
+    pub fn trusted(&self) -> Option<Trust> {
+        self.trust.as_ref().map(|configured| configured.trust().clone())
     }
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
         no_handshake(context)?;
-        let trusted = self.trust.as_ref().map(|trust| trust.current(context.env)).transpose()?;
+        let trusted = self.trust.as_ref().map(|trust| trust.current(context)).transpose()?;
         let asked = match &self.trust {
             Some(trust) if role == Role::Listener => trust.authentication == Authentication::Mutual,
             _ => true,
