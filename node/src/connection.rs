@@ -247,7 +247,7 @@ impl Connection {
 /// Takes an upgraded connection into the node and starts its tasks. Fails where a limit is met, which the peer is told, or
 /// the node is closing.
 pub(crate) fn adopt(shared: &Arc<Shared>, upgraded: Upgraded, meter: Arc<Meter>) -> Result<Arc<Connection>> {
-    let Upgraded { peer, session, driver, negotiators, path, budget } = upgraded;
+    let Upgraded { peer, session, driver, negotiators, path, budget, .. } = upgraded;
     let peer = peer.peer_id();
     if peer == shared.peer_id() {
         return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));

@@ -22,6 +22,7 @@
 pub mod address;
 mod budget;
 pub mod buffer;
+mod claims;
 mod close_code;
 mod delimited;
 mod discovery;
@@ -53,6 +54,7 @@ pub mod trust;
 pub use address::{Multiaddr, Protocol as AddressPart};
 pub use budget::{Budget, Budgets};
 pub use buffer::Buffer;
+pub use claims::Claims;
 pub use close_code::CloseCode;
 pub use delimited::{read_delimited, write_delimited};
 pub use discovery::{Candidate, CandidateSink, Discovery};

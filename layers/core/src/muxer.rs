@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use crate::{BoxPipe, Budget, Env, ProtocolId, PublicKey, Result, Role};
+use crate::{BoxPipe, Budget, Claims, Env, ProtocolId, PublicKey, Result, Role};
 
 /// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
 /// that either side asked for, `Reset` with the code of a peer that closed with another than 0, else why the connection
@@ -40,18 +40,27 @@ pub struct MuxerContext<'a> {
     /// and of what streams wrote and is not sent. Where that is over the limit, the muxer resets the stream that holds
     /// most, with [`Budget::exceeded`].
     pub budget: Budget,
+    /// What the security handshake agreed on, for muxers whose streams are of protocols that were agreed on there.
+    pub claims: Claims,
 }
 
 impl<'a> MuxerContext<'a> {
-    /// With an unlimited budget.
+    /// With an unlimited budget, and without claims.
     pub fn new(role: Role, env: &'a Env) -> Self {
-        Self { role, env, budget: Budget::unlimited() }
+        Self { role, env, budget: Budget::unlimited(), claims: Claims::default() }
     }
 
     /// With this scope for what the connection holds.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// With what the security handshake agreed on.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
         self
     }
 }
@@ -91,6 +100,7 @@ pub trait SessionExt: Session {
 impl<S: Session + ?Sized> SessionExt for S {}
 
 /// Streams with a proven peer.
+#[non_exhaustive]
 pub struct Multiplexed {
     /// The peer's identity key.
     pub peer: PublicKey,
@@ -100,4 +110,27 @@ pub struct Multiplexed {
     pub driver: Driver,
     /// The scope that the streams charge.
     pub budget: Budget,
+    /// What the security handshake agreed on beside the peer's key.
+    pub claims: Claims,
+}
+
+impl Multiplexed {
+    /// Streams with this peer, with an unlimited budget and without claims.
+    pub fn new(peer: PublicKey, session: Arc<dyn Session>, driver: Driver) -> Self {
+        Self { peer, session, driver, budget: Budget::unlimited(), claims: Claims::default() }
+    }
+
+    /// With this scope, which the streams charge.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// With what the security handshake agreed on.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
 }

@@ -16,9 +16,10 @@ use std::{
 };
 
 use stackwire_core::{
-    BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
-    Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey, Result, Role, Rung,
-    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait, address::FixedPath,
+    BoxPipe, Budget, Chosen, Claims, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer,
+    MuxerContext, Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey,
+    Result, Role, Rung, SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait,
+    address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
@@ -74,6 +75,7 @@ pub struct Start {
 }
 
 /// A connection at the top.
+#[non_exhaustive]
 pub struct Upgraded {
     /// The peer's identity key.
     pub peer: PublicKey,
@@ -87,6 +89,8 @@ pub struct Upgraded {
     pub path: Path,
     /// The scope that the streams charge.
     pub budget: Budget,
+    /// What the security handshake agreed on beside the peer's key.
+    pub claims: Claims,
 }
 
 impl Upgrader {
@@ -122,8 +126,8 @@ impl Upgrader {
             Some(settled) => Negotiators::new(vec![settled]),
             None => self.negotiators.choosing()?,
         };
-        let Multiplexed { peer, session, driver, budget } = top;
-        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget })
+        let Multiplexed { peer, session, driver, budget, claims, .. } = top;
+        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget, claims })
     }
 }
 
@@ -249,10 +253,13 @@ impl Upgrade<'_> {
             }
         };
         let muxer = &stack.muxers[index];
-        let context = MuxerContext::new(self.role, &stack.env).with_budget(self.budget.clone());
+        let context = MuxerContext::new(self.role, &stack.env)
+            .with_budget(self.budget.clone())
+            .with_claims(secured.claims.clone());
         let (session, driver) = muxer.start(pipe, context);
         self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips.max(waited));
-        Ok(Multiplexed { peer: secured.peer, session, driver, budget: self.budget.clone() })
+        let top = Multiplexed::new(secured.peer, session, driver);
+        Ok(top.with_budget(self.budget.clone()).with_claims(secured.claims))
     }
 
     /// Chooses one of `offers`; `step` says of what.

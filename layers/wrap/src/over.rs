@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, MuxerContext,
-    Opened, Over, ProtocolId, Recognition, Result, SecuredPipe, Session, Stage, Transport,
+    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Muxer, MuxerContext, Opened, Over,
+    ProtocolId, Recognition, Result, Session, Stage, Transport,
 };
 
 /// A decorator of pipes.
@@ -73,11 +73,14 @@ where
 fn over_stage(stage: Stage, wrap: &Wrap, env: &Env) -> Stage {
     match stage {
         Stage::Raw(pipe) => Stage::Raw(wrap(pipe, env)),
-        Stage::Secured(secured) => Stage::Secured(SecuredPipe { pipe: wrap(secured.pipe, env), ..secured }),
-        Stage::Multiplexed(multiplexed) => Stage::Multiplexed(Multiplexed {
-            session: over_session(multiplexed.session, wrap.clone(), env),
-            ..multiplexed
-        }),
+        Stage::Secured(mut secured) => {
+            secured.pipe = wrap(secured.pipe, env);
+            Stage::Secured(secured)
+        }
+        Stage::Multiplexed(mut multiplexed) => {
+            multiplexed.session = over_session(multiplexed.session, wrap.clone(), env);
+            Stage::Multiplexed(multiplexed)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Violation,
+    BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Violation,
 };
 use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,13 +87,7 @@ impl Ecies {
         let (receiving, sending) = (schedule.traffic(role.other()), schedule.traffic(role));
         let records = Records::new(schedule.suite(), receiving, sending, self.rekey_bytes);
         let channel = Channel::new(exchange.pipe, records);
-        Ok(SecuredPipe {
-            pipe: Box::new(channel),
-            peer: theirs.key,
-            proof: Proof::Complete,
-            muxer: both.muxer(),
-            round_trips: 1,
-        })
+        Ok(SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(both.muxer()).after(1))
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use stackwire_core::{BoxPipe, Error, Kind, Result, Role};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result, Role};
 use tokio::io::AsyncReadExt;
 
 use crate::{
@@ -81,6 +81,17 @@ pub enum Network {
     Public,
     /// Of one operator, by its name; `vfn` between a validator and its full node.
     Private(String),
+}
+
+impl Network {
+    /// The name that claims have: a private network's own name, such as `vfn`.
+    pub fn name(&self) -> &str {
+        match self {
+            Network::Validator => "validator",
+            Network::Public => "public",
+            Network::Private(name) => name,
+        }
+    }
 }
 
 impl fmt::Display for Network {
@@ -195,6 +206,14 @@ pub struct Agreed {
     pub version: u8,
     /// The protocols.
     pub protocols: ProtocolSet,
+}
+
+impl Agreed {
+    /// The protocols as claims name them: `/handshake/<version>/<number>`.
+    pub fn names(&self) -> impl Iterator<Item = ProtocolId> {
+        let version = self.version;
+        self.protocols.iter().map(move |number| format!("/handshake/{version}/{number}").into())
+    }
 }
 
 /// Sends our message and reads the peer's, taking nothing behind it. A message has at most 64 KiB.

@@ -15,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
+    BoxPipe, Claims, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
     SecurityContext, Trust, address::Fixed, trust::AccountId,
 };
 
@@ -90,22 +90,27 @@ impl NoiseIk {
         }
         let key = self.key.key(context.identity, Self::NAME)?;
         let trusted = self.trust.current(context)?;
-        let (exchange, peer, mut round_trips) = match role {
+        let (exchange, peer, account, mut round_trips) = match role {
             Role::Dialer => self.dial(pipe, context, &key, &trusted).await?,
             Role::Listener => self.accept(pipe, context, &key, &trusted).await?,
         };
+        let theirs = exchange.remote_static()?;
         // Message 1 may be one that somebody recorded.
         let (channel, mut proof) = exchange.unproven_channel(role);
         let mut pipe: BoxPipe = Box::new(channel);
+        let mut claims = Claims::default().with_role(trusted.role(Some(&account), &theirs)).with_account(account);
         if context.fixed.handshake().is_some() {
-            let theirs = diem_handshake::exchange(&mut pipe, &self.handshake).await?;
-            let agreed = self.handshake.agree(&theirs, role, self.none_is_fine)?;
+            let message = diem_handshake::exchange(&mut pipe, &self.handshake).await?;
+            let agreed = self.handshake.agree(&message, role, self.none_is_fine)?;
             tracing::debug!(version = agreed.version, protocols = ?agreed.protocols, "handshake");
+            claims = claims
+                .with_chain(message.chain_id.into(), Some(message.network.name().to_owned()))
+                .with_protocols(agreed.names());
             proof = Proof::Complete;
             // The listener's message is behind its part of IK, so only the listener waits for another.
             round_trips += u8::from(role == Role::Listener);
         }
-        Ok(SecuredPipe { pipe, peer, proof, muxer: None, round_trips })
+        Ok(SecuredPipe::new(pipe, peer).with_proof(proof).after(round_trips).with_claims(claims))
     }
 
     async fn dial(
@@ -114,7 +119,7 @@ impl NoiseIk {
         context: &SecurityContext<'_>,
         key: &NetworkKey,
         trusted: &TrustedSet,
-    ) -> Result<(Exchange, PublicKey, u8)> {
+    ) -> Result<(Exchange, PublicKey, AccountId, u8)> {
         const SENDING: &str = "sending message 1";
         let listener = listener_key(context, trusted)?;
         let peer = whom(listener, context.expected, trusted)?;
@@ -134,7 +139,7 @@ impl NoiseIk {
         })?;
         exchange.send_bytes(&message, SENDING).await?;
         exchange.receive_bytes(MESSAGE_2, "reading message 2").await?;
-        Ok((exchange, peer, 1))
+        Ok((exchange, peer, trusted.account_of(&listener, self.width), 1))
     }
 
     async fn accept(
@@ -143,7 +148,7 @@ impl NoiseIk {
         context: &SecurityContext<'_>,
         key: &NetworkKey,
         trusted: &TrustedSet,
-    ) -> Result<(Exchange, PublicKey, u8)> {
+    ) -> Result<(Exchange, PublicKey, AccountId, u8)> {
         const READING: &str = "reading message 1";
         let failed = |why: &'static str| Err(Error::new(Kind::AuthenticationFailed, why));
         let received = receive_bytes(&mut pipe, self.width + KEY + MESSAGE_1, READING).await?;
@@ -171,7 +176,7 @@ impl NoiseIk {
         let mut answer = Vec::new();
         exchange.write(&[], &mut answer, "sending message 2")?;
         exchange.send_bytes(&answer, "sending message 2").await?;
-        Ok((exchange, peer, 0))
+        Ok((exchange, peer, theirs, 0))
     }
 
     /// Our peer id.

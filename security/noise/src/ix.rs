@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
+    BoxPipe, Claims, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
 };
 
 use crate::{
@@ -81,9 +81,11 @@ impl NoiseIx {
                 (peer, 0)
             }
         };
+        let theirs = exchange.remote_static()?;
         // The dialer may have told somebody else's key.
         let (channel, proof) = exchange.unproven_channel(role);
-        Ok(SecuredPipe { pipe: Box::new(channel), peer, proof, muxer: None, round_trips })
+        let claims = Claims::default().with_role(trusted.role(None, &theirs));
+        Ok(SecuredPipe::new(Box::new(channel), peer).with_proof(proof).after(round_trips).with_claims(claims))
     }
 }
 

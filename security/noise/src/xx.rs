@@ -1,10 +1,10 @@
 //! XX, libp2p's: `e`, then `e, ee, s, es` with the listener's payload, then `s, se` with the dialer's.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
+    BoxPipe, Claims, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     ix::no_handshake,
     proven::Proven,
     static_key::{StaticKey, StaticKeys},
-    trust::{Authentication, Configured, KnownBy},
+    trust::{Authentication, Configured, KnownBy, TrustedSet},
     wire::{Introduction, MAX_MUXERS, decode_payload, encode_payload},
 };
 
@@ -66,17 +66,21 @@ impl Noise {
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
         no_handshake(context)?;
-        let trusted = self.trust.as_ref().map(|trust| trust.current(context)).transpose()?;
-        let asked = match &self.trust {
-            Some(trust) if role == Role::Listener => trust.authentication == Authentication::Mutual,
-            _ => true,
+        // Without a set of its own, who is in the node's has a role, and nobody else is refused.
+        let trusted = match &self.trust {
+            Some(configured) => configured.current(context)?,
+            None => TrustedSet::new(Arc::default(), context.trust),
         };
+        let asked = self
+            .trust
+            .as_ref()
+            .is_some_and(|configured| role == Role::Dialer || configured.authentication == Authentication::Mutual);
         let introduced = |exchange: &Exchange, payload: &[u8]| {
             let theirs = introduced(exchange, payload, &self.proven, context)?;
-            match &trusted {
-                Some(trusted) if asked => trusted.check_identity(&theirs.key).map(|()| theirs),
-                _ => Ok(theirs),
+            if asked {
+                trusted.check_identity(&theirs.key)?;
             }
+            Ok::<_, Error>(theirs)
         };
         let key: &StaticKey = &self.static_keys.of(context.identity, context.env);
         let known = Known { key: &key.pair, remote: None, prologue: &[] };
@@ -100,13 +104,9 @@ impl Noise {
             }
         };
         let muxer = agreed_muxer(role, muxers, &theirs.muxers);
-        Ok(SecuredPipe {
-            pipe: Box::new(exchange.channel(role)),
-            peer: theirs.key,
-            proof: Proof::Complete,
-            muxer,
-            round_trips: 1,
-        })
+        let claims = Claims::default().with_role(trusted.role_of(&theirs.key));
+        let channel = exchange.channel(role);
+        Ok(SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(muxer).after(1).with_claims(claims))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stackwire_core::{
     PeerId, PublicKey, Result,
-    trust::{AccountId, Trust, TrustedPeer, TrustedPeers},
+    trust::{AccountId, PeerRole, Trust, TrustedPeer, TrustedPeers},
 };
 
 use super::{Authentication, refused};
@@ -53,6 +53,25 @@ impl TrustedSet {
         self.holders(key).filter_map(|holder| holder.peer.as_ref().and_then(PublicKey::of_peer))
     }
 
+    /// What the peer of an identity key is (XX).
+    pub fn role_of(&self, key: &PublicKey) -> PeerRole {
+        the_most_wanted(self.of_identity(key))
+    }
+
+    /// What the holder of a static key is, who claims to be `account` where it names one. A key of an account tells nothing
+    /// of who has it under another id.
+    pub fn role(&self, account: Option<&AccountId>, key: &[u8; KEY]) -> PeerRole {
+        let by_account = account.into_iter().flat_map(|account| self.of_account(account));
+        let by_key = self.holders(key).filter(|holder| account.is_none() || holder.account.is_none());
+        the_most_wanted(by_account.chain(by_key))
+    }
+
+    /// The account of a static key's holder, of `width` bytes: the one that the set names, else the one that follows.
+    pub fn account_of(&self, key: &[u8; KEY], width: usize) -> AccountId {
+        let named = self.holders(key).find_map(|holder| holder.account.clone());
+        named.unwrap_or_else(|| AccountId::of_key(key, width))
+    }
+
     /// Checks an identity key (XX).
     pub fn check_identity(&self, key: &PublicKey) -> Result<()> {
         match self.of_identity(key).next() {
@@ -98,6 +117,10 @@ impl TrustedSet {
             if follows { "is not in the trusted set" } else { "does not follow from its key, and nobody trusts it" };
         Err(refused(format!("the peer {account} {why}")))
     }
+}
+
+fn the_most_wanted<'a>(peers: impl Iterator<Item = &'a TrustedPeer>) -> PeerRole {
+    peers.map(|peer| peer.role).min().unwrap_or_default()
 }
 
 fn not_of(account: &AccountId, key: &[u8; KEY]) -> stackwire_core::Error {
@@ -163,6 +186,27 @@ mod tests {
         let (own, node) =
             (trust([of(account(1), &[11]), anonymous(14)]), trust([of(account(1), &[12]), of(account(2), &[13])]));
         check_accounts(&TrustedSet::new(own.current(), Some(&node)));
+    }
+
+    #[test]
+    fn a_role_is_that_of_the_account_or_of_the_key() {
+        let validator = TrustedPeer { role: PeerRole::Validator, ..of(account(1), &[11]) };
+        let downstream = TrustedPeer { role: PeerRole::Downstream, ..anonymous(14) };
+        let node = trust([TrustedPeer { role: PeerRole::Upstream, ..anonymous(14) }]);
+        let set = TrustedSet::new(trust([validator, downstream, of(account(2), &[12])]).current(), Some(&node));
+        for (id, key, role) in [
+            (Some(account(1)), 11, PeerRole::Validator),
+            (None, 11, PeerRole::Validator),
+            (Some(account(11)), 11, PeerRole::Unknown),
+            (Some(account(2)), 12, PeerRole::Known),
+            (Some(account(14)), 14, PeerRole::Upstream),
+            (Some(account(20)), 20, PeerRole::Unknown),
+            (None, 20, PeerRole::Unknown),
+        ] {
+            assert_eq!(set.role(id.as_ref(), &[key; 32]), role, "{id:?} with the key {key}");
+        }
+        assert_eq!(set.account_of(&[11; 32], 32), account(1));
+        assert_eq!(set.account_of(&[14; 32], 16).as_bytes(), [14; 16]);
     }
 
     #[test]
