@@ -11,13 +11,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use stackwire_bcs::{Reader, put_bytes, put_count};
 use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result, Role};
 use tokio::io::AsyncReadExt;
 
-use crate::{
-    bcs::{Reader, put_bytes, put_count},
-    exchange::{ended, receive_bytes, send_bytes},
-};
+use crate::exchange::{ended, receive_bytes, send_bytes};
 
 /// The only version there is; addresses spell it `/handshake/0`.
 pub const VERSION: u8 = 0;
@@ -232,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hex;
+    use crate::key_text::hex;
 
     fn message(numbers: impl IntoIterator<Item = u8>, network: Network) -> HandshakeMessage {
         HandshakeMessage { protocols: [(VERSION, numbers.into_iter().collect())].into(), chain_id: 4, network }
@@ -245,7 +243,7 @@ mod tests {
             (Network::Public, "010001fe0401"),
             (Network::Private("vfn".into()), "010001fe04020376666e"),
         ] {
-            let (message, bytes) = (message(0..7, network), hex::decode(bytes).unwrap());
+            let (message, bytes) = (message(0..7, network), hex(bytes));
             assert_eq!(message.encode(), bytes);
             assert_eq!(HandshakeMessage::decode(&bytes).unwrap(), message);
         }
@@ -268,11 +266,11 @@ mod tests {
                 .into_iter()
                 .chain([too_many.as_str(), "010001fe040201ff"])
         {
-            let error = HandshakeMessage::decode(&hex::decode(wrong).unwrap()).unwrap_err();
+            let error = HandshakeMessage::decode(&hex(wrong)).unwrap_err();
             assert!(error.violation().is_some(), "{wrong}");
         }
         // Zero bytes at the end of a bit vector mean nothing.
-        let padded = HandshakeMessage::decode(&hex::decode("010002fe000400").unwrap()).unwrap();
+        let padded = HandshakeMessage::decode(&hex("010002fe000400")).unwrap();
         assert_eq!(padded, message(0..7, Network::Validator));
     }
 

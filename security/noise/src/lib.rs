@@ -40,15 +40,14 @@
 //! the time of the pure-Rust ones and is already here for the identities; randomness comes from the environment, so
 //! that a simulation repeats. After the handshake the two keys leave `snow` and frames are sealed and opened in place.
 
-mod bcs;
 mod config;
 mod crypto;
 pub mod diem_handshake;
 mod exchange;
 mod frames;
-mod hex;
 mod ik;
 mod ix;
+mod key_text;
 pub mod network_address;
 mod network_key;
 mod proven;

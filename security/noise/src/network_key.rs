@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     crypto::{KEY, public_of},
-    hex,
+    key_text::parse_key,
     trust::TrustedSet,
 };
 
@@ -33,7 +33,7 @@ impl fmt::Debug for SecretKey {
 impl<'de> Deserialize<'de> for SecretKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        let key = hex::decode_array(&text).map(Self::new);
+        let key = parse_key(&text).map(Self::new);
         key.ok_or_else(|| D::Error::custom("an X25519 private key is 64 hex digits"))
     }
 }

@@ -9,7 +9,7 @@ use stackwire_core::{
 };
 
 use super::KnownBy;
-use crate::{crypto::KEY, hex};
+use crate::{crypto::KEY, key_text::parse_key};
 
 /// A peer of the trusted set.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ impl TrustedConfig {
             }
         };
         let key = |text: &String| {
-            let key = hex::decode_array(text);
+            let key = parse_key(text);
             key.ok_or_else(|| wrong(format!("the trusted peer “{}”: a key is 64 hex digits, not “{text}”", self.peer)))
         };
         let role = self.role.as_deref().and_then(|role| role.parse().ok()).unwrap_or(PeerRole::Known);

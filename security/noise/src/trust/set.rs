@@ -8,7 +8,7 @@ use stackwire_core::{
 };
 
 use super::{Authentication, refused};
-use crate::{crypto::KEY, hex::Hex};
+use crate::{crypto::KEY, key_text::Shown};
 
 /// The peers that a plug-in and its node trust, as they are at one handshake: who is in either set is trusted.
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl TrustedSet {
             return Ok(());
         }
         if authentication == Authentication::Mutual {
-            return Err(refused(format!("the key {} is not in the trusted set", Hex(key))));
+            return Err(refused(format!("the key {} is not in the trusted set", Shown(key))));
         }
         // An id that follows from the key may be an account with other keys by now.
         let accounts = [16, KEY].map(|width| AccountId::of_key(key, width));
@@ -124,7 +124,7 @@ fn the_most_wanted<'a>(peers: impl Iterator<Item = &'a TrustedPeer>) -> PeerRole
 }
 
 fn not_of(account: &AccountId, key: &[u8; KEY]) -> stackwire_core::Error {
-    refused(format!("the key {} is none of {account}", Hex(key)))
+    refused(format!("the key {} is none of {account}", Shown(key)))
 }
 
 #[cfg(test)]
