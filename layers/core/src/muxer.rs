@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use crate::{BoxPipe, Budget, Claims, Env, ProtocolId, PublicKey, Result, Role};
+use crate::{BoxPipe, Budget, Claims, Env, Error, Kind, ProtocolId, PublicKey, Result, Role};
 
 /// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
 /// that either side asked for, `Reset` with the code of a peer that closed with another than 0, else why the connection
@@ -82,6 +82,35 @@ pub trait Session: Send + Sync + 'static {
     fn round_trip(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether the protocol of a stream is part of the muxer's own wire format, as in the message wires of Diem and Aptos.
+    /// Then nothing is negotiated on its streams: they are opened by [`Session::poll_open_named`], accepted by
+    /// [`Session::poll_accept_named`], and the two polls without a name fail with `Unsupported`. Elsewhere those with a
+    /// name do. Fixed for the life of the session.
+    fn names_protocols(&self) -> bool {
+        false
+    }
+
+    /// Opens a stream of `protocol`, as [`Session::poll_open`] does; its first byte is the protocol's. Fails with
+    /// `NoCommonProtocol` where the wire has no name for the protocol or the peer does not speak it, `Unsupported` where the
+    /// session [names no protocols](Session::names_protocols).
+    fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+        let _ = (cx, protocol);
+        Poll::Ready(Err(names_nothing("opening a stream by its protocol")))
+    }
+
+    /// Takes the next stream that the peer opened, and its protocol, as [`Session::poll_accept`] does. Whoever does not
+    /// serve the protocol resets the stream. One task polls this. Fails with `Unsupported` where the session
+    /// [names no protocols](Session::names_protocols).
+    fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+        let _ = cx;
+        Poll::Ready(Err(names_nothing("accepting streams with their protocols")))
+    }
+}
+
+/// The error of a session whose streams' protocols are negotiated.
+fn names_nothing(during: &'static str) -> Error {
+    Error::new(Kind::Unsupported, during).with("why", "the muxer does not name protocols")
 }
 
 /// [`Session`] with futures.
@@ -94,6 +123,16 @@ pub trait SessionExt: Session {
     /// Takes the next inbound stream; see [`Session::poll_accept`]. Cancel-safe.
     fn accept(&self) -> impl Future<Output = Result<BoxPipe>> + Send {
         poll_fn(|cx| self.poll_accept(cx))
+    }
+
+    /// Opens a stream of `protocol`; see [`Session::poll_open_named`]. Cancel-safe.
+    fn open_named(&self, protocol: &ProtocolId) -> impl Future<Output = Result<BoxPipe>> + Send {
+        poll_fn(move |cx| self.poll_open_named(cx, protocol))
+    }
+
+    /// Takes the next inbound stream and its protocol; see [`Session::poll_accept_named`]. Cancel-safe.
+    fn accept_named(&self) -> impl Future<Output = Result<(ProtocolId, BoxPipe)>> + Send {
+        poll_fn(|cx| self.poll_accept_named(cx))
     }
 }
 

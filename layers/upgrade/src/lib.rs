@@ -9,6 +9,7 @@
 //! on the secured pipe (libp2p specs, `connections/README.md` and `connections/inlined-muxer-negotiation.md`).
 
 mod negotiators;
+mod start;
 
 use std::{
     sync::Arc,
@@ -16,13 +17,13 @@ use std::{
 };
 
 use stackwire_core::{
-    BoxPipe, Budget, Chosen, Claims, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer,
-    MuxerContext, Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey,
-    Result, Role, Rung, SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait,
-    address::FixedPath,
+    BoxPipe, Budget, Chosen, Claims, Driver, Env, Error, Keypair, Kind, Layer, Multiplexed, Muxer, MuxerContext,
+    Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey, Result, Role, Rung,
+    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
+pub use start::Start;
 
 /// What a stack upgrades with.
 #[derive(Clone)]
@@ -41,37 +42,6 @@ pub struct Upgrader {
     pub trust: Option<Trust>,
     /// Time, randomness, tasks.
     pub env: Env,
-}
-
-/// Where an upgrade starts.
-pub struct Start {
-    /// What the transport reached.
-    pub stage: Stage,
-    /// Which side we are.
-    pub role: Role,
-    /// Who must be at the other end, where we know.
-    pub expected: Option<PeerId>,
-    /// The peer's end.
-    pub remote: Multiaddr,
-    /// Our end, where known.
-    pub local: Option<Multiaddr>,
-    /// What the address fixes.
-    pub fixed: FixedPath,
-    /// Whether the peer may have dialed the same channel: then the sides agree on who goes on as the dialer, and
-    /// [`Path::role`] says who did.
-    pub may_meet: bool,
-    /// The transport's name.
-    pub transport: &'static str,
-    /// Round trips the transport took.
-    pub round_trips: u8,
-    /// Time the transport took.
-    pub took: Duration,
-    /// When the upgrade began, for its time limit.
-    pub since: Instant,
-    /// How long the whole upgrade may take.
-    pub limit: Duration,
-    /// The connection's scope. What a transport that brought streams along was given counts instead.
-    pub budget: Budget,
 }
 
 /// A connection at the top.

@@ -197,6 +197,18 @@ impl Session for WrappedSession {
         self.inner.poll_accept(cx).map_ok(|pipe| (self.wrap)(pipe, &self.env))
     }
 
+    fn names_protocols(&self) -> bool {
+        self.inner.names_protocols()
+    }
+
+    fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+        self.inner.poll_open_named(cx, protocol).map_ok(|pipe| (self.wrap)(pipe, &self.env))
+    }
+
+    fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+        self.inner.poll_accept_named(cx).map_ok(|(protocol, pipe)| (protocol, (self.wrap)(pipe, &self.env)))
+    }
+
     fn close(&self, code: u32) {
         self.inner.close(code);
     }
