@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use stackwire_bundle as _; // links the plug-ins that the config names
-use stackwire_node::{Builder, Catalogue, Error, Host, Node, Protocol, ProtocolId, Result, Stream, address};
+use stackwire_node::{Builder, Catalogue, Error, Host, Node, Protocol, ProtocolId, Result, Stream, Violation, address};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CONFIG: &str = r#"
@@ -42,7 +42,7 @@ impl Protocol for FileDrop {
         file.flush().await?;
         if hasher.finalize() != hash {
             tokio::fs::remove_file(&name).await?;
-            return Err(Error::misbehaved("the bytes do not have the hash that was announced"));
+            return Err(Error::violated(Violation::BadProof, "the bytes do not have the hash that was announced"));
         }
         println!("received {}", name.display());
         stream.write_u8(1).await?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use stackwire_bundle as _;
 use stackwire_config::Catalogue;
 use stackwire_core::{
-    Kind, Layer, Multiaddr, PeerId, Transport, address,
+    Kind, Layer, Multiaddr, PeerId, Transport, Violation, address,
     identity::{parse_peer_id, peer_id_to_cid},
 };
 use stackwire_fuzz::{THEM, target};
@@ -25,7 +25,7 @@ target!(
                 assert_eq!(address.to_vec(), input, "an address has one form");
                 ask(&address);
             }
-            Err(error) => assert_eq!(error.kind(), &Kind::PeerMisbehaved),
+            Err(error) => assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed)),
         }
         let Ok(text) = std::str::from_utf8(input) else { return };
         match address::parse(text) {

@@ -1,7 +1,7 @@
 //! rustls's errors as ours.
 
 use rustls::{CertificateError, Error as TlsError, OtherError};
-use stackwire_core::{Error, Kind};
+use stackwire_core::{Error, Kind, Violation};
 
 /// What an error of rustls means. Names no layer or plug-in: whoever runs the handshake does.
 ///
@@ -29,11 +29,12 @@ pub fn explain(error: &TlsError) -> Error {
             Error::new(Kind::Reset { code: 0 }, format!("the peer ended the session with the TLS alert {alert:?}"))
         }
         TlsError::PeerIncompatible(_) => caused(Kind::Unsupported, "the peer's TLS shares too little with ours", error),
-        TlsError::InappropriateMessage { .. }
-        | TlsError::InappropriateHandshakeMessage { .. }
-        | TlsError::InvalidMessage(_)
-        | TlsError::PeerMisbehaved(_)
-        | TlsError::PeerSentOversizedRecord => caused(Kind::PeerMisbehaved, "the peer broke TLS", error),
+        TlsError::InappropriateMessage { .. } | TlsError::InappropriateHandshakeMessage { .. } => {
+            broke(Violation::OutOfOrder, error)
+        }
+        TlsError::InvalidMessage(_) => broke(Violation::Malformed, error),
+        TlsError::PeerSentOversizedRecord => broke(Violation::TooLarge, error),
+        TlsError::PeerMisbehaved(_) => broke(Violation::Other, error),
         _ => caused(Kind::Internal, "running TLS", error),
     }
 }
@@ -41,6 +42,10 @@ pub fn explain(error: &TlsError) -> Error {
 /// Carries our error through rustls; [`explain`] takes it out again.
 pub(crate) fn refuse(error: Error) -> CertificateError {
     CertificateError::Other(OtherError(std::sync::Arc::new(error)))
+}
+
+fn broke(violation: Violation, cause: &TlsError) -> Error {
+    caused(Kind::PeerMisbehaved(violation), "the peer broke TLS", cause)
 }
 
 fn caused(kind: Kind, during: &'static str, cause: &TlsError) -> Error {

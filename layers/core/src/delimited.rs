@@ -5,7 +5,7 @@ use std::io;
 use prost::Message;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::{Error, Kind, Result};
+use crate::{Error, Result, Violation};
 
 /// Reads one message of at most `max` bytes and takes exactly its bytes from the pipe. `None` at a clean end.
 ///
@@ -17,11 +17,12 @@ pub async fn read_delimited<M: Message + Default>(
 ) -> Result<Option<M>> {
     let Some(length) = read_length(pipe).await? else { return Ok(None) };
     if length > max {
-        return Err(Error::new(Kind::PeerMisbehaved, format!("a message of {length} bytes, over the limit of {max}")));
+        let error = Error::violated(Violation::TooLarge, "a message over its limit");
+        return Err(error.with("bytes", length).with("limit", max));
     }
     let mut bytes = vec![0; length];
     pipe.read_exact(&mut bytes).await.map_err(|e| match e.kind() {
-        io::ErrorKind::UnexpectedEof => Error::misbehaved("the pipe ended within a message"),
+        io::ErrorKind::UnexpectedEof => Error::violated(Violation::Truncated, "the pipe ended within a message"),
         _ => Error::io("reading a message", e),
     })?;
     M::decode(bytes.as_slice()).map(Some).map_err(|e| Error::misbehaved("a message that does not decode").caused_by(e))
@@ -37,7 +38,11 @@ async fn read_length(pipe: &mut (impl AsyncBufRead + Unpin + ?Sized)) -> Result<
     for i in 0..prefix.len() {
         let available = pipe.fill_buf().await.map_err(|e| Error::io("reading a message's length", e))?;
         let Some(&byte) = available.first() else {
-            return if i == 0 { Ok(None) } else { Err(Error::misbehaved("the pipe ended within a length")) };
+            return if i == 0 {
+                Ok(None)
+            } else {
+                Err(Error::violated(Violation::Truncated, "the pipe ended within a length"))
+            };
         };
         pipe.consume(1);
         prefix[i] = byte;
@@ -48,5 +53,5 @@ async fn read_length(pipe: &mut (impl AsyncBufRead + Unpin + ?Sized)) -> Result<
             };
         }
     }
-    Err(Error::misbehaved("a length of too many bytes"))
+    Err(Error::violated(Violation::TooLarge, "a length of too many bytes"))
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Multiaddr, PeerId,
-    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Stream, address::Origin,
+    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Stream, Trust, address::Origin,
 };
 
 /// The node, as its plug-ins see it.
@@ -54,6 +54,8 @@ pub trait HostApi: Send + Sync + 'static {
     /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself: a
     /// peer may say anything.
     fn observe(&self, connection: ConnectionId, address: Multiaddr);
+    /// Whom the node trusts: security protocols ask it, and whoever learns of trusted peers feeds it.
+    fn trust(&self) -> Trust;
     /// A scope for what a plug-in holds for others, in the node's. `name` is the plug-in's.
     fn scope(&self, name: &'static str) -> Budget;
     /// Waits until the node begins to stop. A plug-in then takes back what it has left with others, such as mappings and

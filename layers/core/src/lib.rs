@@ -22,6 +22,7 @@
 pub mod address;
 mod budget;
 pub mod buffer;
+mod claims;
 mod close_code;
 mod connection;
 mod decorator;
@@ -57,10 +58,12 @@ mod shared;
 mod stage;
 mod stream;
 mod transport;
+pub mod trust;
 
 pub use address::{Multiaddr, Protocol as AddressPart};
 pub use budget::{Budget, Budgets, Reservation};
 pub use buffer::Buffer;
+pub use claims::Claims;
 pub use close_code::CloseCode;
 pub use connection::{Connection, ConnectionApi, ConnectionStats, End};
 pub use decorator::{OverPipe, PipeDecorator, poll_read_buffered};
@@ -68,7 +71,7 @@ pub use delimited::{read_delimited, write_delimited};
 pub use dial_options::DialOptions;
 pub use discovery::{Candidate, CandidateSink, Discovery};
 pub use env::{Env, Runtime, Task, Timeout};
-pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry};
+pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry, Violation};
 pub use event::{ConnectionId, ConnectionInfo, Direction, Event, EventStream, PluginEvent};
 pub use gate::{Gate, OpenGate, Refusal};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo, StopGuard, Traffic};
@@ -94,6 +97,7 @@ pub use services::Services;
 pub use stage::{FirstFrame, Proof, Role, SecuredPipe, Stage};
 pub use stream::Stream;
 pub use transport::{Dial, Dialed, Incoming, Listen, Listener, Opened, Over, Transport};
+pub use trust::{PeerRole, Trust};
 
 /// What [`pipe_decorator!`] names.
 #[doc(hidden)]

@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use crate::{BoxPipe, Budget, Env, ProtocolId, PublicKey, Result, Role};
+use crate::{BoxPipe, Budget, Claims, Env, Error, Kind, ProtocolId, PublicKey, Result, Role};
 
 /// The future that owns a connection's pipe. Whoever started the muxer polls it until it ends: `Ok` after a close
 /// that either side asked for, `Reset` with the code of a peer that closed with another than 0, else why the connection
@@ -40,18 +40,27 @@ pub struct MuxerContext<'a> {
     /// and of what streams wrote and is not sent. Where that is over the limit, the muxer resets the stream that holds
     /// most, with [`Budget::exceeded`].
     pub budget: Budget,
+    /// What the security handshake agreed on, for muxers whose streams are of protocols that were agreed on there.
+    pub claims: Claims,
 }
 
 impl<'a> MuxerContext<'a> {
-    /// With an unlimited budget.
+    /// With an unlimited budget, and without claims.
     pub fn new(role: Role, env: &'a Env) -> Self {
-        Self { role, env, budget: Budget::unlimited() }
+        Self { role, env, budget: Budget::unlimited(), claims: Claims::default() }
     }
 
     /// With this scope for what the connection holds.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// With what the security handshake agreed on.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
         self
     }
 }
@@ -84,6 +93,35 @@ pub trait Session: Send + Sync + 'static {
     fn round_trip(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether the protocol of a stream is part of the muxer's own wire format, as in the message wires of Diem and Aptos.
+    /// Then nothing is negotiated on its streams: they are opened by [`Session::poll_open_named`], accepted by
+    /// [`Session::poll_accept_named`], and the two polls without a name fail with `Unsupported`. Elsewhere those with a
+    /// name do. Fixed for the life of the session.
+    fn names_protocols(&self) -> bool {
+        false
+    }
+
+    /// Opens a stream of `protocol`, as [`Session::poll_open`] does; its first byte is the protocol's. Fails with
+    /// `NoCommonProtocol` where the wire has no name for the protocol or the peer does not speak it, `Unsupported` where the
+    /// session [names no protocols](Session::names_protocols).
+    fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+        let _ = (cx, protocol);
+        Poll::Ready(Err(names_nothing("opening a stream by its protocol")))
+    }
+
+    /// Takes the next stream that the peer opened, and its protocol, as [`Session::poll_accept`] does. Whoever does not
+    /// serve the protocol resets the stream. One task polls this. Fails with `Unsupported` where the session
+    /// [names no protocols](Session::names_protocols).
+    fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+        let _ = cx;
+        Poll::Ready(Err(names_nothing("accepting streams with their protocols")))
+    }
+}
+
+/// The error of a session whose streams' protocols are negotiated.
+fn names_nothing(during: &'static str) -> Error {
+    Error::new(Kind::Unsupported, during).with("why", "the muxer does not name protocols")
 }
 
 /// [`Session`] with futures.
@@ -97,11 +135,22 @@ pub trait SessionExt: Session {
     fn accept(&self) -> impl Future<Output = Result<BoxPipe>> + Send {
         poll_fn(|cx| self.poll_accept(cx))
     }
+
+    /// Opens a stream of `protocol`; see [`Session::poll_open_named`]. Cancel-safe.
+    fn open_named(&self, protocol: &ProtocolId) -> impl Future<Output = Result<BoxPipe>> + Send {
+        poll_fn(move |cx| self.poll_open_named(cx, protocol))
+    }
+
+    /// Takes the next inbound stream and its protocol; see [`Session::poll_accept_named`]. Cancel-safe.
+    fn accept_named(&self) -> impl Future<Output = Result<(ProtocolId, BoxPipe)>> + Send {
+        poll_fn(|cx| self.poll_accept_named(cx))
+    }
 }
 
 impl<S: Session + ?Sized> SessionExt for S {}
 
 /// Streams with a proven peer.
+#[non_exhaustive]
 pub struct Multiplexed {
     /// The peer's identity key.
     pub peer: PublicKey,
@@ -111,4 +160,27 @@ pub struct Multiplexed {
     pub driver: Driver,
     /// The scope that the streams charge.
     pub budget: Budget,
+    /// What the security handshake agreed on beside the peer's key.
+    pub claims: Claims,
+}
+
+impl Multiplexed {
+    /// Streams with this peer, with an unlimited budget and without claims.
+    pub fn new(peer: PublicKey, session: Arc<dyn Session>, driver: Driver) -> Self {
+        Self { peer, session, driver, budget: Budget::unlimited(), claims: Claims::default() }
+    }
+
+    /// With this scope, which the streams charge.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// With what the security handshake agreed on.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
 }

@@ -98,6 +98,7 @@ mod tests {
 
     use super::*;
     use crate::Buffered;
+    use crate::Violation;
 
     #[tokio::test]
     async fn bytes_that_were_looked_at_are_still_there() {
@@ -128,7 +129,7 @@ mod tests {
         let (mut a, b) = tokio::io::duplex(1024);
         a.write_all(&[0; 1000]).await.unwrap();
         let error = peek(Box::new(Buffered::new(b)), |_| None::<()>).await.err().unwrap();
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed));
         let (a, b) = tokio::io::duplex(1024);
         drop(a);
         let error = peek(Box::new(Buffered::new(b)), |_| None::<()>).await.err().unwrap();

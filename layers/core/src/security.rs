@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::{
     BoxPipe, Env, Keypair, PeerId, ProtocolId, Result, Role, SecuredPipe,
     address::{Fixed, FixedPath},
+    trust::Trust,
 };
 
 /// A security protocol.
@@ -54,15 +55,17 @@ pub struct SecurityContext<'a> {
     pub offers: &'a [ProtocolId],
     /// What the address says beside the choice itself.
     pub fixed: &'a FixedPath,
+    /// Whom the node trusts, where it supplies that. A protocol that has a trusted set of its own takes both together.
+    pub trust: Option<&'a Trust>,
     /// Time, randomness, tasks.
     pub env: &'a Env,
 }
 
 impl<'a> SecurityContext<'a> {
-    /// For whoever answers, without muxers, offers or a fixed path.
+    /// For whoever answers, without muxers, offers, a fixed path or trusted peers.
     pub fn new(identity: &'a Keypair, env: &'a Env) -> Self {
         static NOTHING: FixedPath = FixedPath::EMPTY;
-        Self { identity, expected: None, muxers: &[], offers: &[], fixed: &NOTHING, env }
+        Self { identity, expected: None, muxers: &[], offers: &[], fixed: &NOTHING, trust: None, env }
     }
 
     /// For this peer, if the dialer knows it.
@@ -90,6 +93,13 @@ impl<'a> SecurityContext<'a> {
     #[must_use]
     pub fn with_fixed(mut self, fixed: &'a FixedPath) -> Self {
         self.fixed = fixed;
+        self
+    }
+
+    /// With the peers that the node trusts, if it supplies them.
+    #[must_use]
+    pub fn with_trust(mut self, trust: impl Into<Option<&'a Trust>>) -> Self {
+        self.trust = trust.into();
         self
     }
 }

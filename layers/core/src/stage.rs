@@ -13,7 +13,7 @@ use std::{
 use serde::Serialize;
 use tokio::io::AsyncBufRead;
 
-use crate::{BoxPipe, Error, Multiplexed, ProtocolId, PublicKey, Result};
+use crate::{BoxPipe, Claims, Error, Multiplexed, ProtocolId, PublicKey, Result};
 
 /// Which side of a connection we are. It decides who proposes in negotiation, who is the TLS client and the Noise
 /// initiator, and the parity of stream ids.
@@ -47,6 +47,7 @@ pub enum Stage {
 }
 
 /// A channel with a peer that is proven, or will be by its first frame: what a security handshake returns.
+#[non_exhaustive]
 pub struct SecuredPipe {
     /// The channel; everything on it is authenticated, and encrypted unless the security protocol says otherwise.
     pub pipe: BoxPipe,
@@ -58,9 +59,44 @@ pub struct SecuredPipe {
     pub muxer: Option<ProtocolId>,
     /// Round trips this side waited for.
     pub round_trips: u8,
+    /// What else the handshake agreed on.
+    pub claims: Claims,
 }
 
 impl SecuredPipe {
+    /// A channel with a peer that the handshake has proven, without a muxer, round trips or claims.
+    pub fn new(pipe: BoxPipe, peer: PublicKey) -> Self {
+        Self { pipe, peer, proof: Proof::Complete, muxer: None, round_trips: 0, claims: Claims::default() }
+    }
+
+    /// With this proof of the peer.
+    #[must_use]
+    pub fn with_proof(mut self, proof: Proof) -> Self {
+        self.proof = proof;
+        self
+    }
+
+    /// With the muxer that both sides agreed on, if they did.
+    #[must_use]
+    pub fn with_muxer(mut self, muxer: impl Into<Option<ProtocolId>>) -> Self {
+        self.muxer = muxer.into();
+        self
+    }
+
+    /// After so many round trips that this side waited for.
+    #[must_use]
+    pub fn after(mut self, round_trips: u8) -> Self {
+        self.round_trips = round_trips;
+        self
+    }
+
+    /// With what else the handshake agreed on.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
+
     /// Waits until the peer is proven, and takes nothing from the pipe. Nobody may be told of the peer before.
     ///
     /// Fails with `Closed` where the pipe ends before, and as reading fails. There is no time limit: that is the

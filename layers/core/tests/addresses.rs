@@ -4,7 +4,7 @@
 
 mod vectors;
 
-use stackwire_core::{Kind, Multiaddr, address};
+use stackwire_core::{Kind, Multiaddr, Violation, address};
 use vectors::hex;
 
 const PEER: &str = "QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC";
@@ -230,7 +230,7 @@ fn bad_bytes_are_the_sender_s_fault() {
         ("a code that is not minimal", "84007f000001"),
     ] {
         let error = address::from_wire(&hex(bytes)).expect_err(what);
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{what}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{what}");
     }
 }
 

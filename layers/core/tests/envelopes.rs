@@ -3,7 +3,7 @@
 mod vectors;
 
 use stackwire_core::{
-    Keypair, Kind, Multiaddr,
+    Keypair, Kind, Multiaddr, Violation,
     identity::{Envelope, PeerRecord, RecordDomain},
 };
 use vectors::*;
@@ -98,7 +98,7 @@ fn addresses_that_do_not_parse_are_skipped() {
 fn a_payload_that_is_no_record_is_the_signer_s_fault() {
     let key = Keypair::ed25519_from_seed([4; 32]);
     let envelope = Envelope::seal(&key, "libp2p-peer-record", &[3, 1], vec![255; 9]);
-    assert_eq!(PeerRecord::open(&envelope).unwrap_err().kind(), &Kind::PeerMisbehaved);
+    assert_eq!(PeerRecord::open(&envelope).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Malformed));
 }
 
 #[test]

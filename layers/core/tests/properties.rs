@@ -4,7 +4,7 @@ mod vectors;
 
 use proptest::prelude::*;
 use stackwire_core::{
-    Buffered, Keypair, Kind, Multiaddr, PublicKey, address,
+    Buffered, Keypair, Kind, Multiaddr, PublicKey, Violation, address,
     identity::{Envelope, PeerRecord, parse_peer_id, peer_id_to_cid},
     read_delimited, write_delimited,
 };
@@ -83,7 +83,7 @@ fn read_address(bytes: &[u8]) -> Result<(), TestCaseError> {
             prop_assert_eq!(address.to_vec(), bytes, "only one byte form is taken");
             prop_assert!(!address.to_string().is_empty());
         }
-        Err(error) => prop_assert_eq!(error.kind(), &Kind::PeerMisbehaved),
+        Err(error) => prop_assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed)),
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ proptest! {
         match wait(read_delimited::<Message>(&mut pipe, MAX)) {
             Ok(None) => prop_assert!(bytes.is_empty()),
             Ok(Some(message)) => prop_assert!(message.data.len() <= MAX),
-            Err(error) => prop_assert_eq!(error.kind(), &Kind::PeerMisbehaved),
+            Err(error) => prop_assert!(error.violation().is_some(), "{}", error),
         }
     }
 
@@ -222,16 +222,16 @@ proptest! {
 
 #[test]
 fn messages_over_the_limit_and_lengths_that_are_no_varints_are_refused() {
-    for bytes in [
-        &[0xe9, 7][..],                  // 1001
-        &[0xff, 0xff, 0xff, 0xff, 0x0f], // 4 GiB, and nothing is stored
-        &[0x80, 0],                      // not minimal
-        &[0x80],                         // ends within the length
-        &[5, 1, 2],                      // ends within the message
-        &[0xff; 20],                     // never ends
-        &[1, 0xff],                      // does not decode
+    for (bytes, violation) in [
+        (&[0xe9, 7][..], Violation::TooLarge),                  // 1001
+        (&[0xff, 0xff, 0xff, 0xff, 0x0f], Violation::TooLarge), // 4 GiB, and nothing is stored
+        (&[0x80, 0], Violation::Malformed),                     // not minimal
+        (&[0x80], Violation::Truncated),                        // ends within the length
+        (&[5, 1, 2], Violation::Truncated),                     // ends within the message
+        (&[0xff; 20], Violation::TooLarge),                     // never ends
+        (&[1, 0xff], Violation::Malformed),                     // does not decode
     ] {
         let error = wait(read_delimited::<Message>(&mut pipe(bytes, 64), MAX)).unwrap_err();
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{bytes:?}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(violation), "{bytes:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! How often a peer may change its key.
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Error, Result, Violation};
 
 /// The key changes that a peer has left. A change costs as much work as many records, so content has to pay for it: some
 /// are free, and each 32 KiB of content are worth another. Honest peers change keys after gigabytes, or by hand.
@@ -35,7 +35,8 @@ impl KeyChanges {
     /// The peer changes its key. Fails with `PeerMisbehaved` where it has no change left.
     pub fn spend(&mut self) -> Result<()> {
         let left = self.left.checked_sub(1);
-        self.left = left.ok_or_else(|| Error::misbehaved("one key after the other for next to no data"))?;
+        self.left =
+            left.ok_or_else(|| Error::violated(Violation::Flood, "one key after the other for next to no data"))?;
         Ok(())
     }
 }

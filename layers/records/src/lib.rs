@@ -21,7 +21,7 @@ use std::ops::Range;
 
 pub use changes::KeyChanges;
 pub use channel::Channel;
-use stackwire_core::{Error, Result};
+use stackwire_core::{Error, Result, Violation};
 
 /// How many records without content may follow each other: each is work, and none is progress. More than any stack sends.
 pub const MAX_EMPTY: u32 = 32;
@@ -83,7 +83,7 @@ pub trait Codec: Send + Unpin + 'static {
 
     /// What it means that more than [`MAX_EMPTY`] records without content have followed each other.
     fn too_many_empty(&self) -> Error {
-        Error::misbehaved("one record after the other without data")
+        Error::violated(Violation::Flood, "one record after the other without data")
     }
 
     /// What it means that the pipe below ends between two records: `Ok` if that is a proper end.

@@ -9,6 +9,7 @@
 //! on the secured pipe (libp2p specs, `connections/README.md` and `connections/inlined-muxer-negotiation.md`).
 
 mod negotiators;
+mod start;
 
 use std::{
     sync::Arc,
@@ -16,12 +17,13 @@ use std::{
 };
 
 use stackwire_core::{
-    BoxPipe, Budget, Chosen, Driver, Env, Error, Keypair, Kind, Layer, Multiaddr, Multiplexed, Muxer, MuxerContext,
+    BoxPipe, Budget, Chosen, Claims, Driver, Env, Error, Keypair, Kind, Layer, Multiplexed, Muxer, MuxerContext,
     Negotiated, Negotiator, Path, PeerId, Proof, ProtectContext, Protector, ProtocolId, PublicKey, Result, Role, Rung,
-    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Wait, address::FixedPath,
+    SecuredPipe, Security, SecurityContext, SelectContext, Session, Stage, Trust, Wait, address::FixedPath,
 };
 
 pub use negotiators::Negotiators;
+pub use start::Start;
 
 /// What a stack upgrades with.
 #[derive(Clone)]
@@ -36,42 +38,14 @@ pub struct Upgrader {
     pub muxers: Vec<Arc<dyn Muxer>>,
     /// How protocols are chosen, most wanted first. A listener tells them apart by a connection's first bytes.
     pub negotiators: Negotiators,
+    /// Whom we trust, for security protocols that ask. `None`: only what they are configured with themselves.
+    pub trust: Option<Trust>,
     /// Time, randomness, tasks.
     pub env: Env,
 }
 
-/// Where an upgrade starts.
-pub struct Start {
-    /// What the transport reached.
-    pub stage: Stage,
-    /// Which side we are.
-    pub role: Role,
-    /// Who must be at the other end, where we know.
-    pub expected: Option<PeerId>,
-    /// The peer's end.
-    pub remote: Multiaddr,
-    /// Our end, where known.
-    pub local: Option<Multiaddr>,
-    /// What the address fixes.
-    pub fixed: FixedPath,
-    /// Whether the peer may have dialed the same channel: then the sides agree on who goes on as the dialer, and
-    /// [`Path::role`] says who did.
-    pub may_meet: bool,
-    /// The transport's name.
-    pub transport: &'static str,
-    /// Round trips the transport took.
-    pub round_trips: u8,
-    /// Time the transport took.
-    pub took: Duration,
-    /// When the upgrade began, for its time limit.
-    pub since: Instant,
-    /// How long the whole upgrade may take.
-    pub limit: Duration,
-    /// The connection's scope. What a transport that brought streams along was given counts instead.
-    pub budget: Budget,
-}
-
 /// A connection at the top.
+#[non_exhaustive]
 pub struct Upgraded {
     /// The peer's identity key.
     pub peer: PublicKey,
@@ -85,6 +59,8 @@ pub struct Upgraded {
     pub path: Path,
     /// The scope that the streams charge.
     pub budget: Budget,
+    /// What the security handshake agreed on beside the peer's key.
+    pub claims: Claims,
 }
 
 impl Upgrader {
@@ -120,8 +96,8 @@ impl Upgrader {
             Some(settled) => Negotiators::new(vec![settled]),
             None => self.negotiators.choosing()?,
         };
-        let Multiplexed { peer, session, driver, budget } = top;
-        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget })
+        let Multiplexed { peer, session, driver, budget, claims, .. } = top;
+        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget, claims })
     }
 }
 
@@ -207,7 +183,8 @@ impl Upgrade<'_> {
             .expecting(self.expected)
             .with_muxers(&muxers)
             .with_offers(&offers)
-            .with_fixed(&self.fixed);
+            .with_fixed(&self.fixed)
+            .with_trust(stack.trust.as_ref());
         let handshake = async {
             let secured = security.handshake(pipe, self.role, context).await;
             secured.map_err(|e| rename(e, "choosing a security protocol").at(Layer::Security, security.name()))
@@ -246,10 +223,13 @@ impl Upgrade<'_> {
             }
         };
         let muxer = &stack.muxers[index];
-        let context = MuxerContext::new(self.role, &stack.env).with_budget(self.budget.clone());
+        let context = MuxerContext::new(self.role, &stack.env)
+            .with_budget(self.budget.clone())
+            .with_claims(secured.claims.clone());
         let (session, driver) = muxer.start(pipe, context);
         self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips.max(waited));
-        Ok(Multiplexed { peer: secured.peer, session, driver, budget: self.budget.clone() })
+        let top = Multiplexed::new(secured.peer, session, driver);
+        Ok(top.with_budget(self.budget.clone()).with_claims(secured.claims))
     }
 
     /// Chooses one of `offers`; `step` says of what.

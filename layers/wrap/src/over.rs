@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Multiplexed, Muxer, MuxerContext,
-    Opened, Over, ProtocolId, Recognition, Result, SecuredPipe, Session, Stage, Transport,
+    BoxPipe, Dial, Dialed, Driver, Env, Incoming, Listen, Listener, Multiaddr, Muxer, MuxerContext, Opened, Over,
+    ProtocolId, Recognition, Result, Session, Stage, Transport,
 };
 
 /// A decorator of pipes.
@@ -74,11 +74,14 @@ where
 fn over_stage(stage: Stage, wrap: &Wrap, env: &Env) -> Stage {
     match stage {
         Stage::Raw(pipe) => Stage::Raw(wrap(pipe, env)),
-        Stage::Secured(secured) => Stage::Secured(SecuredPipe { pipe: wrap(secured.pipe, env), ..secured }),
-        Stage::Multiplexed(multiplexed) => Stage::Multiplexed(Multiplexed {
-            session: over_session(multiplexed.session, wrap.clone(), env),
-            ..multiplexed
-        }),
+        Stage::Secured(mut secured) => {
+            secured.pipe = wrap(secured.pipe, env);
+            Stage::Secured(secured)
+        }
+        Stage::Multiplexed(mut multiplexed) => {
+            multiplexed.session = over_session(multiplexed.session, wrap.clone(), env);
+            Stage::Multiplexed(multiplexed)
+        }
     }
 }
 
@@ -197,6 +200,18 @@ impl Session for WrappedSession {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
         self.inner.poll_accept(cx).map_ok(|pipe| (self.wrap)(pipe, &self.env))
+    }
+
+    fn names_protocols(&self) -> bool {
+        self.inner.names_protocols()
+    }
+
+    fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+        self.inner.poll_open_named(cx, protocol).map_ok(|pipe| (self.wrap)(pipe, &self.env))
+    }
+
+    fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+        self.inner.poll_accept_named(cx).map_ok(|(protocol, pipe)| (protocol, (self.wrap)(pipe, &self.env)))
     }
 
     fn close(&self, code: u32) {

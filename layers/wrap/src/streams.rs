@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{BoxPipe, Error, Kind, Muxer, Pipe, PipeDecorator, Result, Session, pipe_decorator};
+use stackwire_core::{BoxPipe, Error, Kind, Muxer, Pipe, PipeDecorator, ProtocolId, Result, Session, pipe_decorator};
 
 use crate::over::over_started;
 
@@ -86,32 +86,57 @@ impl LimitedSession {
         let kind = Kind::LimitExceeded { limit: "outbound_streams", max: self.outbound.max as u64 };
         Error::new(kind, "opening a stream")
     }
-}
 
-#[deny(clippy::missing_trait_methods)]
-impl Session for LimitedSession {
-    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+    fn opened(&self, open: impl FnOnce() -> Poll<Result<BoxPipe>>) -> Poll<Result<BoxPipe>> {
         if self.outbound.are_full() {
             return Poll::Ready(Err(self.exceeded()));
         }
         // The place is taken last: one who waits holds none, and cannot make another fail.
-        let pipe = ready!(self.inner.poll_open(cx))?;
+        let pipe = ready!(open())?;
         Poll::Ready(match self.outbound.take() {
             Some(place) => Ok(Box::new(Placed { inner: pipe, _place: place })),
             None => Err(self.exceeded()),
         })
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+    /// The next inbound stream that there is a place for, and what came with it.
+    fn accepted<T>(
+        &self,
+        cx: &mut Context<'_>,
+        accept: impl Fn(&mut Context<'_>) -> Poll<Result<(T, BoxPipe)>>,
+    ) -> Poll<Result<(T, BoxPipe)>> {
         for _ in 0..REFUSALS {
-            let mut pipe = ready!(self.inner.poll_accept(cx))?;
+            let (with, mut pipe) = ready!(accept(cx))?;
             match self.inbound.take() {
-                Some(place) => return Poll::Ready(Ok(Box::new(Placed { inner: pipe, _place: place }))),
+                Some(place) => return Poll::Ready(Ok((with, Box::new(Placed { inner: pipe, _place: place })))),
                 None => pipe.reset(RESOURCE_LIMIT),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Session for LimitedSession {
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.opened(|| self.inner.poll_open(cx))
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        self.accepted(cx, |cx| self.inner.poll_accept(cx).map_ok(|pipe| ((), pipe))).map_ok(|((), pipe)| pipe)
+    }
+
+    fn names_protocols(&self) -> bool {
+        self.inner.names_protocols()
+    }
+
+    fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+        self.opened(|| self.inner.poll_open_named(cx, protocol))
+    }
+
+    fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+        self.accepted(cx, |cx| self.inner.poll_accept_named(cx))
     }
 
     fn close(&self, code: u32) {
@@ -120,6 +145,14 @@ impl Session for LimitedSession {
 
     fn round_trip(&self) -> Option<Duration> {
         self.inner.round_trip()
+    }
+
+    fn carries_codes(&self) -> bool {
+        self.inner.carries_codes()
+    }
+
+    fn window(&self) -> Option<u64> {
+        self.inner.window()
     }
 }
 
@@ -156,6 +189,36 @@ mod tests {
             if made < 100 { self.poll_open(cx) } else { Poll::Pending }
         }
         fn close(&self, _: u32) {}
+        fn names_protocols(&self) -> bool {
+            true
+        }
+        fn poll_open_named(&self, cx: &mut Context<'_>, protocol: &ProtocolId) -> Poll<Result<BoxPipe>> {
+            match protocol.as_str() {
+                "/known" => self.poll_open(cx),
+                _ => Poll::Ready(Err(Error::closed("no such protocol"))),
+            }
+        }
+        fn poll_accept_named(&self, cx: &mut Context<'_>) -> Poll<Result<(ProtocolId, BoxPipe)>> {
+            self.poll_accept(cx).map_ok(|pipe| ("/known".into(), pipe))
+        }
+    }
+
+    /// The limits, and the wrappers of streams, hold for streams that a session names, too.
+    #[tokio::test]
+    async fn streams_with_names_are_limited_and_keep_them() {
+        let plain: crate::over::Wrap = Arc::new(|pipe, _| pipe);
+        let env = stackwire_conformance::env();
+        let session = crate::over::over_session(Arc::new(Ready::default()), plain, &env);
+        let session = StreamLimits { inbound: 1, outbound: 1 }.over_session(session);
+        assert!(session.names_protocols());
+        let known = ProtocolId::new("/known");
+        assert!(session.open_named(&"/other".into()).await.is_err(), "a failure takes no place");
+        let _out = session.open_named(&known).await.unwrap();
+        let error = session.open_named(&known).await.err().unwrap();
+        assert_eq!(error.kind(), &Kind::LimitExceeded { limit: "outbound_streams", max: 1 });
+        let (protocol, _in) = session.accept_named().await.unwrap();
+        assert_eq!(protocol, known);
+        assert!(futures::poll!(std::pin::pin!(session.accept_named())).is_pending(), "the rest is refused");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use stackwire_core::{Buffer, Error, Result, buffer};
+use stackwire_core::{Buffer, Error, Result, Violation, buffer};
 
 use crate::{
     config::Overflow,
@@ -71,11 +71,11 @@ impl State {
 
     fn opened_by_peer(&mut self, key: Key, wakes: &mut Vec<Waker>) -> Result<()> {
         if self.streams.contains_key(&key) {
-            return Err(Error::misbehaved(format!("stream {} was opened twice", key.number)));
+            return Err(Error::violated(Violation::OutOfOrder, format!("stream {} was opened twice", key.number)));
         }
         // Every stream of the peer can cost us a frame in answer. One that lets them pile up cannot be served.
         if self.out.len() > 2 * self.limits.send_buffer {
-            return Err(Error::misbehaved("streams were opened without reading what became of them"));
+            return Err(Error::violated(Violation::Flood, "streams were opened without reading what became of them"));
         }
         if self.closing {
             return Ok(());

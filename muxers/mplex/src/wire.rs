@@ -2,7 +2,7 @@
 //!
 //! Source: mplex specification, "Message format".
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Error, Result, Violation};
 
 /// The most data a frame may carry, in bytes.
 pub const MAX_LENGTH: usize = 1 << 20;
@@ -89,10 +89,10 @@ impl Decoder {
             };
             let flag = Flag::from_bits(id & 7)
                 .ok_or_else(|| Error::misbehaved(format!("a frame with the unknown flag {}", id & 7)))?;
-            let length = usize::try_from(value)
-                .ok()
-                .filter(|length| *length <= MAX_LENGTH)
-                .ok_or_else(|| Error::misbehaved(format!("a frame of {value} bytes; at most {MAX_LENGTH} may be")))?;
+            let length = usize::try_from(value).ok().filter(|length| *length <= MAX_LENGTH).ok_or_else(|| {
+                let error = Error::violated(Violation::TooLarge, "a frame that is too long");
+                error.with("stream", id >> 3).with("bytes", value).with("limit", MAX_LENGTH)
+            })?;
             return Ok((i + 1, Some(Header { number: id >> 3, flag, length })));
         }
         Ok((input.len(), None))
@@ -118,7 +118,6 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use stackwire_core::Kind;
 
     use super::*;
 
@@ -157,7 +156,8 @@ mod tests {
             &[0xff; 9],                                              // a tenth byte would follow
             &[0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f], // a length of 2^56 - 1
         ] {
-            assert_eq!(decode(bytes).expect_err("malformed").kind(), &Kind::PeerMisbehaved, "{bytes:x?}");
+            let violation = decode(bytes).expect_err("malformed").violation();
+            assert!(matches!(violation, Some(Violation::Malformed | Violation::TooLarge)), "{bytes:x?}: {violation:?}");
         }
     }
 

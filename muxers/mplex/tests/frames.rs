@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{env, in_time, pipes};
-use stackwire_core::{BoxPipe, Kind, MuxerContext, Result, Role, Session, SessionExt, reset_code};
+use stackwire_core::{BoxPipe, Kind, MuxerContext, Result, Role, Session, SessionExt, Violation, reset_code};
 use stackwire_muxer_mplex::{MplexConfig, Overflow};
 use stackwire_plugin::Plugin;
 use tokio::{
@@ -135,15 +135,15 @@ async fn our_reset_ends_reading_after_the_peers_close_and_reset() {
 
 #[tokio::test]
 async fn misbehaviour_ends_the_connection() {
-    for (what, bytes) in [
-        ("a stream opened twice", &b"\x00\x00\x00\x00"[..]),
-        ("an unknown flag", b"\x07\x00"),
-        ("a frame above 1 MiB", b"\x02\x81\x80\x40"),
+    for (what, bytes, violation) in [
+        ("a stream opened twice", &b"\x00\x00\x00\x00"[..], Violation::OutOfOrder),
+        ("an unknown flag", b"\x07\x00", Violation::Malformed),
+        ("a frame above 1 MiB", b"\x02\x81\x80\x40", Violation::TooLarge),
     ] {
         let mut played = play(MplexConfig::default());
         played.says(bytes).await;
         let error = played.ends().await.expect_err(what);
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{what}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(violation), "{what}");
         assert_eq!(error.plugin(), Some("mplex"));
     }
 }
@@ -199,7 +199,7 @@ async fn a_peer_that_ignores_our_refusals_is_dropped() {
     flood.await.unwrap();
     let mut unread = Vec::new();
     let _end = reader.read_to_end(&mut unread).await;
-    assert_eq!(played.ends().await.expect_err("a flood").kind(), &Kind::PeerMisbehaved);
+    assert_eq!(played.ends().await.expect_err("a flood").kind(), &Kind::PeerMisbehaved(Violation::Flood));
 }
 
 #[tokio::test]

@@ -285,7 +285,7 @@ impl Driver {
 }
 
 fn is_violation(error: &Error) -> bool {
-    *error.kind() == ErrorKind::PeerMisbehaved
+    error.violation().is_some()
 }
 
 /// A limit of ours that has passed.

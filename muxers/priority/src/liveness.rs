@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use stackwire_core::{Env, Error, Kind, Result};
+use stackwire_core::{Env, Error, Kind, Result, Violation};
 
 struct Sent {
     payload: [u8; 8],
@@ -56,7 +56,7 @@ impl Liveness {
     /// The peer answered.
     pub(crate) fn pong(&mut self, payload: &[u8], now: Instant) -> Result<()> {
         let Some(sent) = self.unanswered.take_if(|sent| sent.payload == payload) else {
-            return Err(Error::misbehaved("a PONG to no PING"));
+            return Err(Error::violated(Violation::OutOfOrder, "a PONG to no PING"));
         };
         let sample = now.saturating_duration_since(sent.at);
         self.smoothed = Some(self.smoothed.map_or(sample, |known| (known * 7 + sample) / 8));

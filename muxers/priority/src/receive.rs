@@ -2,7 +2,7 @@
 
 use std::{mem, time::Instant};
 
-use stackwire_core::{Buffer, Error, Result, buffer};
+use stackwire_core::{Buffer, Error, Result, Violation, buffer};
 use stackwire_driver::Wakes;
 
 use crate::{
@@ -60,7 +60,7 @@ impl Receiver {
         let header = Header::decode(self.head)?;
         if state.greeted == (header.kind == FrameKind::Settings) {
             let wrong = if state.greeted { "SETTINGS twice" } else { "a first frame that is not SETTINGS" };
-            return Err(Error::misbehaved(wrong));
+            return Err(Error::violated(Violation::OutOfOrder, wrong));
         }
         if header.kind == FrameKind::Data {
             state.data_begins(&header, now)?;
@@ -105,7 +105,10 @@ impl Receiver {
 fn add_credit(credit: u32, more: u32) -> Result<u32> {
     match credit.checked_add(more).filter(|sum| more > 0 && *sum <= MAX_CREDIT) {
         Some(sum) => Ok(sum),
-        None => Err(Error::misbehaved(format!("credit of {more} beside {credit}; 1 to {MAX_CREDIT} in all may be"))),
+        None => {
+            let error = Error::violated(Violation::FlowControl, "credit of nothing, or of too much");
+            Err(error.with("credit", more).with("before", credit).with("limit", MAX_CREDIT))
+        }
     }
 }
 
@@ -114,7 +117,10 @@ impl State {
     fn stream(&mut self, id: u32) -> Result<Option<&mut Entry>> {
         let opened = if self.is_ours(id) { id < self.next_announced } else { id < self.next_theirs };
         if !opened {
-            return Err(Error::misbehaved(format!("a frame for stream {id}, which was never opened")));
+            return Err(Error::violated(
+                Violation::OutOfOrder,
+                format!("a frame for stream {id}, which was never opened"),
+            ));
         }
         Ok(self.streams.get_mut(&id))
     }
@@ -124,16 +130,18 @@ impl State {
         let (id, length) = (header.stream, u32::from(header.length));
         let round_trip = self.liveness.shortest;
         if !self.window.use_up(length) {
-            return Err(Error::misbehaved("more data than the connection's window"));
+            let error = Error::violated(Violation::FlowControl, "more data than the connection's window");
+            return Err(error.with("stream", id).with("bytes", length));
         }
         let Some(entry) = self.stream(id)?.filter(|entry| entry.reset.is_none() && !entry.discard) else {
             return Ok(());
         };
         if entry.ended {
-            return Err(Error::misbehaved(format!("data on stream {id} after its end")));
+            return Err(Error::violated(Violation::OutOfOrder, format!("data on stream {id} after its end")));
         }
         if !entry.window.use_up(length) {
-            return Err(Error::misbehaved(format!("more data than the window of stream {id}")));
+            let error = Error::violated(Violation::FlowControl, "more data than the window of a stream");
+            return Err(error.with("stream", id).with("bytes", length));
         }
         entry.window.arrived(length, now, round_trip);
         Ok(())
@@ -181,13 +189,13 @@ impl State {
             }
             FrameKind::Ping => {
                 if self.pong.replace(payload.try_into().unwrap_or_default()).is_some() {
-                    return Err(Error::misbehaved("a PING before the last was answered"));
+                    return Err(Error::violated(Violation::Flood, "a PING before the last was answered"));
                 }
             }
             FrameKind::Pong => self.liveness.pong(payload, now)?,
             FrameKind::Datagram => {
                 if !self.window.use_up(header.length.into()) {
-                    return Err(Error::misbehaved("a datagram beyond the connection's window"));
+                    return Err(Error::violated(Violation::FlowControl, "a datagram beyond the connection's window"));
                 }
                 self.stream(id)?;
                 self.datagram(id, payload, wakes);
@@ -220,14 +228,19 @@ impl State {
     fn opened_by_peer(&mut self, header: &Header, wakes: &mut Wakes) -> Result<()> {
         let id = header.stream;
         if id != self.next_theirs {
-            return Err(Error::misbehaved(format!("stream {id} was opened where {} is next", self.next_theirs)));
+            return Err(Error::violated(
+                Violation::OutOfOrder,
+                format!("stream {id} was opened where {} is next", self.next_theirs),
+            ));
         }
         // No more than the number of ids is ever allowed.
-        self.next_theirs = id.checked_add(2).ok_or_else(|| Error::misbehaved("more streams than there are ids"))?;
+        self.next_theirs = id
+            .checked_add(2)
+            .ok_or_else(|| Error::violated(Violation::OutOfOrder, "more streams than there are ids"))?;
         self.theirs_opened += 1;
         let unaware = u64::from(Settings::INITIAL.streams);
         if self.theirs_opened > self.theirs_allowed.max(unaware) {
-            return Err(Error::misbehaved("more streams than were allowed"));
+            return Err(Error::violated(Violation::FlowControl, "more streams than were allowed"));
         }
         if self.leaving.is_some() {
             return Ok(());
@@ -295,7 +308,7 @@ impl State {
 
     fn peer_leaves(&mut self, code: u32, wakes: &mut Wakes) -> Result<()> {
         if self.left.replace(code).is_some() {
-            return Err(Error::misbehaved("GO_AWAY twice"));
+            return Err(Error::violated(Violation::OutOfOrder, "GO_AWAY twice"));
         }
         // It discards whatever comes.
         self.clear_places();

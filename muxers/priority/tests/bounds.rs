@@ -12,7 +12,7 @@ use stackwire_conformance::{
     muxer::{Pair, Side, Subject, read_all, settle, write_until_blocked},
     pipes,
 };
-use stackwire_core::{BoxPipe, Datagrams, Kind, MuxerContext, Role, SessionExt};
+use stackwire_core::{BoxPipe, Datagrams, Kind, MuxerContext, Role, SessionExt, Violation};
 use stackwire_muxer_priority::{
     PriorityConfig,
     settings::{MAX_CREDIT, Settings},
@@ -232,7 +232,7 @@ async fn a_peer_that_reads_nothing_of_what_it_asks_for_costs_a_bounded_answer() 
         assert!(opened < 50_000, "the flood was endured");
     }
     // Each was taken and dropped, but the STREAMS for them could not be sent.
-    assert!(driver.await.unwrap().is_err_and(|error| error.kind() == &Kind::PeerMisbehaved));
+    assert!(driver.await.unwrap().is_err_and(|error| error.violation() == Some(Violation::FlowControl)));
     accepting.await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use played::{DIALER, first_ping, frame, number, play, play_as};
 use stackwire_conformance::{in_time, muxer::settle};
-use stackwire_core::{Kind, Priority, Role, SessionExt, reset_code};
+use stackwire_core::{Kind, Priority, Role, SessionExt, Violation, reset_code};
 use stackwire_muxer_priority::{
     PriorityConfig,
     settings::Settings,
@@ -313,44 +313,60 @@ async fn violations_end_the_connection_and_the_peer_is_told() {
     let open = frame(FrameKind::Open, 1, 2, b"");
     let data = |length: usize| frame(FrameKind::Data, 0, 2, &vec![0; length]);
     let many = |count: usize, one: &dyn Fn(u32) -> Vec<u8>| (0..count as u32).flat_map(one).collect::<Vec<u8>>();
-    let violations: Vec<(&str, Vec<u8>)> = vec![
-        ("SETTINGS twice", frame(FrameKind::Settings, 0, 0, b"")),
-        ("a stream out of turn", frame(FrameKind::Open, 1, 4, b"")),
-        ("a stream of ours", frame(FrameKind::Open, 1, 1, b"")),
-        ("a stream opened twice", [open.clone(), open.clone()].concat()),
-        ("too many streams", many(257, &|i| frame(FrameKind::Open, 1, 2 * i + 2, b""))),
-        ("data on a stream that never was", data(1)),
-        ("data on ours that never was", frame(FrameKind::Data, 0, 1, b"x")),
-        ("a reset of a stream that never was", number(FrameKind::Reset, 2, 0)),
-        ("a stop of a stream that never was", number(FrameKind::Stop, 2, 0)),
-        ("a priority of a stream that never was", frame(FrameKind::Priority, 1, 2, b"")),
-        ("a datagram of a stream that never was", frame(FrameKind::Datagram, 0, 2, b"")),
-        ("data after the end", [open.clone(), frame(FrameKind::Data, END, 2, b""), data(1)].concat()),
-        ("more than the stream's window", [open.clone(), many(5, &|_| data(60_000))].concat()),
-        ("credit of nothing", number(FrameKind::Credit, 0, 0)),
-        ("credit of nothing for a stream", [open.clone(), number(FrameKind::Credit, 2, 0)].concat()),
-        ("too much credit", number(FrameKind::Credit, 0, i32::MAX as u32)),
-        ("too much credit for a stream", [open.clone(), number(FrameKind::Credit, 2, i32::MAX as u32)].concat()),
-        ("no streams at all", number(FrameKind::Streams, 0, 0)),
-        ("too many streams allowed", number(FrameKind::Streams, 0, i32::MAX as u32)),
-        ("a pong to no ping", frame(FrameKind::Pong, 0, 0, b"whatever")),
-        ("pings faster than answers", many(2, &|_| frame(FrameKind::Ping, 0, 0, b"whatever"))),
-        ("a second go-away", [number(FrameKind::GoAway, 0, 0), number(FrameKind::GoAway, 0, 0)].concat()),
+    let violations: Vec<(&str, Violation, Vec<u8>)> = vec![
+        ("SETTINGS twice", Violation::OutOfOrder, frame(FrameKind::Settings, 0, 0, b"")),
+        ("a stream out of turn", Violation::OutOfOrder, frame(FrameKind::Open, 1, 4, b"")),
+        ("a stream of ours", Violation::OutOfOrder, frame(FrameKind::Open, 1, 1, b"")),
+        ("a stream opened twice", Violation::OutOfOrder, [open.clone(), open.clone()].concat()),
+        ("too many streams", Violation::FlowControl, many(257, &|i| frame(FrameKind::Open, 1, 2 * i + 2, b""))),
+        ("data on a stream that never was", Violation::OutOfOrder, data(1)),
+        ("data on ours that never was", Violation::OutOfOrder, frame(FrameKind::Data, 0, 1, b"x")),
+        ("a reset of a stream that never was", Violation::OutOfOrder, number(FrameKind::Reset, 2, 0)),
+        ("a stop of a stream that never was", Violation::OutOfOrder, number(FrameKind::Stop, 2, 0)),
+        ("a priority of a stream that never was", Violation::OutOfOrder, frame(FrameKind::Priority, 1, 2, b"")),
+        ("a datagram of a stream that never was", Violation::OutOfOrder, frame(FrameKind::Datagram, 0, 2, b"")),
+        (
+            "data after the end",
+            Violation::OutOfOrder,
+            [open.clone(), frame(FrameKind::Data, END, 2, b""), data(1)].concat(),
+        ),
+        ("more than the stream's window", Violation::FlowControl, [open.clone(), many(5, &|_| data(60_000))].concat()),
+        ("credit of nothing", Violation::FlowControl, number(FrameKind::Credit, 0, 0)),
+        (
+            "credit of nothing for a stream",
+            Violation::FlowControl,
+            [open.clone(), number(FrameKind::Credit, 2, 0)].concat(),
+        ),
+        ("too much credit", Violation::FlowControl, number(FrameKind::Credit, 0, i32::MAX as u32)),
+        (
+            "too much credit for a stream",
+            Violation::FlowControl,
+            [open.clone(), number(FrameKind::Credit, 2, i32::MAX as u32)].concat(),
+        ),
+        ("no streams at all", Violation::FlowControl, number(FrameKind::Streams, 0, 0)),
+        ("too many streams allowed", Violation::FlowControl, number(FrameKind::Streams, 0, i32::MAX as u32)),
+        ("a pong to no ping", Violation::OutOfOrder, frame(FrameKind::Pong, 0, 0, b"whatever")),
+        ("pings faster than answers", Violation::Flood, many(2, &|_| frame(FrameKind::Ping, 0, 0, b"whatever"))),
+        (
+            "a second go-away",
+            Violation::OutOfOrder,
+            [number(FrameKind::GoAway, 0, 0), number(FrameKind::GoAway, 0, 0)].concat(),
+        ),
     ];
-    for (what, bytes) in violations {
+    for (what, violation, bytes) in violations {
         let mut played = play(PriorityConfig::default()).await;
         played.says(&bytes).await;
         let mut rest = Vec::new();
         in_time(what, played.peer.read_to_end(&mut rest)).await.unwrap();
         assert!(rest.ends_with(&number(FrameKind::Close, 0, VIOLATION)), "{what}: {rest:02x?}");
         let error = played.ends().await.expect_err(what);
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{what}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(violation), "{what}");
         assert_eq!(error.plugin(), Some("priority"), "{what}");
     }
     let mut played = play_as(DIALER, PriorityConfig::default());
     played.says(&open).await;
     let error = played.ends().await.expect_err("the first frame is SETTINGS");
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::OutOfOrder));
 }
 
 #[tokio::test]
@@ -362,6 +378,6 @@ async fn more_than_the_connections_window_is_a_violation() {
         played.says(&frame(FrameKind::Data, 0, id, &[0; 40_000])).await;
     }
     let error = played.ends().await.expect_err("80 000 of 65 536 bytes");
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::FlowControl));
     assert!(error.to_string().contains("connection's window"), "{error}");
 }

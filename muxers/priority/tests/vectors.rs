@@ -1,7 +1,7 @@
 //! The vectors of SPEC.md, byte for byte, and its format under arbitrary bytes.
 
 use proptest::prelude::*;
-use stackwire_core::Kind;
+use stackwire_core::{Kind, Violation};
 use stackwire_muxer_priority::{
     settings::{MAX_CREDIT, Settings},
     wire::{END, FrameKind, HEADER, Header, encode_number, encode_ping, number, priority_flags, priority_of},
@@ -70,7 +70,7 @@ fn what_the_spec_says_is_no_frame_is_none() {
     assert_eq!(wrong.len(), 9);
     for bytes in wrong {
         let error = Header::decode(bytes[..].try_into().unwrap()).expect_err("no frame");
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{bytes:02x?}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{bytes:02x?}");
     }
 }
 
@@ -89,7 +89,7 @@ fn settings_keep_to_their_ranges() {
         "0001000000", // cut
     ] {
         let error = Settings::decode(&hex(wrong)).expect_err(wrong);
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{wrong}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{wrong}");
     }
 }
 

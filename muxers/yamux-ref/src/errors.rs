@@ -1,6 +1,6 @@
 //! The errors of this plug-in.
 
-use stackwire_core::{Error, Kind, Layer};
+use stackwire_core::{Error, Kind, Layer, Violation};
 use yamux::{ConnectionError, FrameDecodeError};
 
 use crate::NAME;
@@ -17,7 +17,9 @@ pub(crate) fn connection_error(error: ConnectionError) -> Error {
             Error::io("moving frames", source)
         }
         ConnectionError::Decode(source) => Error::misbehaved("the peer sent a malformed frame").caused_by(source),
-        ConnectionError::InvalidWindowUpdate => Error::misbehaved("the peer sent an impossible window update"),
+        ConnectionError::InvalidWindowUpdate => {
+            Error::violated(Violation::FlowControl, "the peer sent an impossible window update")
+        }
         ConnectionError::NoMoreStreamIds => Error::new(
             Kind::LimitExceeded { limit: "stream ids of the connection", max: u64::from(u32::MAX / 2) },
             "opening a stream",

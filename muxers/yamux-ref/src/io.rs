@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::io::{AsyncRead, AsyncWrite};
-use stackwire_core::{BoxPipe, Error, Kind};
+use stackwire_core::{BoxPipe, Error, Kind, Violation};
 use tokio::io::{AsyncBufRead, AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use crate::{
@@ -151,8 +151,11 @@ impl Io {
         let header = self.shared.sending(Header::decode(&header));
         if header.kind == GO_AWAY && !self.shared.is_closing() {
             self.fatal = Some(match header.length {
-                2 => error(Kind::PeerMisbehaved, "the peer's streams come faster than they can be refused"),
-                _ => error(Kind::PeerMisbehaved, "the peer broke the rules of yamux"),
+                2 => error(
+                    Kind::PeerMisbehaved(Violation::Flood),
+                    "the peer's streams come faster than they can be refused",
+                ),
+                _ => error(Kind::PeerMisbehaved(Violation::Other), "the peer broke the rules of yamux"),
             });
         }
         let header = header.encode();

@@ -27,7 +27,7 @@ impl YamuxDriver {
         let result = result.map_err(|e| e.at(Layer::Muxer, NAME));
         self.connection.end(result.as_ref().err().cloned());
         let (step, time) = match result.as_ref().map_err(Error::kind) {
-            Err(ErrorKind::PeerMisbehaved) => {
+            Err(ErrorKind::PeerMisbehaved(_)) => {
                 self.batch.append(&Header::session(Kind::GoAway, 0, PROTOCOL_ERROR).encode());
                 (Step::Send, REPROACH)
             }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use stackwire_core::{Buffer, CloseCode, Error, Result, Role};
+use stackwire_core::{Buffer, CloseCode, Error, Result, Role, Violation};
 use stackwire_driver::Wakes;
 
 use crate::{
@@ -102,7 +102,7 @@ impl State {
     /// Does what a frame's header says. Returns the stream that gets its bytes, and whether its end follows them.
     fn begin(&mut self, header: Header, wakes: &mut Wakes) -> Result<Option<(u32, bool)>> {
         if self.control.len() > CONTROL {
-            return Err(Error::misbehaved("the peer asks for answers without reading any"));
+            return Err(Error::violated(Violation::Flood, "the peer asks for answers without reading any"));
         }
         match header.kind {
             Kind::Data | Kind::WindowUpdate => self.stream_frame(header, wakes),
@@ -110,7 +110,7 @@ impl State {
                 let now = self.env.now();
                 match self.pulse.answered(header.length, now) {
                     true => Ok(None),
-                    false => Err(Error::misbehaved("an answer to a ping that was not sent")),
+                    false => Err(Error::violated(Violation::OutOfOrder, "an answer to a ping that was not sent")),
                 }
             }
             Kind::Ping => {
@@ -148,7 +148,8 @@ impl State {
         }
         if header.kind == Kind::WindowUpdate {
             let granted = entry.credit.checked_add(header.length);
-            entry.credit = granted.ok_or_else(|| Error::misbehaved("credit of more than 4 GiB"))?;
+            entry.credit =
+                granted.ok_or_else(|| Error::violated(Violation::FlowControl, "credit of more than 4 GiB"))?;
             if header.length > 0 {
                 wakes.add(&mut entry.writer);
             }
@@ -159,17 +160,18 @@ impl State {
         }
         if !entry.window.take(header.length, self.pulse.least(), || self.env.now()) {
             let (length, credit) = (header.length, entry.window.credit());
-            return Err(Error::misbehaved(format!("{length} bytes on a stream with a window of {credit}")));
+            let error = Error::violated(Violation::FlowControl, "more data than the window of a stream");
+            return Err(error.with("stream", id).with("bytes", length).with("window", credit));
         }
         Ok(Some((id, header.has(FIN))))
     }
 
     fn opened_by_peer(&mut self, id: u32, wakes: &mut Wakes) -> Result<()> {
         if (id % 2 == 1) == (self.role == Role::Dialer) {
-            return Err(Error::misbehaved(format!("stream {id} was opened by the wrong side")));
+            return Err(Error::violated(Violation::OutOfOrder, format!("stream {id} was opened by the wrong side")));
         }
         if self.streams.contains_key(&id) {
-            return Err(Error::misbehaved(format!("stream {id} was opened twice")));
+            return Err(Error::violated(Violation::OutOfOrder, format!("stream {id} was opened twice")));
         }
         if self.closing.is_some() {
             return Ok(());
@@ -194,7 +196,10 @@ impl State {
     fn reset_by_peer(&mut self, id: u32, code: u32, wakes: &mut Wakes) -> Result<()> {
         let Some(entry) = self.streams.get_mut(&id).filter(|entry| !entry.is_over()) else { return Ok(()) };
         if !entry.ours && !entry.is_announced() && !self.withdrawals.allow(self.env.now()) {
-            return Err(Error::misbehaved("the peer opens and resets streams faster than they can be answered"));
+            return Err(Error::violated(
+                Violation::Flood,
+                "the peer opens and resets streams faster than they can be answered",
+            ));
         }
         if entry.remote_closed {
             // It was sent completely: what was received stays, and the reset only says that the peer reads no more.

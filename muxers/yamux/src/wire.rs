@@ -140,6 +140,8 @@ mod tests {
     use proptest::prelude::*;
     use stackwire_core::Kind as ErrorKind;
 
+    use stackwire_core::Violation;
+
     use super::*;
 
     #[test]
@@ -170,7 +172,11 @@ mod tests {
             [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], // a ping without a flag
             [0, 2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0], // a ping with both
         ] {
-            assert_eq!(Header::decode(&bytes).expect_err("malformed").kind(), &ErrorKind::PeerMisbehaved, "{bytes:?}");
+            assert_eq!(
+                Header::decode(&bytes).expect_err("malformed").kind(),
+                &ErrorKind::PeerMisbehaved(Violation::Malformed),
+                "{bytes:?}"
+            );
         }
     }
 

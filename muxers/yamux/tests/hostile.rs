@@ -15,7 +15,7 @@ use std::{
 use peer::{ACK, DATA, FIN, GO_AWAY, PING, Peer, RST, SYN, WINDOW_UPDATE, frame, start};
 use proptest::prelude::*;
 use stackwire_conformance::{env, in_time, muxer::settle, pipes};
-use stackwire_core::{Kind, Layer, MuxerContext, Role, SessionExt};
+use stackwire_core::{Kind, Layer, MuxerContext, Role, SessionExt, Violation};
 use stackwire_muxer_yamux::{Yamux, YamuxConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -26,28 +26,34 @@ async fn breaking_the_rules_ends_the_connection_on_both_sides() {
     let body = vec![0; 300 * 1024];
     let much = body.len() as u32;
     let wrongs = [
-        ("more than the window", vec![(frame(DATA, SYN, 1, much), &body[..])]),
+        ("more than the window", Violation::FlowControl, vec![(frame(DATA, SYN, 1, much), &body[..])]),
         (
             "more than the window, in parts",
+            Violation::FlowControl,
             vec![
                 (frame(DATA, SYN, 1, much - 100_000), &body[100_000..]),
                 (frame(DATA, 0, 1, 100_000), &body[..100_000]),
             ],
         ),
-        ("more than there can be", vec![(frame(DATA, SYN, 1, u32::MAX), b"")]),
-        ("the wrong parity", vec![(frame(DATA, SYN, 2, 0), b"")]),
-        ("opening a stream twice", vec![(frame(DATA, SYN, 1, 0), b""), (frame(WINDOW_UPDATE, SYN, 1, 0), b"")]),
-        ("a pong nobody asked for", vec![(frame(PING, ACK, 0, 77), b"")]),
-        ("a ping of no kind", vec![(frame(PING, 0, 0, 77), b"")]),
-        ("data for the connection", vec![(frame(DATA, SYN, 0, 0), b"")]),
-        ("credit for the connection", vec![(frame(WINDOW_UPDATE, 0, 0, 5), b"")]),
-        ("an unknown type", vec![(frame(4, 0, 1, 0), b"")]),
+        ("more than there can be", Violation::FlowControl, vec![(frame(DATA, SYN, 1, u32::MAX), b"")]),
+        ("the wrong parity", Violation::OutOfOrder, vec![(frame(DATA, SYN, 2, 0), b"")]),
+        (
+            "opening a stream twice",
+            Violation::OutOfOrder,
+            vec![(frame(DATA, SYN, 1, 0), b""), (frame(WINDOW_UPDATE, SYN, 1, 0), b"")],
+        ),
+        ("a pong nobody asked for", Violation::OutOfOrder, vec![(frame(PING, ACK, 0, 77), b"")]),
+        ("a ping of no kind", Violation::Malformed, vec![(frame(PING, 0, 0, 77), b"")]),
+        ("data for the connection", Violation::Malformed, vec![(frame(DATA, SYN, 0, 0), b"")]),
+        ("credit for the connection", Violation::Malformed, vec![(frame(WINDOW_UPDATE, 0, 0, 5), b"")]),
+        ("an unknown type", Violation::Malformed, vec![(frame(4, 0, 1, 0), b"")]),
         (
             "credit beyond measure",
+            Violation::FlowControl,
             vec![(frame(WINDOW_UPDATE, SYN, 1, 0), b""), (frame(WINDOW_UPDATE, 0, 1, u32::MAX), b"")],
         ),
     ];
-    for (what, frames) in wrongs {
+    for (what, violation, frames) in wrongs {
         let (session, driver, mut peer) = start(YamuxConfig::default(), Role::Listener);
         for (wrong, body) in frames {
             peer.send(wrong, body).await;
@@ -57,7 +63,7 @@ async fn breaking_the_rules_ends_the_connection_on_both_sides() {
             assert_eq!(peer.0.read(&mut [0; 8]).await.unwrap(), 0, "the pipe is ended in order");
         });
         let end = in_time(what, driver).await.unwrap().expect_err(what);
-        assert_eq!((end.kind(), end.layer()), (&Kind::PeerMisbehaved, Some(Layer::Muxer)), "{what}: {end}");
+        assert_eq!((end.kind(), end.layer()), (&Kind::PeerMisbehaved(violation), Some(Layer::Muxer)), "{what}: {end}");
         in_time(what, reading).await.unwrap();
         assert!(session.open().await.is_err());
     }
@@ -70,7 +76,7 @@ async fn another_version_ends_the_connection() {
     peer.expect(frame(GO_AWAY, 0, 0, 1)).await;
     drop(peer);
     let end = in_time("the end", driver).await.unwrap().unwrap_err();
-    assert_eq!(end.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(end.kind(), &Kind::PeerMisbehaved(Violation::Malformed));
 }
 
 /// Frames of streams that are unknown or over are late or lost, not wrong.
@@ -161,7 +167,7 @@ async fn refusals_that_nobody_reads_end_the_connection() {
         most
     });
     let end = in_time("the end", driver).await.unwrap().unwrap_err();
-    assert_eq!(end.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(end.kind(), &Kind::PeerMisbehaved(Violation::Flood));
     let most = in_time("the flood", flood).await.unwrap();
     assert!(most < 600 * 1024, "{most}");
 }
@@ -185,7 +191,7 @@ async fn streams_that_are_taken_back_unanswered_may_not_come_in_floods() {
         peer
     });
     let end = in_time("the end", driver).await.unwrap().unwrap_err();
-    assert_eq!(end.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(end.kind(), &Kind::PeerMisbehaved(Violation::Flood));
     drop(sending.await);
     in_time("the accepter", accepting).await.unwrap();
 }

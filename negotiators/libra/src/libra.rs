@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role,
-    SelectContext, Wait, exchange, no_common_protocol,
+    SelectContext, Wait, exchange, no_common_protocol, Violation,
 };
 
 use crate::wire::{INTERACTIVE, NOT_SUPPORTED, SELECT, encode, is_sendable, read_frame, recognize, send};
@@ -60,7 +60,10 @@ async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
         if index == 0 {
             let header = answer(&mut pipe, offer).await?;
             if header != INTERACTIVE.as_bytes() {
-                return Err(Error::misbehaved(format!("the peer does not answer by {INTERACTIVE}")));
+                return Err(Error::violated(
+                    Violation::WrongAnswer,
+                    format!("the peer does not answer by {INTERACTIVE}"),
+                ));
             }
         }
         let answer = answer(&mut pipe, offer).await?;
@@ -69,7 +72,10 @@ async fn dial(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> {
             return Ok(Negotiated { index, pipe, round_trips, role: Role::Dialer });
         }
         if answer != NOT_SUPPORTED.as_bytes() {
-            return Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it")));
+            return Err(Error::violated(
+                Violation::WrongAnswer,
+                format!("an answer to {offer} that neither accepts nor refuses it"),
+            ));
         }
     }
     Err(no_common_protocol(offers, &[]))
@@ -94,7 +100,10 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         };
     }
     if header != INTERACTIVE.as_bytes() {
-        return Err(Error::misbehaved("the peer does not begin with a header of Libra's negotiation"));
+        return Err(Error::violated(
+            Violation::OutOfOrder,
+            "the peer does not begin with a header of Libra's negotiation",
+        ));
     }
     let mut out = Vec::new();
     encode(INTERACTIVE, &mut out);
@@ -107,7 +116,7 @@ async fn listen(mut pipe: BoxPipe, offers: &[ProtocolId]) -> Result<Negotiated> 
         let proposal = match read_frame(&mut pipe).await {
             Ok(Some(proposal)) => proposal,
             Ok(None) if refused.is_empty() => return Err(Error::closed("the peer left during negotiation")),
-            Err(error) if refused.is_empty() || *error.kind() == Kind::PeerMisbehaved => return Err(error),
+            Err(error) if refused.is_empty() || error.violation().is_some() => return Err(error),
             // It has nothing else to propose and left, more or less politely.
             Ok(None) | Err(_) => return Err(no_common_protocol(&refused, offers)),
         };

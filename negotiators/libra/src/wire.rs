@@ -1,7 +1,8 @@
 //! Frames and the texts in them.
 
-use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result, exchange};
+use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result, exchange, Violation};
 use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The header of a negotiation that is answered.
 pub(crate) const INTERACTIVE: &str = "/libra/protocol-interactive/1.0.0";
@@ -48,7 +49,9 @@ pub(crate) async fn read_frame(pipe: &mut BoxPipe) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let cut = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::misbehaved("the pipe ended within a negotiation frame"),
+        std::io::ErrorKind::UnexpectedEof => {
+            Error::violated(Violation::Truncated, "the pipe ended within a negotiation frame")
+        }
         _ => Error::io(DURING, e),
     };
     pipe.read_exact(&mut length[1..]).await.map_err(cut)?;
@@ -56,7 +59,7 @@ pub(crate) async fn read_frame(pipe: &mut BoxPipe) -> Result<Option<Vec<u8>>> {
     match length {
         0 => return Err(Error::misbehaved("an empty negotiation frame")),
         1..=MAX_FRAME => {}
-        _ => return Err(Error::misbehaved("a negotiation frame over 1024 bytes")),
+        _ => return Err(Error::violated(Violation::TooLarge, "a negotiation frame over 1024 bytes")),
     }
     let mut frame = vec![0; length];
     pipe.read_exact(&mut frame).await.map_err(cut)?;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use stackwire_conformance::{in_time, pipes};
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext,
+    Violation, Wait,
 };
 use stackwire_negotiator_libra::Libra;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -139,23 +140,23 @@ async fn ten_attempts_are_enough() {
 
 #[tokio::test]
 async fn whatever_is_no_answer_is_the_peers_fault() {
-    let cases: [(Role, &[&[u8]]); 8] = [
-        (Role::Dialer, &[SELECT, NOISE]),
-        (Role::Dialer, &[NOISE]),
-        (Role::Dialer, &[INTERACTIVE, IDENTITY]),
-        (Role::Dialer, &[INTERACTIVE, b"\x00\x00"]),
-        (Role::Listener, &[b"\x00\x22/libra/protocol-interactive/1.0.01"]),
-        (Role::Listener, &[INTERACTIVE, b"\x04\x01"]),
-        (Role::Listener, &[SELECT, b"\x00\x05/x"]),
-        (Role::Listener, &[b"\x00"]),
+    let cases: [(Role, &[&[u8]], Violation); 8] = [
+        (Role::Dialer, &[SELECT, NOISE], Violation::WrongAnswer),
+        (Role::Dialer, &[NOISE], Violation::WrongAnswer),
+        (Role::Dialer, &[INTERACTIVE, IDENTITY], Violation::WrongAnswer),
+        (Role::Dialer, &[INTERACTIVE, b"\x00\x00"], Violation::Malformed),
+        (Role::Listener, &[b"\x00\x22/libra/protocol-interactive/1.0.01"], Violation::OutOfOrder),
+        (Role::Listener, &[INTERACTIVE, b"\x04\x01"], Violation::TooLarge),
+        (Role::Listener, &[SELECT, b"\x00\x05/x"], Violation::Truncated),
+        (Role::Listener, &[b"\x00"], Violation::Truncated),
     ];
-    for (role, said) in cases {
+    for (role, said, violation) in cases {
         let peer = async |pipe: &mut BoxPipe| {
             pipe.write_all(&said.concat()).await.unwrap();
             pipe.shutdown().await.unwrap();
         };
         let error = error(beside(role, &OFFERS, peer).await);
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{role:?} {said:?}: {error:?}");
+        assert_eq!(error.violation(), Some(violation), "{role:?} {said:?}: {error:?}");
     }
 }
 

@@ -12,7 +12,7 @@
 //!                                                                        /a               ──▶  responder, then as a listener
 //! ```
 
-use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result, no_common_protocol};
+use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result, no_common_protocol, Violation};
 
 use crate::{
     message::{HEADER, MessageReader, NA, SIMULTANEOUS, both_dialed, encode, expect_header},
@@ -37,7 +37,10 @@ pub(crate) async fn meet(mut pipe: BoxPipe, offers: &[ProtocolId], nonce: u64) -
         Some(NA) => propose(pipe, reader, offers, 1).await,
         Some(SIMULTANEOUS) => agree(pipe, reader, offers, nonce).await,
         Some(proposal) if proposal.first() == Some(&b'/') => Err(both_dialed()),
-        Some(_) => Err(Error::misbehaved("an answer that neither accepts nor refuses simultaneous-connect")),
+        Some(_) => Err(Error::violated(
+            Violation::WrongAnswer,
+            "an answer that neither accepts nor refuses simultaneous-connect",
+        )),
         None => Err(Error::closed("the peer left during negotiation")),
     }
 }
@@ -67,7 +70,7 @@ async fn agree(mut pipe: BoxPipe, mut reader: MessageReader, offers: &[ProtocolI
 async fn expect(pipe: &mut BoxPipe, reader: &mut MessageReader, is_right: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
     match receive(pipe, reader).await? {
         Some(message) if is_right(&message) => Ok(message),
-        Some(_) => Err(Error::misbehaved("something else than simultaneous-connect goes on with")),
+        Some(_) => Err(Error::violated(Violation::OutOfOrder, "something else than simultaneous-connect goes on with")),
         None => Err(Error::closed("the peer left during negotiation")),
     }
 }

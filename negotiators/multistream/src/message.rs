@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use stackwire_core::{Error, Kind, ProtocolId, Result};
+use stackwire_core::{Error, Kind, ProtocolId, Result, Violation};
 use tokio::io::AsyncBufRead;
 
 /// The first message of both sides, complete.
@@ -30,7 +30,7 @@ pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn expect_header(message: Option<Vec<u8>>) -> Result<()> {
     match message.as_deref() {
         Some(HEADER_TEXT) => Ok(()),
-        Some(_) => Err(Error::misbehaved("the peer does not begin with /multistream/1.0.0")),
+        Some(_) => Err(Error::violated(Violation::OutOfOrder, "the peer does not begin with /multistream/1.0.0")),
         None => Err(Error::closed("the peer left before it negotiated")),
     }
 }
@@ -41,7 +41,10 @@ pub(crate) fn check_answer(offer: &ProtocolId, answer: Option<Vec<u8>>) -> Resul
         Some(answer) if answer == offer.as_str().as_bytes() => Ok(true),
         Some(NA) => Ok(false),
         Some(SIMULTANEOUS) => Err(both_dialed()),
-        Some(_) => Err(Error::misbehaved(format!("an answer to {offer} that neither accepts nor refuses it"))),
+        Some(_) => Err(Error::violated(
+            Violation::WrongAnswer,
+            format!("an answer to {offer} that neither accepts nor refuses it"),
+        )),
         None => Err(Error::closed(format!("the peer left instead of answering {offer}"))),
     }
 }
@@ -75,7 +78,7 @@ impl MessageReader {
                 return Poll::Ready(if self.length.is_none() && self.bytes.is_empty() {
                     Ok(None)
                 } else {
-                    Err(Error::misbehaved("the pipe ended within a negotiation message"))
+                    Err(Error::violated(Violation::Truncated, "the pipe ended within a negotiation message"))
                 });
             };
             let Some(length) = self.length else {
@@ -85,7 +88,10 @@ impl MessageReader {
                     self.length = Some(decode_length(&self.bytes)?);
                     self.bytes.clear();
                 } else if self.bytes.len() == 2 {
-                    return Poll::Ready(Err(Error::misbehaved("a negotiation message over 1024 bytes")));
+                    return Poll::Ready(Err(Error::violated(
+                        Violation::TooLarge,
+                        "a negotiation message over 1024 bytes",
+                    )));
                 }
                 continue;
             };
@@ -107,7 +113,9 @@ impl MessageReader {
 fn decode_length(bytes: &[u8]) -> Result<usize> {
     match unsigned_varint::decode::usize(bytes) {
         Ok((0, _)) => Err(Error::misbehaved("an empty negotiation message")),
-        Ok((length, _)) if length > MAX_MESSAGE => Err(Error::misbehaved("a negotiation message over 1024 bytes")),
+        Ok((length, _)) if length > MAX_MESSAGE => {
+            Err(Error::violated(Violation::TooLarge, "a negotiation message over 1024 bytes"))
+        }
         Ok((length, _)) => Ok(length),
         Err(e) => Err(Error::misbehaved("a negotiation length that is not a minimal varint").caused_by(e)),
     }

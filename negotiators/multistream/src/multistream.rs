@@ -4,8 +4,7 @@ use std::future::poll_fn;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait,
-    exchange, no_common_protocol,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait, exchange, no_common_protocol, Violation,
 };
 
 use crate::{
@@ -127,7 +126,7 @@ pub(crate) async fn answer_proposals(
         }
         refused.push(ProtocolId::from(String::from_utf8_lossy(&proposal).into_owned()));
     }
-    Err(Error::misbehaved(format!("{MAX_REFUSALS} proposals, none of which we have")))
+    Err(Error::violated(Violation::Flood, format!("{MAX_REFUSALS} proposals, none of which we have")))
 }
 
 pub(crate) async fn receive(pipe: &mut BoxPipe, reader: &mut MessageReader) -> Result<Option<Vec<u8>>> {

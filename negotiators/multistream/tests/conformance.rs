@@ -3,14 +3,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stackwire_conformance::{
-    in_time,
-    negotiator::NegotiatorUnderTest,
-    negotiator_laws,
-    passing::{everything_passes, probe},
-    pipes,
-};
-use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Wait};
+use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, passing::{everything_passes, probe}, pipes};
+use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Wait, Violation};
 use stackwire_negotiator_multistream::{Multistream, MultistreamConfig};
 use stackwire_plugin::{Catalogue, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,7 +69,7 @@ async fn endless_proposals_end() {
     b.write_all(b"\x13/multistream/1.0.0\n").await.unwrap();
     b.write_all(&b"\x03/a\n".repeat(1000)).await.unwrap();
     let result = in_time("a negotiation", Multistream.select(a, SelectContext::new(Role::Listener, &NOISE))).await;
-    assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::PeerMisbehaved);
+    assert_eq!(result.map(|_| ()).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Flood));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stackwire_config::{Parts, Stack};
 use stackwire_core::{
-    Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Result, Role, Rung, Transport, address::FixedPath,
+    Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Result, Role, Rung, Transport, Trust, address::FixedPath,
 };
 use stackwire_upgrade::{Negotiators, Upgrader};
 use tokio::sync::Semaphore;
@@ -36,7 +36,7 @@ impl Rank {
 
 impl ActiveConfig {
     /// Fails where a part is missing or two protocols answer to one id.
-    pub(crate) fn new(stack: Stack, identity: &Keypair, env: &Env) -> Result<Self> {
+    pub(crate) fn new(stack: Stack, identity: &Keypair, trust: &Trust, env: &Env) -> Result<Self> {
         check(&stack)?;
         let upgrader = Upgrader {
             identity: identity.clone(),
@@ -44,6 +44,8 @@ impl ActiveConfig {
             securities: stack.parts.securities.clone(),
             muxers: stack.parts.muxers.clone(),
             negotiators: Negotiators::new(stack.parts.negotiators.clone()),
+            trust: None,
+            trust: Some(trust.clone()),
             env: env.clone(),
         };
         let limits = &stack.settings.limits;

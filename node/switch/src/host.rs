@@ -104,6 +104,10 @@ impl HostApi for NodeHost {
         }
     }
 
+    fn trust(&self) -> Trust {
+        self.0.trust.clone()
+    }
+
     fn scope(&self, name: &'static str) -> Budget {
         self.0.memory.plugin(name)
     }

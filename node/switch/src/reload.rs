@@ -57,7 +57,7 @@ pub(crate) async fn reload(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> R
             |plan| plan.identity_problem(why.clone()).into(),
         ));
     }
-    let active = ActiveConfig::new(stack, &shared.identity, &shared.env)?;
+    let active = ActiveConfig::new(stack, &shared.identity, &shared.trust, &shared.env)?;
     let place = |address: &Multiaddr, error: Error| -> Error {
         let index = active.stack.settings.listen.iter().position(|listed| listed == address);
         match (&plan, index) {

@@ -11,7 +11,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
 use stackwire_core::{
-    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Stream,
+    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Stream, Trust,
     address::{self, Origin},
 };
 use stackwire_peers::PeerBook;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) identity: Keypair,
     pub(crate) env: Env,
     pub(crate) gate: Arc<dyn Gate>,
+    /// Whom security protocols trust, beside what they are configured with.
+    pub(crate) trust: Trust,
     active: RwLock<Arc<ActiveConfig>>,
     pub(crate) events: Events,
     pub(crate) state: Mutex<State>,
@@ -110,13 +112,14 @@ pub(crate) struct Made {
     pub(crate) identity: Keypair,
     pub(crate) env: Env,
     pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) trust: Trust,
     pub(crate) networks: usize,
     pub(crate) own: &'static [Own],
 }
 
 impl Shared {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { active, identity, env, gate, networks, own } = made;
+        let Made { active, identity, env, gate, trust, networks, own } = made;
         let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
         let memory = Memory::new(&active.stack.settings.limits, networks);
         Arc::new(Self {
@@ -124,6 +127,7 @@ impl Shared {
             events: Events::new(env.clone()),
             env,
             gate,
+            trust,
             active: RwLock::new(Arc::new(active)),
             state: Mutex::default(),
             book: PeerBook::default(),

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use stackwire_config::Stack;
 use stackwire_core::{
     Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair, Multiaddr, OpenGate,
-    PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic,
+    PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
@@ -52,8 +52,9 @@ impl Switch {
     /// protocols answer to one id.
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { stack, identity, env, gate, networks } = settings;
-        let active = ActiveConfig::new(stack, &identity, &env)?;
-        Ok(Self(Shared::new(Made { active, identity, env, gate, networks, own: &OWN })))
+        let trust = Trust::default();
+        let active = ActiveConfig::new(stack, &identity, &trust, &env)?;
+        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, networks, own: &OWN })))
     }
 
     /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{Env, Error, Kind, Layer, Result, Stream};
+use stackwire_core::{Env, Error, Kind, Layer, Result, Stream, Violation};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 /// The content repeats after this many bytes: a prime, so that blocks which were lost, doubled or swapped anywhere
@@ -107,11 +107,14 @@ impl Exchange {
             let expected = piece(&self.content, self.received, self.bytes);
             let n = expected.len().min(available.len());
             if n == 0 {
-                return Poll::Ready(Err(Error::misbehaved("an echo longer than what was sent")));
+                return Poll::Ready(Err(Error::violated(Violation::WrongAnswer, "an echo longer than what was sent")));
             }
             if self.received + n as u64 > self.sent || available[..n] != expected[..n] {
                 let at = self.received;
-                return Poll::Ready(Err(Error::misbehaved(format!("an echo that differs after byte {at}"))));
+                return Poll::Ready(Err(Error::violated(
+                    Violation::WrongAnswer,
+                    format!("an echo that differs after byte {at}"),
+                )));
             }
             Pin::new(&mut *stream).consume(n);
             self.received += n as u64;

@@ -14,7 +14,7 @@ use stackwire_conformance::{
     host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Buffered, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error};
+use stackwire_core::{BoxPipe, Buffered, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error, ConnectionId, Violation};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -178,14 +178,14 @@ async fn a_false_echo_is_noticed() {
             stream.write_all(&bytes).await?;
             stream.shutdown().await
         });
-        assert_eq!(differs.await, Kind::PeerMisbehaved);
+        assert_eq!(differs.await, Kind::PeerMisbehaved(Violation::WrongAnswer));
         let longer = answered(half_close, |mut stream| async move {
             let mut bytes = [0; 101];
             stream.read_exact(&mut bytes[..100]).await?;
             stream.write_all(&bytes).await?;
             stream.shutdown().await
         });
-        assert_eq!(longer.await, Kind::PeerMisbehaved);
+        assert_eq!(longer.await, Kind::PeerMisbehaved(Violation::WrongAnswer));
         let shorter = answered(half_close, |mut stream| async move {
             let mut bytes = [0; 100];
             stream.read_exact(&mut bytes).await?;

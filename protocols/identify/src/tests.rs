@@ -4,7 +4,7 @@ use futures::executor::block_on;
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use stackwire_core::{
-    AddressPart, Keypair, Kind, LocalInfo, Multiaddr, PeerId, RemoteInfo, Result, address::split_peer,
+    AddressPart, Keypair, Kind, LocalInfo, Multiaddr, PeerId, RemoteInfo, Result, Violation, address::split_peer,
 };
 
 use crate::{
@@ -130,7 +130,7 @@ proptest! {
     fn any_key_but_the_peers_is_refused(key in vec(any::<u8>(), 0..80)) {
         let message = proto::Identify { public_key: Some(key), ..Default::default() };
         let error = update(RemoteInfo::default(), message, peer()).unwrap_err();
-        prop_assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+        prop_assert!(error.violation().is_some(), "{}", error);
     }
 
     #[test]
@@ -175,7 +175,7 @@ fn parts_are_joined_up_to_a_number() {
     assert_eq!((info.agent.as_str(), info.protocols), ("b", vec!["/1".into(), "/2".into()]));
     assert!(read(&bytes_of(&vec![part("a", "/1"); MAX_PARTS])).is_ok());
     let error = read(&bytes_of(&vec![part("a", "/1"); MAX_PARTS + 1])).unwrap_err();
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Flood));
 }
 
 #[test]
@@ -185,9 +185,9 @@ fn sizes_and_ends_are_checked() {
         read(&bytes_of(&[proto::Identify { agent_version, ..Default::default() }]))
     };
     assert!(sized(8189).is_ok(), "8192 bytes with tag and length");
-    assert_eq!(sized(8190).unwrap_err().kind(), &Kind::PeerMisbehaved);
+    assert_eq!(sized(8190).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::TooLarge));
     assert_eq!(read(&[]).unwrap_err().kind(), &Kind::Closed);
-    assert_eq!(read(&[5, 1]).unwrap_err().kind(), &Kind::PeerMisbehaved);
+    assert_eq!(read(&[5, 1]).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Truncated));
 }
 
 /// What a peer can make us do is bounded before it is done: doubles are left out as bytes, and so are addresses beyond a

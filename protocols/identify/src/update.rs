@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use stackwire_core::{
-    AddressPart, Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, address,
+    AddressPart, Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, Violation, address,
     identity::{Envelope, PeerRecord},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
     if let Some(key) = &message.public_key {
         let of = PublicKey::decode(key).map_err(|e| Error::misbehaved("a key that does not decode").caused_by(e))?;
         if !names(&of.peer_id(), peer) {
-            return Err(Error::misbehaved("the key of another peer"));
+            return Err(Error::violated(Violation::BadProof, "the key of another peer"));
         }
     }
     if let Some(agent) = &message.agent_version {
@@ -48,7 +48,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
     }
     if let Some(record) = message.signed_peer_record.as_deref().and_then(open) {
         if !names(&record.peer, peer) {
-            return Err(Error::misbehaved("the peer record of another peer"));
+            return Err(Error::violated(Violation::BadProof, "the peer record of another peer"));
         }
         info.listen = addresses(record.addresses.into_iter(), peer);
         info.signed = true;

@@ -2,7 +2,8 @@
 
 use prost::Message;
 use stackwire_core::{
-    Error, Keypair, LocalInfo, Multiaddr, Result, address, identity::PeerRecord, read_delimited, write_delimited,
+    Error, Keypair, LocalInfo, Multiaddr, Result, Violation, address, identity::PeerRecord, read_delimited,
+    write_delimited,
 };
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 
@@ -82,7 +83,7 @@ pub(crate) async fn receive(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<
     while let Some(part) = read_delimited(stream, MAX_RECEIVED).await? {
         parts += 1;
         if parts > MAX_PARTS {
-            return Err(Error::misbehaved(format!("more than {MAX_PARTS} messages")));
+            return Err(Error::violated(Violation::Flood, format!("more than {MAX_PARTS} messages")));
         }
         match &mut joined {
             Some(joined) => join(joined, part),

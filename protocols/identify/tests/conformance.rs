@@ -8,7 +8,8 @@ use stackwire_conformance::{
     in_time,
 };
 use stackwire_core::{
-    Event, HostApi, Keypair, Kind, Layer, Multiaddr, Protocol, RemoteInfo, Result, Stream, identity::PeerRecord,
+    Event, HostApi, Keypair, Kind, Layer, Multiaddr, Protocol, RemoteInfo, Result, Stream, Violation,
+    identity::PeerRecord,
 };
 use stackwire_plugin::{Catalogue, Plugin};
 use stackwire_protocol_identify::{ID, Identify, IdentifyConfig, PUSH_ID, identify};
@@ -171,7 +172,7 @@ async fn lies_about_who_it_is_are_the_peers_fault() {
     let record_of_another = PeerRecord::seal(&key(3), 1, &[at("/memory/7")]).encode();
     for fields in [(1, &key_of_another), (8, &record_of_another)] {
         let (a, b, _running) = hearing(message(&[(6, b"liar"), (fields.0, fields.1)]));
-        assert_eq!(failed(&a).await, Kind::PeerMisbehaved);
+        assert_eq!(failed(&a).await, Kind::PeerMisbehaved(Violation::BadProof));
         assert!(a.remote(&b.peer()).is_none() && a.addresses(&b.peer()).is_empty());
     }
 }
@@ -181,9 +182,11 @@ async fn malformed_answers_are_the_peers_fault() {
     let too_long = varint(8193);
     let many = message(&[(6, b"again")]).repeat(11);
     let cut_short = message(&[(6, b"agent")])[..4].to_vec();
-    for bytes in [too_long, many, cut_short] {
+    for (bytes, violation) in
+        [(too_long, Violation::TooLarge), (many, Violation::Flood), (cut_short, Violation::Truncated)]
+    {
         let (a, b, _running) = hearing(bytes);
-        assert_eq!(failed(&a).await, Kind::PeerMisbehaved);
+        assert_eq!(failed(&a).await, Kind::PeerMisbehaved(violation));
         assert!(a.remote(&b.peer()).is_none());
     }
     let (a, _b, _running) = hearing(Vec::new());
@@ -328,7 +331,7 @@ async fn a_false_push_changes_nothing() {
     let (a, b) = (FakeHost::new(1, vec![]), FakeHost::new(2, vec![identifying()]));
     connect(&a, &b);
     push(&a, &b, &message(&[(6, b"liar"), (1, &key(3).public().encode())])).await.unwrap();
-    assert_eq!(failed(&b).await, Kind::PeerMisbehaved);
+    assert_eq!(failed(&b).await, Kind::PeerMisbehaved(Violation::BadProof));
     assert!(b.remote(&a.peer()).is_none());
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stackwire_core::{Env, Error, Layer, Result, Stream};
+use stackwire_core::{Env, Error, Layer, Result, Stream, Violation};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 use crate::ZEROS;
@@ -82,7 +82,10 @@ async fn measure(
         stream.consume(n);
         downloaded += n as u64;
         if downloaded > download {
-            return Err(Error::misbehaved(format!("a download of more than the {download} bytes that were asked for")));
+            return Err(Error::violated(
+                Violation::WrongAnswer,
+                format!("a download of more than the {download} bytes that were asked for"),
+            ));
         }
         progress(Progress { uploaded, downloaded, elapsed: elapsed() });
     }

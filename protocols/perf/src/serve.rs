@@ -1,7 +1,7 @@
 //! The serving side.
 
 use async_trait::async_trait;
-use stackwire_core::{Error, Host, Kind, Layer, Protocol, ProtocolId, Result, Stream};
+use stackwire_core::{Error, Host, Kind, Layer, Protocol, ProtocolId, Result, Stream, Violation};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 use crate::{ID, ZEROS};
@@ -26,7 +26,9 @@ impl Perf {
 
     async fn answer(&self, mut stream: Stream) -> Result<()> {
         let download = stream.read_u64().await.map_err(|e| match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => Error::misbehaved("a request shorter than eight bytes"),
+            std::io::ErrorKind::UnexpectedEof => {
+                Error::violated(Violation::Truncated, "a request shorter than eight bytes")
+            }
             _ => Error::io("reading a request", e),
         })?;
         self.check(download, "a download")?;

@@ -7,7 +7,7 @@ use stackwire_conformance::{
     host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Event, Kind, Layer, Protocol, Result, Stream};
+use stackwire_core::{BoxPipe, Event, Kind, Layer, Protocol, Result, Stream, ConnectionId, Violation};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_perf::{ID, Perf, PerfConfig, Report, perf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,7 +104,7 @@ async fn a_server_that_sends_too_much_or_too_little_is_noticed() {
     assert_eq!(result.unwrap().downloaded, 100);
     let (result, _) = measure(sends(101), 10, 100).await;
     let error = result.unwrap_err();
-    assert_eq!((error.kind(), error.layer()), (&Kind::PeerMisbehaved, Some(Layer::Protocol)));
+    assert_eq!((error.kind(), error.layer()), (&Kind::PeerMisbehaved(Violation::WrongAnswer), Some(Layer::Protocol)));
     let (result, _) = measure(sends(99), 10, 100).await;
     assert_eq!(result.unwrap_err().kind(), &Kind::Closed);
 }
@@ -117,7 +117,7 @@ async fn a_request_cut_short_is_the_peers_fault() {
         near.shutdown().await.unwrap();
         let host = FakeHost::new(1, vec![]).host();
         let error = in_time("an error", Perf::new(None).serve(stream(far), &host)).await.unwrap_err();
-        assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("perf")));
+        assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved(Violation::Truncated), Some("perf")));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stackwire_core::{ConnectionId, Env, Error, Host, Kind, Layer, Pipe, Priority, ProtocolId, Result, Stream};
+use stackwire_core::{
+    ConnectionId, Env, Error, Host, Kind, Layer, Pipe, Priority, ProtocolId, Result, Stream, Violation,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{ID, SIZE};
@@ -16,7 +18,9 @@ pub async fn ping(stream: &mut Stream, env: &Env) -> Result<Duration> {
     let start = env.now();
     let answer = round_trip(stream, &sent).await.map_err(|e| e.at(Layer::Protocol, "ping"))?;
     if answer != sent {
-        return Err(Error::misbehaved("an answer other than the ping").at(Layer::Protocol, "ping"));
+        return Err(
+            Error::violated(Violation::WrongAnswer, "an answer other than the ping").at(Layer::Protocol, "ping")
+        );
     }
     Ok(env.now().saturating_duration_since(start))
 }

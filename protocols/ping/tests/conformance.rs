@@ -7,7 +7,7 @@ use stackwire_conformance::{
     host::{self, FakeHost, connect, connection_info, disconnect, handler},
     in_time, pipes,
 };
-use stackwire_core::{Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic};
+use stackwire_core::{Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic, ConnectionId, Violation};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_ping::{ID, Ping, PingConfig, Pinger, ping};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,7 +89,7 @@ async fn a_wrong_answer_is_the_peers_fault() {
     let mut stream = Stream::new(near, ID.into(), connection_info(1, FakeHost::new(1, vec![]).peer()));
     far.write_all(&[0; 32]).await.unwrap();
     let error = ping(&mut stream, &env()).await.unwrap_err();
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::WrongAnswer));
     assert_eq!((error.layer(), error.plugin()), (Some(Layer::Protocol), Some("ping")));
 }
 

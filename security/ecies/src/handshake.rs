@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, exchange,
+    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, exchange, Violation,
 };
 use stackwire_records::Channel;
 use tokio::io::AsyncReadExt;
@@ -87,13 +87,7 @@ impl Ecies {
         let (receiving, sending) = (schedule.traffic(role.other()), schedule.traffic(role));
         let records = Records::new(schedule.suite(), receiving, sending, self.rekey_bytes);
         let channel = Channel::new(exchange.pipe, records);
-        Ok(SecuredPipe {
-            pipe: Box::new(channel),
-            peer: theirs.key,
-            proof: Proof::Complete,
-            muxer: both.muxer(),
-            round_trips: 1,
-        })
+        Ok(SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(both.muxer()).after(1))
     }
 }
 
@@ -110,7 +104,7 @@ impl Exchange<'_> {
         self.send(&ours, "sending message 1").await?;
         let (theirs, suite, key) = self.hello("reading message 2").await?;
         if Suite::agreed(wanted, suite) != suite {
-            return Err(Error::misbehaved("a listener that chose a cipher we do not want"));
+            return Err(Error::violated(Violation::WrongAnswer, "a listener that chose a cipher we do not want"));
         }
         let shared = ephemeral.agree(&key).ok_or_else(no_point)?;
         let mut schedule = Schedule::new(suite, &ours, &theirs, &shared);
@@ -158,7 +152,8 @@ impl Exchange<'_> {
     async fn introduced(&mut self, schedule: &mut Schedule, sender: Role, during: &'static str) -> Result<Introduced> {
         let length = usize::from(self.pipe.read_u16().await.map_err(|e| Error::io(during, e))?);
         if !(TAG..=MAX_INTRODUCTION + TAG).contains(&length) {
-            return Err(Error::misbehaved(format!("a sealed introduction of {length} bytes")));
+            let violation = if length < TAG { Violation::Malformed } else { Violation::TooLarge };
+            return Err(Error::violated(violation, "an introduction of a wrong size").with("bytes", length));
         }
         let sealed = exchange::receive(&mut self.pipe, length, during).await?;
         let theirs = schedule.open(sender, sealed, |schedule, bytes| introduction::read(schedule, sender, bytes))?;

@@ -1,7 +1,7 @@
 //! What messages 2 and 3 carry: who the sender is, and its terms (SPEC.md, section 1.4).
 
 use prost::Message;
-use stackwire_core::{Error, Keypair, Kind, PublicKey, Result, Role};
+use stackwire_core::{Error, Keypair, Kind, PublicKey, Result, Role, Violation};
 
 use crate::{schedule::Schedule, terms::Terms};
 
@@ -48,7 +48,7 @@ pub(crate) fn read(schedule: &Schedule, sender: Role, bytes: &[u8]) -> Result<In
     let claims = proto::Claims::decode(introduction.claims.as_slice()).map_err(malformed)?;
     let terms = Terms { muxers: claims.muxers, offers: claims.offers };
     if !terms.within_limits() {
-        return Err(Error::misbehaved("an introduction with lists that are too long"));
+        return Err(Error::violated(Violation::TooLarge, "an introduction with lists that are too long"));
     }
     let key = PublicKey::decode(&claims.identity)?;
     if !key.verify(&schedule.signed_text(sender, &introduction.claims), &introduction.signature) {
@@ -91,9 +91,12 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_the_peers_fault() {
-        assert_eq!(kind_of(read(&schedule(), Role::Listener, &[0xff])), Kind::PeerMisbehaved);
+        assert_eq!(kind_of(read(&schedule(), Role::Listener, &[0xff])), Kind::PeerMisbehaved(Violation::Malformed));
         let long = Terms { muxers: vec!["/a".into(); MAX_ENTRIES + 1], offers: Vec::new() };
-        assert_eq!(kind_of(read(&schedule(), Role::Listener, &introduced(&long))), Kind::PeerMisbehaved);
+        assert_eq!(
+            kind_of(read(&schedule(), Role::Listener, &introduced(&long))),
+            Kind::PeerMisbehaved(Violation::TooLarge)
+        );
     }
 
     #[test]

@@ -5,12 +5,9 @@
 
 use std::ops::Range;
 
-use stackwire_core::{Error, Kind, Result};
+use stackwire_core::{Error, Kind, Result, Violation};
 pub(crate) use stackwire_records::framing::LENGTH as HEADER;
-use stackwire_records::{
-    Codec, KeyChanges, Opened,
-    framing::{Parts, parts, record_length},
-};
+use stackwire_records::{Codec, KeyChanges, Opened, framing::{Parts, parts, record_length}};
 
 use crate::{
     Ecies,
@@ -186,7 +183,7 @@ impl Opener {
     /// should have been changed.
     fn open(&mut self, record: &mut [u8]) -> Result<(Content, usize)> {
         if self.0.records >= MAX_RECORDS {
-            return Err(Error::misbehaved(format!("more than {MAX_RECORDS} records under one key")));
+            return Err(Error::violated(Violation::Flood, format!("more than {MAX_RECORDS} records under one key")));
         }
         let altered = || Error::new(Kind::AuthenticationFailed, "opening a record that was altered on the way");
         let (header, sealed) = record.split_at_mut(HEADER);

@@ -11,10 +11,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use stackwire_core::{BoxPipe, Error, Kind, Result, Role, exchange};
+use stackwire_core::{BoxPipe, Error, Kind, Result, Role, exchange, ProtocolId};
 use tokio::io::AsyncReadExt;
-
 use crate::bcs::{Reader, put_bytes, put_count};
+use stackwire_bcs::{Reader, put_bytes, put_count};
+use crate::exchange::{ended, receive_bytes, send_bytes};
 
 /// The only version there is; addresses spell it `/handshake/0`.
 pub const VERSION: u8 = 0;
@@ -78,6 +79,17 @@ pub enum Network {
     Public,
     /// Of one operator, by its name; `vfn` between a validator and its full node.
     Private(String),
+}
+
+impl Network {
+    /// The name that claims have: a private network's own name, such as `vfn`.
+    pub fn name(&self) -> &str {
+        match self {
+            Network::Validator => "validator",
+            Network::Public => "public",
+            Network::Private(name) => name,
+        }
+    }
 }
 
 impl fmt::Display for Network {
@@ -194,6 +206,14 @@ pub struct Agreed {
     pub protocols: ProtocolSet,
 }
 
+impl Agreed {
+    /// The protocols as claims name them: `/handshake/<version>/<number>`.
+    pub fn names(&self) -> impl Iterator<Item = ProtocolId> {
+        let version = self.version;
+        self.protocols.iter().map(move |number| format!("/handshake/{version}/{number}").into())
+    }
+}
+
 /// Sends our message and reads the peer's, taking nothing behind it. A message has at most 64 KiB.
 pub(crate) async fn exchange(pipe: &mut BoxPipe, ours: &HandshakeMessage) -> Result<HandshakeMessage> {
     const READING: &str = "reading the peer's handshake message";
@@ -210,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hex;
+    use crate::key_text::hex;
 
     fn message(numbers: impl IntoIterator<Item = u8>, network: Network) -> HandshakeMessage {
         HandshakeMessage { protocols: [(VERSION, numbers.into_iter().collect())].into(), chain_id: 4, network }
@@ -223,7 +243,7 @@ mod tests {
             (Network::Public, "010001fe0401"),
             (Network::Private("vfn".into()), "010001fe04020376666e"),
         ] {
-            let (message, bytes) = (message(0..7, network), hex::decode(bytes).unwrap());
+            let (message, bytes) = (message(0..7, network), hex(bytes));
             assert_eq!(message.encode(), bytes);
             assert_eq!(HandshakeMessage::decode(&bytes).unwrap(), message);
         }
@@ -246,11 +266,11 @@ mod tests {
                 .into_iter()
                 .chain([too_many.as_str(), "010001fe040201ff"])
         {
-            let error = HandshakeMessage::decode(&hex::decode(wrong).unwrap()).unwrap_err();
-            assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{wrong}");
+            let error = HandshakeMessage::decode(&hex(wrong)).unwrap_err();
+            assert!(error.violation().is_some(), "{wrong}");
         }
         // Zero bytes at the end of a bit vector mean nothing.
-        let padded = HandshakeMessage::decode(&hex::decode("010002fe000400").unwrap()).unwrap();
+        let padded = HandshakeMessage::decode(&hex("010002fe000400")).unwrap();
         assert_eq!(padded, message(0..7, Network::Validator));
     }
 

@@ -1,7 +1,7 @@
 //! Handshake messages over a pipe, of whichever pattern.
 
 use snow::{Builder, HandshakeState};
-use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role, exchange};
+use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role, exchange, Violation};
 use stackwire_records::Channel;
 use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
@@ -80,7 +80,7 @@ impl Exchange {
         let length = self.state.write_message(payload, &mut out[start..]).map_err(|e| {
             let kind = match e {
                 // The peer's public key is one of the few that no secret can be agreed on with.
-                snow::Error::Dh => Kind::PeerMisbehaved,
+                snow::Error::Dh => Kind::PeerMisbehaved(Violation::Malformed),
                 _ => Kind::Internal,
             };
             Error::new(kind, during).caused_by(e)
@@ -117,7 +117,7 @@ impl Exchange {
         let length = self.state.read_message(message, &mut payload).map_err(|e| {
             let kind = match e {
                 snow::Error::Decrypt => Kind::AuthenticationFailed,
-                _ => Kind::PeerMisbehaved,
+                _ => Kind::PeerMisbehaved(Violation::Malformed),
             };
             Error::new(kind, during).caused_by(e)
         })?;

@@ -106,7 +106,7 @@ impl Codec for Frames {
 mod tests {
     use futures::executor::block_on;
     use proptest::prelude::*;
-    use stackwire_core::{BoxPipe, Buffered};
+    use stackwire_core::{BoxPipe, Buffered, Violation};
     use stackwire_records::Channel;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -179,7 +179,7 @@ mod tests {
         for length in [0, 1, 15] {
             let bytes = [&[0, length], [9; 40].as_slice()].concat();
             let error = Error::io("reading", read(bytes).1.unwrap_err());
-            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("noise")));
+            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved(Violation::Malformed), Some("noise")));
         }
     }
 

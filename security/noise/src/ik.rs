@@ -15,8 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
-    SecurityContext, address::Fixed, exchange::receive,
+    BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security, SecurityContext, address::Fixed, exchange::receive, Claims, Trust, trust::AccountId,
 };
 
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
     exchange::{Exchange, Known, Variant},
     network_key::{KeySource, NetworkKey, whom},
     replay::Timestamps,
-    trust::{AccountId, Authentication, KnownBy, Trust, TrustedPeers, TrustedSet},
+    trust::{Authentication, Configured, KnownBy, TrustedSet, account},
 };
 
 const VARIANT: Variant =
@@ -42,7 +41,7 @@ const MESSAGE_2: usize = KEY + TAG;
 /// `/handshake/0` behind it where the application handshake follows.
 pub struct NoiseIk {
     key: KeySource,
-    trust: Trust,
+    trust: Configured,
     /// Bytes of a peer id.
     width: usize,
     account: Option<AccountId>,
@@ -67,20 +66,20 @@ impl NoiseIk {
         if !matches!(width, 16 | KEY) {
             return Err(wrong("`peer_id` is the size of peer ids in bytes: 16 (Diem) or 32 (Aptos)"));
         }
-        let account = config.account.map(|account| account.parse::<AccountId>()).transpose()?;
+        let account = config.account.as_deref().map(account).transpose()?;
         if account.as_ref().is_some_and(|account| account.as_bytes().len() != width) {
             return Err(wrong("`account` has not the size that `peer_id` says (16 bytes: 32 hex digits; 32: 64)"));
         }
         let trusted = config.trusted.unwrap_or_default();
-        let trust = Trust::new(&trusted, config.trusted_file, config.authentication, KnownBy::Account(width))?;
+        let trust = Configured::new(&trusted, config.trusted_file, config.authentication, KnownBy::Account(width))?;
         let (handshake, none_is_fine) = config.handshake.message()?;
         let (seen, sent) = (Timestamps::default(), AtomicU64::default());
         Ok(Self { key: KeySource::new(config.key), trust, width, account, handshake, none_is_fine, seen, sent })
     }
 
-    /// The trusted set, to be replaced at any time.
-    pub fn trusted(&self) -> TrustedPeers {
-        self.trust.peers().clone()
+    /// The trusted set of the options, whose sources are `config` and `file`. Code may add others at any time.
+    pub fn trusted(&self) -> Trust {
+        self.trust.trust().clone()
     }
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
@@ -89,23 +88,28 @@ impl NoiseIk {
             return Err(Error::new(Kind::AddressInvalid, why));
         }
         let key = self.key.key(context.identity, Self::NAME)?;
-        let trusted = self.trust.current(context.env)?;
-        let (exchange, peer, mut round_trips) = match role {
+        let trusted = self.trust.current(context)?;
+        let (exchange, peer, account, mut round_trips) = match role {
             Role::Dialer => self.dial(pipe, context, &key, &trusted).await?,
             Role::Listener => self.accept(pipe, context, &key, &trusted).await?,
         };
+        let theirs = exchange.remote_static()?;
         // Message 1 may be one that somebody recorded.
         let (channel, mut proof) = exchange.unproven_channel(role);
         let mut pipe: BoxPipe = Box::new(channel);
+        let mut claims = Claims::default().with_role(trusted.role(Some(&account), &theirs)).with_account(account);
         if context.fixed.handshake().is_some() {
-            let theirs = diem_handshake::exchange(&mut pipe, &self.handshake).await?;
-            let agreed = self.handshake.agree(&theirs, role, self.none_is_fine)?;
+            let message = diem_handshake::exchange(&mut pipe, &self.handshake).await?;
+            let agreed = self.handshake.agree(&message, role, self.none_is_fine)?;
             tracing::debug!(version = agreed.version, protocols = ?agreed.protocols, "handshake");
+            claims = claims
+                .with_chain(message.chain_id.into(), Some(message.network.name().to_owned()))
+                .with_protocols(agreed.names());
             proof = Proof::Complete;
             // The listener's message is behind its part of IK, so only the listener waits for another.
             round_trips += u8::from(role == Role::Listener);
         }
-        Ok(SecuredPipe { pipe, peer, proof, muxer: None, round_trips })
+        Ok(SecuredPipe::new(pipe, peer).with_proof(proof).after(round_trips).with_claims(claims))
     }
 
     async fn dial(
@@ -114,7 +118,7 @@ impl NoiseIk {
         context: &SecurityContext<'_>,
         key: &NetworkKey,
         trusted: &TrustedSet,
-    ) -> Result<(Exchange, PublicKey, u8)> {
+    ) -> Result<(Exchange, PublicKey, AccountId, u8)> {
         const SENDING: &str = "sending message 1";
         let listener = listener_key(context, trusted)?;
         let peer = whom(listener, context.expected, trusted)?;
@@ -127,14 +131,14 @@ impl NoiseIk {
         let mut exchange = Exchange::start(pipe, Role::Dialer, context.env, VARIANT, &known)?;
         let timestamp = self.timestamp(context);
         exchange.write(&timestamp.to_le_bytes(), &mut message, SENDING).map_err(|e| match e.kind() {
-            Kind::PeerMisbehaved => {
+            Kind::PeerMisbehaved(_) => {
                 Error::new(Kind::AddressInvalid, "no secret can be agreed on with the listener's key").caused_by(e)
             }
             _ => e,
         })?;
         exchange.send_bytes(&message, SENDING).await?;
         exchange.receive_bytes(MESSAGE_2, "reading message 2").await?;
-        Ok((exchange, peer, 1))
+        Ok((exchange, peer, trusted.account_of(&listener, self.width), 1))
     }
 
     async fn accept(
@@ -143,13 +147,13 @@ impl NoiseIk {
         context: &SecurityContext<'_>,
         key: &NetworkKey,
         trusted: &TrustedSet,
-    ) -> Result<(Exchange, PublicKey, u8)> {
+    ) -> Result<(Exchange, PublicKey, AccountId, u8)> {
         const READING: &str = "reading message 1";
         let failed = |why: &'static str| Err(Error::new(Kind::AuthenticationFailed, why));
         let received = receive(&mut pipe, self.width + KEY + MESSAGE_1, READING).await?;
         let (prologue, message) = received.split_at(self.width + KEY);
         let (theirs, meant) = prologue.split_at(self.width);
-        let theirs = AccountId::from_wire(theirs);
+        let theirs = AccountId::new(theirs)?;
         if theirs == self.account(key) {
             return failed("a dialer with our own peer id: ourselves, or somebody with our account");
         }
@@ -171,7 +175,7 @@ impl NoiseIk {
         let mut answer = Vec::new();
         exchange.write(&[], &mut answer, "sending message 2")?;
         exchange.send_bytes(&answer, "sending message 2").await?;
-        Ok((exchange, peer, 0))
+        Ok((exchange, peer, theirs, 0))
     }
 
     /// Our peer id.

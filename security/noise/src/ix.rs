@@ -4,14 +4,16 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use stackwire_core::{BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_core::{
+    BoxPipe, Claims, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
+};
 
 use crate::{
     config::NoiseIxConfig,
     crypto::{KEY, KeyPair, Suite, TAG},
     exchange::{Exchange, Known, Variant},
     network_key::{KeySource, whom},
-    trust::{Authentication, KnownBy, Trust, TrustedPeers},
+    trust::{Authentication, Configured, KnownBy},
 };
 
 const VARIANT: Variant =
@@ -28,7 +30,7 @@ const MESSAGE_2: usize = KEY + (KEY + TAG) + TAG;
 /// first frame that it can open.
 pub struct NoiseIx {
     key: KeySource,
-    trust: Trust,
+    trust: Configured,
 }
 
 impl NoiseIx {
@@ -40,19 +42,19 @@ impl NoiseIx {
     /// The protocol by its options. Fails with `ConfigInvalid` where one is malformed.
     pub fn new(config: NoiseIxConfig) -> Result<Self> {
         let trusted = config.trusted.unwrap_or_default();
-        let trust = Trust::new(&trusted, config.trusted_file, config.authentication, KnownBy::Key)?;
+        let trust = Configured::new(&trusted, config.trusted_file, config.authentication, KnownBy::Key)?;
         Ok(Self { key: KeySource::new(config.key), trust })
     }
 
-    /// The trusted set, to be replaced at any time.
-    pub fn trusted(&self) -> TrustedPeers {
-        self.trust.peers().clone()
+    /// The trusted set of the options, whose sources are `config` and `file`. Code may add others at any time.
+    pub fn trusted(&self) -> Trust {
+        self.trust.trust().clone()
     }
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
         no_handshake(context)?;
         let key = self.key.key(context.identity, Self::NAME)?;
-        let trusted = self.trust.current(context.env)?;
+        let trusted = self.trust.current(context)?;
         let known = Known { key: &KeyPair::of(&key.private), remote: None, prologue: &[] };
         let mut exchange = Exchange::start(pipe, role, context.env, VARIANT, &known)?;
         let check = |exchange: &Exchange| {
@@ -79,9 +81,11 @@ impl NoiseIx {
                 (peer, 0)
             }
         };
+        let theirs = exchange.remote_static()?;
         // The dialer may have told somebody else's key.
         let (channel, proof) = exchange.unproven_channel(role);
-        Ok(SecuredPipe { pipe: Box::new(channel), peer, proof, muxer: None, round_trips })
+        let claims = Claims::default().with_role(trusted.role(None, &theirs));
+        Ok(SecuredPipe::new(Box::new(channel), peer).with_proof(proof).after(round_trips).with_claims(claims))
     }
 }
 

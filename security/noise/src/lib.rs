@@ -9,7 +9,7 @@
 //! XX takes three messages, so that each side waits once; both sides' identities are encrypted, and the muxer is agreed
 //! on inside the handshake where both sides offer any. IX and IK take two, and prove static X25519 keys that last: a peer
 //! is known by its key, or by the libp2p identity that the key belongs to. Whom a node trusts is a set that can be
-//! replaced while it runs ([`TrustedPeers`]). Afterwards frames of up to 64 KiB carry the data.
+//! replaced while it runs ([`Trust`](stackwire_core::Trust)). Afterwards frames of up to 64 KiB carry the data.
 //!
 //! ```
 //! use stackwire_plugin::Plugin;
@@ -22,7 +22,8 @@
 //! A node of Diem's or Aptos's networks, whose trusted set code replaces as the chain changes:
 //!
 //! ```
-//! use stackwire_security_noise::{Authentication, NoiseIk, NoiseIkConfig, SecretKey, TrustedPeer};
+//! use stackwire_core::trust::{PeerRole, TrustedPeer};
+//! use stackwire_security_noise::{Authentication, NoiseIk, NoiseIkConfig, SecretKey};
 //!
 //! let config = NoiseIkConfig {
 //!     key: Some(SecretKey::new([7; 32])),
@@ -30,24 +31,23 @@
 //!     ..NoiseIkConfig::default()
 //! };
 //! let noise = NoiseIk::new(config).unwrap();
-//! let validator = TrustedPeer { keys: [[9; 32]].into(), role: Some("validator".into()), ..TrustedPeer::default() };
-//! noise.trusted().replace([validator]);
-//! assert_eq!(noise.trusted().peers().len(), 1);
+//! let validator = TrustedPeer { keys: [[9; 32]].into(), role: PeerRole::Validator, ..TrustedPeer::default() };
+//! noise.trusted().replace("chain", [validator]).unwrap();
+//! assert_eq!(noise.trusted().current().len(), 1);
 //! ```
 //!
 //! The framework's state machine is `snow`'s. The primitives are aws-lc's, which agrees on a key in less than half
 //! the time of the pure-Rust ones and is already here for the identities; randomness comes from the environment, so
 //! that a simulation repeats. After the handshake the two keys leave `snow` and frames are sealed and opened in place.
 
-mod bcs;
 mod config;
 mod crypto;
 pub mod diem_handshake;
 mod exchange;
 mod frames;
-mod hex;
 mod ik;
 mod ix;
+mod key_text;
 pub mod network_address;
 mod network_key;
 mod proven;
@@ -63,7 +63,7 @@ pub use config::{Dialect, HandshakeConfig, NetworkConfig, NoiseConfig, NoiseIkCo
 pub use ik::NoiseIk;
 pub use ix::NoiseIx;
 pub use network_key::SecretKey;
-pub use trust::{AccountId, Authentication, TrustedConfig, TrustedPeer, TrustedPeers};
+pub use trust::{Authentication, TrustedConfig};
 pub use xx::Noise;
 
 stackwire_plugin::register!(NoiseConfig);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     crypto::{KEY, public_of},
-    hex,
+    key_text::parse_key,
     trust::TrustedSet,
 };
 
@@ -33,7 +33,7 @@ impl fmt::Debug for SecretKey {
 impl<'de> Deserialize<'de> for SecretKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        let key = hex::decode_array(&text).map(Self::new);
+        let key = parse_key(&text).map(Self::new);
         key.ok_or_else(|| D::Error::custom("an X25519 private key is 64 hex digits"))
     }
 }
@@ -120,10 +120,9 @@ pub(crate) fn whom(key: [u8; KEY], expected: Option<PeerId>, trusted: &TrustedSe
 
 #[cfg(test)]
 mod tests {
-    use stackwire_core::identity::KeyType;
+    use stackwire_core::{Trust, identity::KeyType, trust::TrustedPeer};
 
     use super::*;
-    use crate::trust::{TrustedPeer, TrustedPeers};
 
     fn identity(seed: u8) -> Keypair {
         Keypair::ed25519_from_seed([seed; 32])
@@ -155,7 +154,7 @@ mod tests {
     fn a_key_proves_whoever_it_belongs_to() {
         let [them, other] = [2, 3].map(identity);
         let key = them.public().x25519().unwrap();
-        let nobody = TrustedPeers::default().current();
+        let nobody = TrustedSet::default();
         let bare = PublicKey::X25519(key);
         assert_eq!(whom(key, None, &nobody).unwrap(), bare);
         assert_eq!(&whom(key, Some(them.peer_id()), &nobody).unwrap(), them.public());
@@ -166,7 +165,9 @@ mod tests {
 
         // The trusted set says that this key, made apart from any identity, is theirs.
         let entry = TrustedPeer { keys: [[9; 32]].into(), peer: Some(them.peer_id()), ..TrustedPeer::default() };
-        let trusted = TrustedPeers::new([entry]).current();
+        let trust = Trust::default();
+        trust.replace("tests", [entry]).unwrap();
+        let trusted = TrustedSet::new(trust.current(), None);
         assert_eq!(&whom([9; 32], None, &trusted).unwrap(), them.public());
         assert_eq!(&whom([9; 32], Some(them.peer_id()), &trusted).unwrap(), them.public());
         let error = whom([9; 32], Some(other.peer_id()), &trusted).unwrap_err();

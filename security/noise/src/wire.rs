@@ -1,7 +1,7 @@
 //! The format: frames, and the payload of handshake messages 2 and 3.
 
 use prost::Message;
-use stackwire_core::{Error, Keypair, Kind, ProtocolId, PublicKey, Result};
+use stackwire_core::{Error, Keypair, Kind, ProtocolId, PublicKey, Result, Violation};
 
 use crate::{
     crypto::{KEY, TAG},
@@ -61,7 +61,9 @@ pub(crate) fn encode_payload(identity: &Keypair, signature: &[u8], muxers: &[Pro
 /// malformed and with `AuthenticationFailed` where the key is none or did not sign.
 pub(crate) fn decode_payload(bytes: &[u8], static_key: &[u8; KEY], proven: &Proven) -> Result<Introduction> {
     if bytes.len() > MAX_PAYLOAD {
-        return Err(Error::misbehaved(format!("a handshake payload of {} bytes, over {MAX_PAYLOAD}", bytes.len())));
+        return Err(Error::violated(Violation::TooLarge, "a handshake payload that is too long")
+            .with("bytes", bytes.len())
+            .with("limit", MAX_PAYLOAD));
     }
     let payload = NoiseHandshakePayload::decode(bytes)
         .map_err(|e| Error::misbehaved("a handshake payload that does not decode").caused_by(e))?;
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_the_peers_fault() {
-        assert_eq!(read(&[], 9).unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(read(&[], 9).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Malformed));
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
         };
         assert!(read(&padded(MAX_PAYLOAD), 9).is_ok());
         let error = read(&padded(MAX_PAYLOAD + 1), 9).unwrap_err();
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::TooLarge));
     }
 
     #[test]

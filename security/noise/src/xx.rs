@@ -1,10 +1,10 @@
 //! XX, libp2p's: `e`, then `e, ee, s, es` with the listener's payload, then `s, se` with the dialer's.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Claims, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Trust,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     ix::no_handshake,
     proven::Proven,
     static_key::{StaticKey, StaticKeys},
-    trust::{Authentication, KnownBy, Trust, TrustedPeers},
+    trust::{Authentication, Configured, KnownBy, TrustedSet},
     wire::{Introduction, MAX_MUXERS, decode_payload, encode_payload},
 };
 
@@ -27,7 +27,7 @@ pub struct Noise {
     static_keys: StaticKeys,
     proven: Proven,
     /// `None`: everyone is fine.
-    trust: Option<Trust>,
+    trust: Option<Configured>,
 }
 
 impl Noise {
@@ -54,28 +54,33 @@ impl Noise {
         }
         let authentication = config.authentication.unwrap_or(Authentication::Mutual);
         let trusted = config.trusted.unwrap_or_default();
-        let trust = Trust::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
+        let trust = Configured::new(&trusted, config.trusted_file, authentication, KnownBy::Identity)?;
         Ok(Self { trust: Some(trust), ..Self::default() })
     }
 
-    /// The trusted set, to be replaced at any time. `None`: there is none, and everyone is trusted.
-    pub fn trusted(&self) -> Option<TrustedPeers> {
-        self.trust.as_ref().map(|trust| trust.peers().clone())
+    /// The trusted set of the options, whose sources are `config` and `file`. Code may add others at any time. `None`: there is
+    /// no set, and everyone is trusted.
+    pub fn trusted(&self) -> Option<Trust> {
+        self.trust.as_ref().map(|configured| configured.trust().clone())
     }
 
     async fn run(&self, pipe: BoxPipe, role: Role, context: &SecurityContext<'_>) -> Result<SecuredPipe> {
         no_handshake(context)?;
-        let trusted = self.trust.as_ref().map(|trust| trust.current(context.env)).transpose()?;
-        let asked = match &self.trust {
-            Some(trust) if role == Role::Listener => trust.authentication == Authentication::Mutual,
-            _ => true,
+        // Without a set of its own, who is in the node's has a role, and nobody else is refused.
+        let trusted = match &self.trust {
+            Some(configured) => configured.current(context)?,
+            None => TrustedSet::new(Arc::default(), context.trust),
         };
+        let asked = self
+            .trust
+            .as_ref()
+            .is_some_and(|configured| role == Role::Dialer || configured.authentication == Authentication::Mutual);
         let introduced = |exchange: &Exchange, payload: &[u8]| {
             let theirs = introduced(exchange, payload, &self.proven, context)?;
-            match &trusted {
-                Some(trusted) if asked => trusted.check_identity(&theirs.key).map(|()| theirs),
-                _ => Ok(theirs),
+            if asked {
+                trusted.check_identity(&theirs.key)?;
             }
+            Ok::<_, Error>(theirs)
         };
         let key: &StaticKey = &self.static_keys.of(context.identity, context.env);
         let known = Known { key: &key.pair, remote: None, prologue: &[] };
@@ -99,13 +104,9 @@ impl Noise {
             }
         };
         let muxer = agreed_muxer(role, muxers, &theirs.muxers);
-        Ok(SecuredPipe {
-            pipe: Box::new(exchange.channel(role)),
-            peer: theirs.key,
-            proof: Proof::Complete,
-            muxer,
-            round_trips: 1,
-        })
+        let claims = Claims::default().with_role(trusted.role_of(&theirs.key));
+        let channel = exchange.channel(role);
+        Ok(SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(muxer).after(1).with_claims(claims))
     }
 }
 
@@ -164,7 +165,7 @@ fn agreed_muxer(role: Role, ours: &[ProtocolId], theirs: &[String]) -> Option<Pr
 #[cfg(test)]
 mod tests {
     use snow::{Builder, HandshakeState};
-    use stackwire_core::{Buffered, Keypair};
+    use stackwire_core::{Buffered, Keypair, Violation};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
@@ -289,7 +290,7 @@ mod tests {
             let env = stackwire_conformance::env();
             let context = SecurityContext::new(&us, &env);
             let result = Noise::new().handshake(Box::new(Buffered::new(ours)), role, context).await;
-            assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved, "{role:?}");
+            assert_eq!(result.err().unwrap().kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{role:?}");
         }
     }
 

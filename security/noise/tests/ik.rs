@@ -6,8 +6,12 @@ mod ends;
 
 use ends::{End, Still, bytes, config, digits, identity, meet, refusal, x25519};
 use futures::future::join;
-use stackwire_core::{BoxPipe, Buffered, Env, Error, Kind, PublicKey, Role, Security, address::Fixed};
-use stackwire_security_noise::{Authentication, NoiseIk, NoiseIkConfig, SecretKey, TrustedPeer};
+use stackwire_core::{
+    BoxPipe, Buffered, Env, Error, Kind, PublicKey, Role, Security,
+    address::Fixed,
+    trust::{PeerRole, TrustedPeer},
+};
+use stackwire_security_noise::{Authentication, NoiseIk, NoiseIkConfig, SecretKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const E_I: &str = "f092897885c0cb20a3e4cd106a0b15bc360794f17e73298909b0798873ec7441";
@@ -89,7 +93,7 @@ async fn the_dialers_bytes_are_the_published_ones() {
 async fn the_listeners_bytes_are_the_published_ones() {
     let (ours, mut theirs) = tokio::io::duplex(4096);
     let noise = diem(0x22, Authentication::Mutual);
-    noise.trusted().replace([trusted(public_i())]);
+    noise.trusted().replace("code", [trusted(public_i())]).unwrap();
     let listener = End::new(2).env(still(E_R));
     let listen = async {
         let secured = listener.handshake(&noise, Box::new(Buffered::new(ours)), Role::Listener).await.unwrap();
@@ -126,7 +130,7 @@ async fn told(noise: &NoiseIk, said: &[u8]) -> (Result<PublicKey, Error>, usize)
 async fn a_recorded_message_is_refused_where_both_sides_are_authenticated() {
     let recorded = bytes(&[PROLOGUE, M1].concat());
     let noise = diem(0x22, Authentication::Mutual);
-    noise.trusted().replace([trusted(public_i())]);
+    noise.trusted().replace("code", [trusted(public_i())]).unwrap();
     let accepted = async |noise: &NoiseIk| {
         let (peer, answered) = told(noise, &recorded).await;
         assert_eq!((peer.unwrap(), answered), (PublicKey::X25519(public_i()), 48));
@@ -177,7 +181,7 @@ async fn no_altered_message_is_answered() {
             said[at] ^= 1 << bit;
             let (result, answered) = told(&noise, &said).await;
             let error = result.unwrap_err();
-            assert!(matches!(error.kind(), Kind::AuthenticationFailed | Kind::PeerMisbehaved), "byte {at}: {error}");
+            assert!(matches!(error.kind(), Kind::AuthenticationFailed | Kind::PeerMisbehaved(_)), "byte {at}: {error}");
             assert_eq!(answered, 0, "byte {at}");
         }
     }
@@ -202,19 +206,19 @@ async fn the_trusted_set_is_swapped_while_running() {
     assert_eq!(dial(&dialing, &a, &listening, &b).await, refused);
 
     let key = x25519(&a.identity);
-    handle.replace([trusted(key)]);
+    handle.replace("code", [trusted(key)]).unwrap();
     let [reached, reached_by] = dial(&dialing, &a, &listening, &b).await;
     assert_eq!(reached, Ok(PublicKey::X25519(x25519(&b.identity))));
     assert_eq!(reached_by, Ok(PublicKey::X25519(key)));
 
     // The set may say which libp2p peer a key belongs to, and what it is.
-    let named = TrustedPeer { peer: Some(a.identity.peer_id()), role: Some("validator".into()), ..trusted(key) };
-    handle.replace([named]);
+    let named = TrustedPeer { peer: Some(a.identity.peer_id()), role: PeerRole::Validator, ..trusted(key) };
+    handle.replace("code", [named]).unwrap();
     let [_, reached_by] = dial(&dialing, &a, &listening, &b).await;
     assert_eq!(reached_by.as_ref(), Ok(a.identity.public()));
-    assert_eq!(handle.get(&reached_by.unwrap()).unwrap().role.as_deref(), Some("validator"));
+    assert_eq!(handle.current().of_identity(&reached_by.unwrap()).unwrap().role, PeerRole::Validator);
 
-    handle.replace([]);
+    handle.replace("code", []).unwrap();
     assert_eq!(dial(&dialing, &a, &listening, &b).await, refused);
     // Where both are authenticated, whom we dial must be trusted too.
     let [reached, _] = dial(&listening, &a, &dialing, &b).await;
@@ -286,7 +290,7 @@ async fn dials_in_one_millisecond_are_told_apart() {
     let (a, b) = (End::new(1).env(still(E_I)), End::new(2));
     let dialing = noise("");
     let listening = noise("authentication = \"mutual\"\ntrusted = []");
-    listening.trusted().replace([trusted(x25519(&a.identity))]);
+    listening.trusted().replace("code", [trusted(x25519(&a.identity))]).unwrap();
     for _ in 0..3 {
         let [reached, reached_by] = dial(&dialing, &a, &listening, &b).await;
         assert!(reached.is_ok() && reached_by.is_ok(), "{reached_by:?}");

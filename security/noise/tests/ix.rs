@@ -5,8 +5,8 @@ mod ends;
 use ends::{End, identity, meet, refusal, x25519};
 use futures::future::join;
 use snow::{Builder, HandshakeState};
-use stackwire_core::{Buffered, Kind, PublicKey, Role, address::Fixed};
-use stackwire_security_noise::{NoiseIx, NoiseIxConfig, TrustedPeer};
+use stackwire_core::{Buffered, Kind, PublicKey, Role, address::Fixed, trust::TrustedPeer};
+use stackwire_security_noise::{NoiseIx, NoiseIxConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn noise(options: &str) -> NoiseIx {
@@ -101,7 +101,10 @@ async fn mutual_means_that_both_are_trusted() {
     assert_eq!(reached.err().unwrap().kind(), &Kind::AuthenticationFailed);
 
     let listening = noise("");
-    listening.trusted().replace([TrustedPeer { keys: [x25519(&b.identity)].into(), ..TrustedPeer::default() }]);
+    listening
+        .trusted()
+        .replace("code", [TrustedPeer { keys: [x25519(&b.identity)].into(), ..TrustedPeer::default() }])
+        .unwrap();
     let (_, reached_by) = meet((&noise(""), &a), (&listening, &b)).await;
     assert_eq!(reached_by.unwrap().peer, PublicKey::X25519(x25519(&a.identity)), "anyone may dial");
 }

@@ -5,9 +5,9 @@ mod ends;
 use std::fs;
 
 use ends::{End, config, digits, meet, refusal, x25519};
-use stackwire_core::Kind;
+use stackwire_core::{Kind, Trust, trust::TrustedPeer};
 use stackwire_plugin::{Descriptor, Plugin};
-use stackwire_security_noise::{Noise, NoiseConfig, NoiseIkConfig, NoiseIxConfig, TrustedPeer};
+use stackwire_security_noise::{Noise, NoiseConfig, NoiseIkConfig, NoiseIxConfig};
 
 fn noise(options: &str) -> Noise {
     Noise::with_config(config(options)).unwrap()
@@ -42,8 +42,26 @@ async fn a_trusted_set_leaves_everyone_else_out() {
     let by_key = noise("trusted = []");
     assert!(!content((&open, &a), (&by_key, &b)).await[1], "an empty set is nobody");
     let key = TrustedPeer { keys: [x25519(&a.identity)].into(), ..TrustedPeer::default() };
-    by_key.trusted().unwrap().replace([key]);
+    by_key.trusted().unwrap().replace("code", [key]).unwrap();
     assert_eq!(content((&open, &a), (&by_key, &b)).await, [true, true]);
+}
+
+/// What the node trusts counts beside what the options say, and restricts nobody who has no trusted set.
+#[tokio::test]
+async fn the_nodes_trusted_peers_count_too() {
+    let [a, c] = [1, 3].map(End::new);
+    let trust = Trust::default();
+    let b = End::new(2).trusting(&trust);
+    let [open, careful] = [Noise::new(), noise("trusted = []")];
+    assert_eq!(content((&open, &a), (&open, &b)).await, [true, true]);
+    assert!(!content((&open, &a), (&careful, &b)).await[1]);
+    let peer = TrustedPeer { peer: Some(a.identity.peer_id()), ..TrustedPeer::default() };
+    trust.replace("chain", [peer]).unwrap();
+    assert_eq!(content((&open, &a), (&careful, &b)).await, [true, true]);
+    assert!(!content((&open, &c), (&careful, &b)).await[1]);
+    assert_eq!(content((&careful, &b), (&open, &a)).await, [true, true]);
+    trust.replace("chain", []).unwrap();
+    assert!(!content((&open, &a), (&careful, &b)).await[1]);
 }
 
 #[tokio::test(start_paused = true)]

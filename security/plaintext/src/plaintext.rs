@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Error, Kind, Layer, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security, SecurityContext,
     read_delimited, write_delimited,
 };
 use tokio::io::AsyncWriteExt;
@@ -34,7 +34,7 @@ impl Security for Plaintext {
     async fn handshake(&self, mut pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
         let (peer, round_trips) =
             exchange(&mut pipe, role, &context).await.map_err(|e| e.at(Layer::Security, Self::NAME))?;
-        Ok(SecuredPipe { pipe, peer, proof: Proof::Complete, muxer: None, round_trips })
+        Ok(SecuredPipe::new(pipe, peer).after(round_trips))
     }
 }
 

@@ -12,7 +12,7 @@ use salsa20::{
     XSalsa20,
     cipher::{KeyIvInit, StreamCipher},
 };
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, reset_error};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, reset_error, Violation};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -150,7 +150,12 @@ impl Reader {
             ready!(Pin::new(&mut *below).poll_read(cx, &mut rest))?;
             match rest.filled().len() {
                 0 if *filled == 0 => return Poll::Ready(Ok(false)),
-                0 => return Poll::Ready(Err(named(Error::misbehaved("the peer ended within its nonce")))),
+                0 => {
+                    return Poll::Ready(Err(named(Error::violated(
+                        Violation::Truncated,
+                        "the peer ended within its nonce",
+                    ))));
+                }
                 n => *filled += n,
             }
             if *filled == NONCE {

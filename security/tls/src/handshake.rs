@@ -19,7 +19,7 @@ use rustls::{
     server::{Acceptor, UnbufferedServerConnection},
 };
 use stackwire_certificate::Settings;
-use stackwire_core::{BoxPipe, Error, Result, exchange};
+use stackwire_core::{BoxPipe, Error, Result, exchange, Violation};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
 
 use crate::{
@@ -139,7 +139,7 @@ impl Inbox {
     /// Returns those.
     async fn read(&mut self, pipe: &mut BoxPipe) -> Result<&[u8]> {
         if self.bytes.len() > MAX_WAITING {
-            return Err(Error::misbehaved("a handshake message that is too long"));
+            return Err(Error::violated(Violation::TooLarge, "a handshake message that is too long"));
         }
         let bytes = pipe.fill_buf().await.map_err(|e| Error::io("reading a handshake message", e))?;
         if bytes.is_empty() {

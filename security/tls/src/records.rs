@@ -11,7 +11,7 @@
 use std::cell::Cell;
 
 use rustls::{AlertDescription, Error as TlsError, kernel::KernelConnection};
-use stackwire_core::{Error, Kind, Result, Role};
+use stackwire_core::{Error, Kind, Result, Role, Violation};
 use stackwire_records::{Codec, KeyChanges, Opened};
 
 use crate::{
@@ -88,7 +88,12 @@ impl Records {
     }
 
     fn misbehaved(&self, alert: AlertDescription, what: &'static str) -> Error {
-        self.refuse(alert, Error::misbehaved(what))
+        let violation = match alert {
+            AlertDescription::RecordOverflow => Violation::TooLarge,
+            AlertDescription::UnexpectedMessage => Violation::OutOfOrder,
+            _ => Violation::Malformed,
+        };
+        self.refuse(alert, Error::violated(violation, what))
     }
 
     fn seal_as(&mut self, kind: u8, record: &mut [u8]) -> Result<()> {
@@ -236,7 +241,8 @@ impl Codec for Records {
     }
 
     fn too_many_empty(&self) -> Error {
-        self.misbehaved(AlertDescription::UnexpectedMessage, "one record after the other without data")
+        let error = Error::violated(Violation::Flood, "one record after the other without data");
+        self.refuse(AlertDescription::UnexpectedMessage, error)
     }
 
     fn end_of_pipe(&self) -> Result<()> {

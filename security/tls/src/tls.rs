@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustls::{HandshakeKind, crypto::CryptoProvider};
 use stackwire_certificate::{Certificates, Proofs, Settings, Verifier, provider};
-use stackwire_core::{BoxPipe, Error, Kind, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext};
 use stackwire_records::Channel;
 
 use crate::{ID, NAME, alpn, errors, handshake};
@@ -77,6 +77,6 @@ impl Security for Tls {
             _ => 1,
         };
         let channel = Channel::new(pipe, side.into_records()?);
-        Ok(SecuredPipe { pipe: Box::new(channel), peer, proof: Proof::Complete, muxer, round_trips })
+        Ok(SecuredPipe::new(Box::new(channel), peer).with_muxer(muxer).after(round_trips))
     }
 }

@@ -8,8 +8,8 @@ fn may_need(member: &Member, other: &str) -> bool {
         "layers/core" => false,
         "registry/plugin" => other == "layers/core",
         "registry/config" => ["layers/core", "layers/files", "registry/plugin"].contains(&other),
-        // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers.
-        "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" => {
+        // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers, BCS.
+        "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" | "layers/bcs" => {
             other == "layers/core"
         }
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
@@ -26,6 +26,7 @@ fn may_need(member: &Member, other: &str) -> bool {
                 "layers/certificate",
                 "layers/records",
                 "layers/driver",
+                "layers/bcs",
                 "registry/plugin",
             ]
             .contains(&other),

@@ -36,6 +36,7 @@ pub struct FakeHost {
     /// Of what it knows of its peers.
     revision: watch::Sender<u64>,
     budget: Budget,
+    trust: Trust,
     stopping: watch::Sender<bool>,
     /// Who has something to do when it stops holds a receiver.
     winding_up: watch::Sender<()>,
@@ -111,6 +112,7 @@ impl FakeHost {
             state: Mutex::new(State { local, ..State::default() }),
             revision: watch::Sender::new(0),
             budget: Budget::root("max_memory", usize::MAX),
+            trust: Trust::default(),
             stopping: watch::Sender::new(false),
             winding_up: watch::Sender::new(()),
         })
@@ -331,6 +333,9 @@ impl HostApi for FakeHost {
         if let Some(link) = self.link(connection) {
             self.emit(Event::Observed { connection, peer: link.info.peer, address });
         }
+    }
+    fn trust(&self) -> Trust {
+        self.trust.clone()
     }
     fn scope(&self, name: &'static str) -> Budget {
         self.budget.child(name, usize::MAX)

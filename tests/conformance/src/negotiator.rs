@@ -358,7 +358,7 @@ pub async fn garbage_is_an_error(n: NegotiatorUnderTest) {
             b.shutdown().await.unwrap();
             let result = in_time("a negotiation", n.select(a, SelectContext::new(role, &ids(&["/a"])))).await;
             let error = result.map(|_| ()).expect_err("garbage was accepted");
-            assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{role:?} {bytes:?}: {error:?}");
+            assert!(error.violation().is_some(), "{role:?} {bytes:?}: {error:?}");
         }
     }
 }

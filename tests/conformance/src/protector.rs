@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::{BoxFuture, join};
 use stackwire_core::{
-    BoxPipe, Env, Keypair, Layer, Proof, ProtectContext, Protector, ProtocolId, Result, Role, SecuredPipe, Security,
+    BoxPipe, Env, Keypair, Layer, ProtectContext, Protector, ProtocolId, Result, Role, SecuredPipe, Security,
     SecurityContext, reset_code,
 };
 use stackwire_plugin::{Capabilities, Descriptor, Fixture, Plugin};
@@ -77,7 +77,7 @@ impl Security for Channel {
     async fn handshake(&self, pipe: BoxPipe, role: Role, context: SecurityContext<'_>) -> Result<SecuredPipe> {
         let pipe = self.0.protect(pipe, ProtectContext::new(role, context.env)).await?;
         let peer = Keypair::ed25519_from_seed([0; 32]).public().clone();
-        Ok(SecuredPipe { pipe, peer, proof: Proof::Complete, muxer: None, round_trips: 0 })
+        Ok(SecuredPipe::new(pipe, peer))
     }
 }
 

@@ -11,7 +11,7 @@
 use std::future::poll_fn;
 
 use futures::future::join;
-use stackwire_core::{BoxPipe, Error, Kind};
+use stackwire_core::{BoxPipe, Error, Kind, Violation};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 use crate::{in_time, pipes};
@@ -127,7 +127,7 @@ fn assert_taken((data, end, _): (Vec<u8>, Option<Error>, usize), expected: &[u8]
 
 fn assert_refused((data, end, sent): (Vec<u8>, Option<Error>, usize), most_data: usize) {
     let error = end.expect("a flood is refused");
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{error}");
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Flood), "{error}");
     assert!(data.len() <= most_data, "{} bytes were taken", data.len());
     assert!(sent < 100 * MANY, "{sent} records were taken");
 }

@@ -27,6 +27,7 @@ pub(crate) async fn identity(stack: Arc<Stack>, stream: TcpStream, remote: Multi
         securities: stack.parts.securities.clone(),
         muxers: stack.parts.muxers.clone(),
         negotiators: Negotiators::new(stack.parts.negotiators.clone()),
+        trust: None,
         env: env.clone(),
     };
     let start = Start {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use stackwire_core::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream};
+use stackwire_core::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream, Violation};
 use stackwire_node::Node;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -90,7 +90,7 @@ pub async fn call(node: &Node, peer: PeerId, message: Message) -> Result<()> {
     let body = write(&mut stream, message).await?;
     let answer = stream.read_u64().await?;
     if answer != message.number ^ checksum(0, &body) {
-        return Err(Error::misbehaved("an answer to something else"));
+        return Err(Error::violated(Violation::WrongAnswer, "an answer to something else"));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use stackwire_core::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream};
+use stackwire_core::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream, Violation};
 use stackwire_node::Node;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -58,7 +58,7 @@ pub async fn ask(node: &Node, peer: PeerId, question: Message, record: &Record) 
         return Ok(());
     }
     record.0.lock().wrong += 1;
-    Err(Error::misbehaved("an answer to something else"))
+    Err(Error::violated(Violation::WrongAnswer, "an answer to something else"))
 }
 
 fn answer_to(question: Message) -> Message {
@@ -109,7 +109,7 @@ async fn read(stream: &mut Stream, record: &Record) -> Result<Message> {
     let mut counts = record.0.lock();
     if sum != told {
         counts.wrong += 1;
-        return Err(Error::misbehaved("a message with a wrong checksum"));
+        return Err(Error::violated(Violation::BadProof, "a message with a wrong checksum"));
     }
     counts.right += 1;
     Ok(Message { number, length })

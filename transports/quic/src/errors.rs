@@ -5,7 +5,7 @@ use std::time::Duration;
 use quinn::{ConnectionError, ReadError, TransportErrorCode, WriteError};
 use rustls::AlertDescription;
 use stackwire_certificate::{Verifier, explain};
-use stackwire_core::{CloseCode, Error, Kind, Layer, Role, reset_error};
+use stackwire_core::{CloseCode, Error, Kind, Layer, Role, Violation, reset_error};
 
 use crate::{NAME, party::ALPN};
 
@@ -67,7 +67,9 @@ pub(crate) fn of_connection(error: &ConnectionError, idle: Duration) -> Error {
         ConnectionError::TransportError(ours) if ours.code == TransportErrorCode::INTERNAL_ERROR => {
             Error::new(Kind::Io, "the socket is of no more use").caused_by(error.clone())
         }
-        ConnectionError::TransportError(_) => misbehaved(error),
+        ConnectionError::TransportError(ours) => {
+            Error::violated(violation(ours.code), "the peer broke QUIC").caused_by(error.clone())
+        }
         ConnectionError::Reset => Error::new(Kind::Reset { code: 0 }, "the peer no longer knows the connection"),
         ConnectionError::TimedOut => Error::new(Kind::Timeout { limit: idle }, "the peer fell silent"),
         ConnectionError::VersionMismatch => Error::new(Kind::Unsupported, "the peer does not speak version 1 of QUIC"),
@@ -102,8 +104,17 @@ fn narrow(code: u64) -> u32 {
     u32::try_from(code).unwrap_or(u32::MAX)
 }
 
-fn misbehaved(cause: &ConnectionError) -> Error {
-    Error::misbehaved("the peer broke QUIC").caused_by(cause.clone())
+/// Which rule it was, by the code that quinn gives the peer (RFC 9000, section 20.1).
+fn violation(code: TransportErrorCode) -> Violation {
+    match code {
+        TransportErrorCode::FLOW_CONTROL_ERROR | TransportErrorCode::STREAM_LIMIT_ERROR => Violation::FlowControl,
+        TransportErrorCode::STREAM_STATE_ERROR | TransportErrorCode::FINAL_SIZE_ERROR => Violation::OutOfOrder,
+        TransportErrorCode::FRAME_ENCODING_ERROR | TransportErrorCode::TRANSPORT_PARAMETER_ERROR => {
+            Violation::Malformed
+        }
+        TransportErrorCode::CRYPTO_BUFFER_EXCEEDED => Violation::TooLarge,
+        _ => Violation::Other,
+    }
 }
 
 fn no_common_protocol(role: Role) -> Error {

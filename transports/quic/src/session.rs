@@ -29,7 +29,7 @@ pub(crate) fn start(
     let shared = Arc::new(Shared::new(connection, party, &budget));
     let driver = driver::drive(shared.clone(), env.clone());
     let session = QuicSession { shared, opening: Mutex::new(None), accepting: Mutex::new(None) };
-    Ok(Multiplexed { peer, session: Arc::new(session), driver, budget })
+    Ok(Multiplexed::new(peer, Arc::new(session), driver).with_budget(budget))
 }
 
 type Halves = Result<(SendStream, RecvStream), ConnectionError>;

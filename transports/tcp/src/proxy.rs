@@ -121,7 +121,7 @@ fn misbehaved(during: &'static str) -> Error {
 mod tests {
     use futures::{FutureExt, executor::block_on};
     use proptest::{collection::vec, prelude::*};
-    use stackwire_core::{Buffered, Kind};
+    use stackwire_core::{Buffered, Kind, Violation};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -197,7 +197,7 @@ mod tests {
         ] {
             for piece in [1, 64] {
                 let error = read_all(&bytes, piece).0.unwrap_err();
-                assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+                assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed));
                 assert!(error.to_string().contains(word), "{error}");
             }
         }
@@ -216,7 +216,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(64);
         peer.write_all(b"\x13").now_or_never().unwrap().unwrap();
         let refused = read_header(&mut Buffered::new(ours)).now_or_never();
-        assert_eq!(refused.expect("one byte tells").unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(refused.expect("one byte tells").unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Malformed));
     }
 
     proptest! {

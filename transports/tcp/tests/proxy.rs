@@ -8,7 +8,7 @@ use stackwire_conformance::{
     transport::{LAWS, Subject},
 };
 use stackwire_core::{
-    Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Opened, Result, Stage, Transport, address,
+    Dial, Dialed, Error, Kind, Layer, Listen, Listener, Multiaddr, Opened, Result, Stage, Transport, Violation, address,
 };
 use stackwire_transport_tcp::{ProxyProtocol, Tcp, TcpConfig};
 use tokio::{
@@ -70,7 +70,7 @@ async fn connections_past_the_proxy_are_refused() {
     let error = opened.err().unwrap();
     assert_eq!(
         (error.kind(), error.layer(), error.plugin()),
-        (&Kind::PeerMisbehaved, Some(Layer::Transport), Some("tcp"))
+        (&Kind::PeerMisbehaved(Violation::Malformed), Some(Layer::Transport), Some("tcp"))
     );
     assert!(error.to_string().contains("proxy_protocol"), "{error}");
     let ended = in_time("the end", stream.read(&mut [0; 8])).await;

@@ -1,8 +1,8 @@
 //! The read side: a buffer of frames whose payload is unmasked in place and handed on piece by piece.
 
-use stackwire_core::{Result, Role};
+use stackwire_core::{Result, Role, Violation};
 
-use crate::wire::{Frame, Header, MAX_CONTROL, apply_mask, misbehaved};
+use crate::wire::{Frame, Header, MAX_CONTROL, apply_mask, misbehaved, violated};
 
 /// How much is read from below at once: our own largest frame with its header.
 pub(crate) const READ_BYTES: usize = 64 * 1024 + 16;
@@ -120,18 +120,18 @@ impl Reader {
     /// A data frame begins.
     fn begin(&mut self, header: Header) -> Result<()> {
         match (header.frame, self.fragmented) {
-            (Frame::Start, true) => return Err(misbehaved("a message within a message")),
-            (Frame::Continue, false) => return Err(misbehaved("a continuation of no message")),
+            (Frame::Start, true) => return Err(violated(Violation::OutOfOrder, "a message within a message")),
+            (Frame::Continue, false) => return Err(violated(Violation::OutOfOrder, "a continuation of no message")),
             (Frame::Start, false) => self.message = 0,
             _ => {}
         }
         self.message = self.message.saturating_add(header.payload);
         if self.message > self.max_message {
-            return Err(misbehaved("a message longer than `max_message_bytes`"));
+            return Err(violated(Violation::TooLarge, "a message longer than `max_message_bytes`"));
         }
         self.empty = if header.payload == 0 { self.empty + 1 } else { 0 };
         if self.empty > MAX_EMPTY {
-            return Err(misbehaved("one frame after the other without data"));
+            return Err(violated(Violation::Flood, "one frame after the other without data"));
         }
         self.start += header.size;
         self.fragmented = !header.last;

@@ -11,7 +11,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject};
 use stackwire_certificate::{Key, unseeded};
-use stackwire_core::{Env, Error, Kind, Layer, Result};
+use stackwire_core::{Env, Error, Kind, Layer, Result, Violation};
 use stackwire_files as files;
 use stackwire_plugin::Finding;
 
@@ -124,7 +124,7 @@ pub(crate) fn handshake_error(e: io::Error) -> Error {
             | Alert::DecryptError,
         )) => (Kind::AuthenticationFailed, "the peer does not trust our TLS certificate"),
         Some(rustls::Error::AlertReceived(_)) => (Kind::Refused, "the peer ended the outer TLS handshake"),
-        Some(_) => (Kind::PeerMisbehaved, "the outer TLS handshake broke"),
+        Some(_) => (Kind::PeerMisbehaved(Violation::Other), "the outer TLS handshake broke"),
     };
     Error::new(kind, during).caused_by(e).at(Layer::Transport, NAME)
 }

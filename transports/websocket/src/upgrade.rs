@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use bytes::BufMut;
-use stackwire_core::{Env, Error, Kind, Layer, Result};
+use stackwire_core::{Env, Error, Kind, Layer, Result, Violation};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{
     self,
@@ -40,7 +40,9 @@ where
     io.flush().await.map_err(|e| failed("sending the HTTP upgrade", e))?;
     let (response, rest) = match read_head::<Response>(io).await? {
         Head::Complete(response, rest) => (response, rest),
-        Head::TooLong => return Err(misbehaved(format!("an HTTP response of more than {MAX_HEAD} bytes"))),
+        Head::TooLong => {
+            return Err(violated(Violation::TooLarge, format!("an HTTP response of more than {MAX_HEAD} bytes")));
+        }
         Head::Wrong(e, _) => return Err(misbehaved(format!("not an answer to an HTTP upgrade: {e}"))),
     };
     check(&response, &derive_accept_key(key.as_bytes()))?;
@@ -56,7 +58,7 @@ where
         Head::Complete(request, rest) => (request, rest),
         Head::TooLong => {
             refuse(io, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "").await;
-            return Err(misbehaved(format!("an HTTP request of more than {MAX_HEAD} bytes")));
+            return Err(violated(Violation::TooLarge, format!("an HTTP request of more than {MAX_HEAD} bytes")));
         }
         Head::Wrong(Protocol(ProtocolError::WrongHttpMethod), head) => return Err(other_method(io, &head).await),
         Head::Wrong(e, _) => {
@@ -164,15 +166,21 @@ fn check(response: &Response, accept: &str) -> Result<()> {
     let headers = response.headers();
     for (name, wanted) in [("upgrade", "websocket"), ("connection", "upgrade")] {
         if !has_token(headers, name, wanted) {
-            return Err(misbehaved(format!("an HTTP upgrade without `{name}: {wanted}`")));
+            return Err(violated(Violation::WrongAnswer, format!("an HTTP upgrade without `{name}: {wanted}`")));
         }
     }
     if headers.get("sec-websocket-accept").is_none_or(|value| value.as_bytes() != accept.as_bytes()) {
-        return Err(misbehaved("an HTTP upgrade whose `sec-websocket-accept` does not answer our key"));
+        return Err(violated(
+            Violation::WrongAnswer,
+            "an HTTP upgrade whose `sec-websocket-accept` does not answer our key",
+        ));
     }
     for name in ["sec-websocket-extensions", "sec-websocket-protocol"] {
         if headers.contains_key(name) {
-            return Err(misbehaved(format!("an HTTP upgrade with `{name}`, which we did not ask for")));
+            return Err(violated(
+                Violation::WrongAnswer,
+                format!("an HTTP upgrade with `{name}`, which we did not ask for"),
+            ));
         }
     }
     Ok(())
@@ -194,7 +202,11 @@ async fn refuse(io: &mut (impl AsyncWrite + Unpin), status: StatusCode, header: 
 }
 
 fn misbehaved(during: impl Display) -> Error {
-    Error::misbehaved(during.to_string()).at(Layer::Transport, NAME)
+    violated(Violation::Malformed, during)
+}
+
+fn violated(violation: Violation, during: impl Display) -> Error {
+    Error::violated(violation, during.to_string()).at(Layer::Transport, NAME)
 }
 
 fn failed(during: &'static str, e: std::io::Error) -> Error {
@@ -264,10 +276,20 @@ mod tests {
             "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\r\n",
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
         ] {
-            assert_eq!(answer_to(format!("{head}{rest}")).await.kind(), &Kind::PeerMisbehaved, "{rest}");
+            assert_eq!(
+                answer_to(format!("{head}{rest}")).await.kind(),
+                &Kind::PeerMisbehaved(Violation::WrongAnswer),
+                "{rest}"
+            );
         }
-        assert_eq!(answer_to("\x13/multistream/1.0.0\n".into()).await.kind(), &Kind::PeerMisbehaved);
-        assert_eq!(answer_to(format!("{head}A: {}", "x".repeat(MAX_HEAD))).await.kind(), &Kind::PeerMisbehaved);
+        assert_eq!(
+            answer_to("\x13/multistream/1.0.0\n".into()).await.kind(),
+            &Kind::PeerMisbehaved(Violation::Malformed)
+        );
+        assert_eq!(
+            answer_to(format!("{head}A: {}", "x".repeat(MAX_HEAD))).await.kind(),
+            &Kind::PeerMisbehaved(Violation::TooLarge)
+        );
         assert_eq!(answer_to(head.into()).await.kind(), &Kind::Closed);
     }
 
@@ -286,7 +308,7 @@ mod tests {
             ("HEAD", "426 Upgrade Required\r\nUpgrade: websocket\r\n", Kind::Unsupported),
             ("OPTIONS", "204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\n", Kind::Unsupported),
             ("POST", "405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS\r\n", Kind::Unsupported),
-            ("GET", "426 Upgrade Required\r\nUpgrade: websocket\r\n", Kind::PeerMisbehaved),
+            ("GET", "426 Upgrade Required\r\nUpgrade: websocket\r\n", Kind::PeerMisbehaved(Violation::Malformed)),
         ] {
             let (error, text) = answered(&format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n")).await;
             assert_eq!(error.kind(), &kind, "{error}");

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use stackwire_core::{Error, Layer, Result, Role};
+use stackwire_core::{Error, Layer, Result, Role, Violation};
 use tokio_tungstenite::tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control, Data, OpCode},
@@ -79,7 +79,7 @@ impl Header {
             }
         };
         if matches!(raw.opcode, OpCode::Control(_)) && (!raw.is_final || payload > MAX_CONTROL as u64) {
-            return Err(misbehaved("a control frame that is fragmented or longer than 125 bytes"));
+            return Err(violated(Violation::TooLarge, "a control frame that is fragmented or longer than 125 bytes"));
         }
         Ok(Some(Self { frame, last: raw.is_final, mask: raw.mask, payload, size: cursor.position() as usize }))
     }
@@ -112,7 +112,12 @@ pub(crate) fn apply_mask(bytes: &mut [u8], mut key: [u8; 4]) -> [u8; 4] {
 
 /// The peer broke the protocol.
 pub(crate) fn misbehaved(during: &'static str) -> Error {
-    Error::misbehaved(during).at(Layer::Transport, NAME)
+    violated(Violation::Malformed, during)
+}
+
+/// The peer broke the protocol by `violation`.
+pub(crate) fn violated(violation: Violation, during: &'static str) -> Error {
+    Error::violated(violation, during).at(Layer::Transport, NAME)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod support;
 
 use stackwire_conformance::in_time;
-use stackwire_core::Kind;
+use stackwire_core::{Kind, Violation};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -81,7 +81,7 @@ async fn refused(request: &str) -> String {
     let mut browser = TcpStream::connect(socket(&address)).await.unwrap();
     browser.write_all(request.as_bytes()).await.unwrap();
     let error = in_time("open", accept(&mut listener).await.open).await.err().unwrap();
-    assert_kind(&error, Kind::PeerMisbehaved);
+    assert_kind(&error, Kind::PeerMisbehaved(Violation::Malformed));
     let mut answer = String::new();
     in_time("an answer", browser.read_to_string(&mut answer)).await.unwrap();
     answer

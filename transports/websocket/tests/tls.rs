@@ -5,7 +5,7 @@ mod support;
 use std::{fs, path::Path, sync::Arc};
 
 use stackwire_conformance::{env, in_time};
-use stackwire_core::{Error, Kind, Listener, Opened, Result};
+use stackwire_core::{Error, Kind, Listener, Opened, Result, Violation};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -129,13 +129,13 @@ async fn peers_that_do_not_speak_tls() {
     let mut tcp = TcpStream::connect(socket(&address)).await.unwrap();
     tcp.write_all(REQUEST.as_bytes()).await.unwrap();
     let error = in_time("open", accept(&mut listener).await.open).await.err().unwrap();
-    assert_kind(&error, Kind::PeerMisbehaved);
+    assert!(error.violation().is_some(), "{error}");
 
     let (mut listener, address) = listen(&transport(""), WS).await;
     let address = format!("/ip4/127.0.0.1/tcp/{}/wss", socket(&address).port());
     let (dialed, opened) = connect("tls.verify = false", &address, &mut listener).await;
-    assert_kind(&dialed.unwrap_err(), Kind::PeerMisbehaved);
-    assert_kind(&opened.err().unwrap(), Kind::PeerMisbehaved);
+    assert!(dialed.unwrap_err().violation().is_some());
+    assert_kind(&opened.err().unwrap(), Kind::PeerMisbehaved(Violation::Malformed));
 }
 
 #[tokio::test]

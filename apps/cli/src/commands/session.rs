@@ -153,7 +153,7 @@ impl Protocol for OnlyServed {
 async fn explain(error: Error, node: &Node, peer: &PeerId, protocol: &ProtocolId) -> Error {
     match error.kind() {
         Kind::NoCommonProtocol { .. } => {}
-        Kind::Reset { .. } | Kind::Closed | Kind::PeerMisbehaved if error.layer() == Some(Layer::Negotiator) => {}
+        Kind::Reset { .. } | Kind::Closed | Kind::PeerMisbehaved(_) if error.layer() == Some(Layer::Negotiator) => {}
         _ => return error,
     }
     let told = async {

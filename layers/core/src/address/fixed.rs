@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Serialize, Serializer};
 
 /// One step of a [`FixedPath`].
@@ -145,15 +146,11 @@ fn is_name(text: &str) -> bool {
 
 fn key_of(text: &str) -> Option<[u8; 32]> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut key = [0; 32];
     if digits.len() != 2 * key.len() {
         return None;
     }
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(key)
+    HEXLOWER_PERMISSIVE.decode_mut(digits, &mut key).ok().map(|_| key)
 }
 
 impl fmt::Display for Fixed {
@@ -161,8 +158,7 @@ impl fmt::Display for Fixed {
         match self {
             Fixed::NoiseIk(None) => f.write_str("/noise-ik"),
             Fixed::NoiseIk(Some(key)) => {
-                f.write_str("/noise-ik/0x")?;
-                key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                write!(f, "/noise-ik/0x{}", HEXLOWER_PERMISSIVE.encode_display(key))
             }
             Fixed::Handshake(version) => write!(f, "/handshake/{version}"),
             Fixed::Security(name) => write!(f, "/security/{name}"),

@@ -1,6 +1,6 @@
 //! Records that arrive.
 
-use stackwire_core::{Buffer, Kind, Pipe};
+use stackwire_core::{Buffer, Kind, Pipe, Violation};
 
 use super::*;
 use crate::tests::{
@@ -178,7 +178,11 @@ fn an_altered_record_fails_now_and_later_and_so_does_writing() {
 fn what_is_no_record_is_the_peers_fault() {
     for header in [[0, 0], [0, 4], [255, 255], [117, 47]] {
         let (_, end) = read_all(&[&header[..], &[9; 40]].concat(), true);
-        assert_eq!(Error::io("reading", end.unwrap_err()).kind(), &Kind::PeerMisbehaved, "{header:?}");
+        assert_eq!(
+            Error::io("reading", end.unwrap_err()).kind(),
+            &Kind::PeerMisbehaved(Violation::Malformed),
+            "{header:?}"
+        );
     }
     let longest = vec![3; MAX_RECORD - HEADER - TRAILER];
     let (data, end) = read_all(&Toy::default().records(&[&longest, &longest]), true);
@@ -304,7 +308,7 @@ fn records_without_content_are_skipped_but_not_for_ever() {
         }
         for _ in 0..2 {
             let error = failed(fill(&mut channel));
-            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("toy")));
+            assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved(Violation::Flood), Some("toy")));
         }
     }
 }

@@ -8,3 +8,4 @@ mod private;
 mod proofs;
 mod rungs;
 mod stacks;
+mod trust;

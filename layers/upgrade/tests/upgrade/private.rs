@@ -53,7 +53,7 @@ async fn who_is_not_in_the_network_gets_nowhere() {
                 for error in [error(a), error(b)] {
                     let fits = matches!(
                         error.kind(),
-                        Kind::PeerMisbehaved
+                        Kind::PeerMisbehaved(_)
                             | Kind::AuthenticationFailed
                             | Kind::Closed
                             | Kind::Reset { .. }

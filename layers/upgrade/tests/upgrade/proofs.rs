@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_conformance::{in_time, pipes};
-use stackwire_core::{Kind, Layer, PublicKey, Role, Stage};
-use stackwire_security_noise::{Authentication, NoiseIx, NoiseIxConfig, TrustedPeer};
+use stackwire_core::{Kind, Layer, PublicKey, Role, Stage, trust::TrustedPeer};
+use stackwire_security_noise::{Authentication, NoiseIx, NoiseIxConfig};
 use stackwire_upgrade::Upgrader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -74,7 +74,10 @@ async fn nobody_is_connected_who_only_named_a_key() {
         ] {
             let config = NoiseIxConfig { authentication: Authentication::Mutual, ..NoiseIxConfig::default() };
             let security = NoiseIx::new(config).expect("the config is fine");
-            security.trusted().replace([TrustedPeer { keys: [victim].into(), ..TrustedPeer::default() }]);
+            security
+                .trusted()
+                .replace("code", [TrustedPeer { keys: [victim].into(), ..TrustedPeer::default() }])
+                .unwrap();
             let mut listener = with(stack(2, &[], &["mplex"]), names);
             listener.securities = vec![Arc::new(security)];
             let (ours, mut attacker) = pipes::pair();

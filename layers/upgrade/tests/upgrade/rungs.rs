@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stackwire_conformance::{env_seeded, in_time, pipes};
-use stackwire_core::{Budget, Chosen, Kind, Layer, Multiplexed, MuxerContext, Role, SessionExt, Stage};
+use stackwire_core::{Chosen, Kind, Layer, Multiplexed, MuxerContext, Role, SessionExt, Stage};
 use stackwire_upgrade::{Start, Upgrader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -155,7 +155,7 @@ async fn a_stage_at_the_top_is_checked_and_recorded() {
     for (expected, fits) in [(key(2), true), (key(3), false)] {
         let (pipe, _other) = pipes::pair();
         let (session, driver) = muxer("yamux-ref").start(pipe, MuxerContext::new(Role::Dialer, &stack.env));
-        let top = Multiplexed { peer: key(2).public().clone(), session, driver, budget: Budget::unlimited() };
+        let top = Multiplexed::new(key(2).public().clone(), session, driver);
         let mut from = start(&stack, Stage::Multiplexed(top), Role::Dialer);
         from.expected = Some(expected.peer_id());
         let upgraded = stack.upgrade(from).await;

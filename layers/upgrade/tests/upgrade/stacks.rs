@@ -65,6 +65,7 @@ pub fn stack(seed: u8, securities: &[&str], muxers: &[&str]) -> Upgrader {
         securities: securities.iter().map(|name| security(name)).collect(),
         muxers: muxers.iter().map(|name| muxer(name)).collect(),
         negotiators: negotiators(&["multistream"]),
+        trust: None,
         env: env(),
     }
 }

@@ -296,7 +296,7 @@ async fn who_misuses_the_protocol_of_replacing_harms_nobody() {
         Event::StreamFailed { error, .. } => Some(error),
         _ => None,
     };
-    assert_eq!(event(&mut heard, misbehaved).await.kind(), &Kind::PeerMisbehaved);
+    assert!(event(&mut heard, misbehaved).await.violation().is_some());
     // Who says that a connection drains and then sends nonsense has only given up its own.
     let mut stream = client.open_stream(server.peer_id(), &["/stackwire/renew/1.0.0".into()]).await.unwrap();
     stream.write_all(b"D\xff\xff\xff\xff\xff\xff\xff\xff").await.unwrap();

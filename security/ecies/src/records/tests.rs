@@ -2,7 +2,7 @@ use std::io;
 
 use futures::executor::block_on;
 use proptest::prelude::*;
-use stackwire_core::{BoxPipe, Buffered};
+use stackwire_core::{BoxPipe, Buffered, Violation};
 use stackwire_records::Channel;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -69,14 +69,14 @@ fn what_is_sealed_but_no_record_is_the_peers_fault() {
     for (content, kind) in [(&b""[..], 0), (b"", 1), (b"x", 2), (b"x", 3), (b"", 255)] {
         let (mut sealer, mut opener) = pair(100);
         let error = opener.open(&mut sealed(&mut sealer, content, Some(kind))).unwrap_err();
-        assert_eq!(error.kind(), &Kind::PeerMisbehaved, "{content:?} of kind {kind}");
+        assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed), "{content:?} of kind {kind}");
     }
     // A tag alone, over nothing.
     let (_, mut opener) = pair(100);
     let header = (TAG as u16).to_be_bytes();
     let tag = secret(5).key(Suite::Aes256Gcm).seal(0, &header, &mut []);
     let error = opener.open(&mut [&header[..], &tag].concat()).unwrap_err();
-    assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+    assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Malformed));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_key_that_was_used_too_often_is_refused_and_ours_never_is() {
 
     (sealer.direction.records, opener.0.records) = (MAX_RECORDS, MAX_RECORDS);
     let mut record = sealed(&mut sealer, b"x", Some(0));
-    assert_eq!(opener.open(&mut record).unwrap_err().kind(), &Kind::PeerMisbehaved);
+    assert_eq!(opener.open(&mut record).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::Flood));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_record_shorter_than_its_tag_is_the_peers_fault() {
     for length in [0, 1, 15] {
         let bytes = [&[0, length], [9; 40].as_slice()].concat();
         let error = Error::io("reading", read(bytes).1.unwrap_err());
-        assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved, Some("ecies")));
+        assert_eq!((error.kind(), error.plugin()), (&Kind::PeerMisbehaved(Violation::Malformed), Some("ecies")));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use stackwire_core::{Error, Kind, Layer, PeerId, identity::KeyType};
+use stackwire_core::{Error, Kind, Layer, PeerId, Violation, identity::KeyType};
 
 use super::{MAX_SEALED, MAX_SKEW};
 use crate::Ecies;
@@ -53,7 +53,8 @@ pub enum SealedError {
 impl SealedError {
     fn kind(&self) -> Kind {
         match self {
-            SealedError::Truncated | SealedError::Malformed(_) => Kind::PeerMisbehaved,
+            SealedError::Truncated => Kind::PeerMisbehaved(Violation::Truncated),
+            SealedError::Malformed(_) => Kind::PeerMisbehaved(Violation::Malformed),
             SealedError::UnknownVersion(_) | SealedError::UnknownSuite(_) | SealedError::UnsupportedKey(_) => {
                 Kind::Unsupported
             }

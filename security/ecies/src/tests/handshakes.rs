@@ -3,7 +3,7 @@
 use futures::future::join;
 use stackwire_conformance::{env_seeded, pipes};
 use stackwire_core::{
-    BoxPipe, Error, Keypair, Kind, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Error, Keypair, Kind, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Violation,
     address::{Fixed, FixedPath},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,9 +177,12 @@ async fn a_peer_that_breaks_the_protocol_is_blamed() {
             let terms = Terms { muxers: vec!["/m".into(); MAX_ENTRIES + 1], offers: Vec::new() };
             introduce(&peer.schedule, peer.role, &peer.identity, &terms)
         };
-        assert_eq!(kind(told(role, long).await), Kind::PeerMisbehaved);
-        assert_eq!(kind(told(role, |_| vec![0xff; 10]).await), Kind::PeerMisbehaved);
-        assert_eq!(kind(told(role, |_| vec![0; MAX_INTRODUCTION + 1]).await), Kind::PeerMisbehaved);
+        assert_eq!(kind(told(role, long).await), Kind::PeerMisbehaved(Violation::TooLarge));
+        assert_eq!(kind(told(role, |_| vec![0xff; 10]).await), Kind::PeerMisbehaved(Violation::Malformed));
+        assert_eq!(
+            kind(told(role, |_| vec![0; MAX_INTRODUCTION + 1]).await),
+            Kind::PeerMisbehaved(Violation::TooLarge)
+        );
     }
 }
 
@@ -195,7 +198,11 @@ async fn hellos_that_are_none_are_refused_at_once() {
             let (ours, mut theirs) = pipes::pair();
             theirs.write_all(hello).await.unwrap();
             // The peer neither says more nor leaves.
-            assert_eq!(kind(Side::new(1).handshake(ours, role).await), Kind::PeerMisbehaved, "{role:?} {hello:?}");
+            assert_eq!(
+                kind(Side::new(1).handshake(ours, role).await),
+                Kind::PeerMisbehaved(Violation::Malformed),
+                "{role:?} {hello:?}"
+            );
         }
     }
 }
@@ -211,7 +218,8 @@ async fn a_length_alone_is_not_believed() {
         };
         let side = Side::new(1);
         let (result, _peer) = join(side.handshake(ours, Role::Dialer), peer).await;
-        assert_eq!(kind(result), Kind::PeerMisbehaved);
+        let violation = if length < TAG { Violation::Malformed } else { Violation::TooLarge };
+        assert_eq!(kind(result), Kind::PeerMisbehaved(violation), "{length}");
     }
 }
 
@@ -221,7 +229,7 @@ async fn a_listener_that_forces_aes_on_us_is_blamed() {
     let peer = Peer::hello(theirs, Role::Listener, Suite::Aes256Gcm);
     let side = Side::new(1).wanting(Cipher::ChaCha20Poly1305);
     let (result, _peer) = join(side.handshake(ours, Role::Dialer), peer).await;
-    assert_eq!(kind(result), Kind::PeerMisbehaved);
+    assert_eq!(kind(result), Kind::PeerMisbehaved(Violation::WrongAnswer));
 }
 
 #[tokio::test]

@@ -8,10 +8,13 @@ use std::{
 
 use parking_lot::Mutex;
 use serde::Deserialize;
-use stackwire_core::{Env, Error, Kind, Result};
+use stackwire_core::{
+    Env, Error, Kind, Result,
+    trust::{Trust, TrustedPeer},
+};
 use toml::Spanned;
 
-use super::{KnownBy, TrustedConfig, TrustedPeer, TrustedPeers};
+use super::{FILE, KnownBy, TrustedConfig};
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -21,8 +24,6 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// The file: `[[trusted]]` tables with the keys of the option `trusted`.
 pub(super) struct TrustedFile {
     path: PathBuf,
-    /// The entries of the config, which stay.
-    listed: Vec<TrustedPeer>,
     known_by: KnownBy,
     state: Mutex<State>,
 }
@@ -46,18 +47,18 @@ struct Content {
 }
 
 impl TrustedFile {
-    pub fn new(path: PathBuf, listed: Vec<TrustedPeer>, known_by: KnownBy) -> Self {
-        Self { path, listed, known_by, state: Mutex::default() }
+    pub fn new(path: PathBuf, known_by: KnownBy) -> Self {
+        Self { path, known_by, state: Mutex::default() }
     }
 
-    /// Looks at the file, at most once a second, and replaces the set where it has changed. Where it is broken or gone
+    /// Looks at the file, at most once a second, and replaces its part of the set where it has changed. Where it is broken or gone
     /// the set stays, with a warning that names the line; where it could never be read this is the error.
-    pub fn refresh(&self, peers: &TrustedPeers, env: &Env) -> Result<()> {
+    pub fn refresh(&self, trust: &Trust, env: &Env) -> Result<()> {
         let now = env.now();
         let mut state = self.state.lock();
         if state.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= INTERVAL) {
             state.looked = Some(now);
-            self.look(&mut state, peers);
+            self.look(&mut state, trust);
         }
         match &state.failed {
             Some(error) if !state.loaded => Err(error.clone()),
@@ -67,19 +68,18 @@ impl TrustedFile {
 
     /// What is wrong with the file at `path`.
     pub fn inspect(path: PathBuf, known_by: KnownBy) -> Result<()> {
-        Self::new(path, Vec::new(), known_by).read().map(drop)
+        Self::new(path, known_by).read().map(drop)
     }
 
-    fn look(&self, state: &mut State, peers: &TrustedPeers) {
+    fn look(&self, state: &mut State, trust: &Trust) {
         let stamp = fs::metadata(&self.path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
         if stamp.is_some() && stamp == state.stamp {
             return;
         }
         let gone_before = state.stamp.is_none() && state.failed.is_some();
         state.stamp = stamp;
-        match self.read() {
-            Ok(read) => {
-                peers.replace(self.listed.iter().cloned().chain(read));
+        match self.read().and_then(|read| self.replace(read, trust)) {
+            Ok(()) => {
                 state.loaded = true;
                 state.failed = None;
             }
@@ -90,6 +90,11 @@ impl TrustedFile {
                 state.failed = Some(error);
             }
         }
+    }
+
+    fn replace(&self, read: Vec<TrustedPeer>, trust: &Trust) -> Result<()> {
+        let too_much = || format!("the trusted set {}", self.path.display());
+        trust.replace(FILE, read).map_err(|e| Error::new(Kind::ConfigInvalid, too_much()).caused_by(e))
     }
 
     fn read(&self) -> Result<Vec<TrustedPeer>> {
@@ -112,6 +117,7 @@ impl TrustedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::CONFIG;
 
     const ONE: &str = "[[trusted]]\npeer = \"0x1111111111111111111111111111111111111111111111111111111111111111\"\n\
                        keys = [\"2222222222222222222222222222222222222222222222222222222222222222\"]\n";
@@ -125,10 +131,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.toml");
         let listed = TrustedPeer { keys: [[9; 32]].into(), ..TrustedPeer::default() };
-        let peers = TrustedPeers::default();
-        let file = TrustedFile::new(path.clone(), vec![listed], KnownBy::Account(32));
+        let trust = Trust::default();
+        trust.replace(CONFIG, [listed]).unwrap();
+        let file = TrustedFile::new(path.clone(), KnownBy::Account(32));
         let env = stackwire_conformance::env();
-        let refresh = || file.refresh(&peers, &env);
+        let refresh = || file.refresh(&trust, &env);
 
         let missing = refresh().unwrap_err();
         assert_eq!(missing.kind(), &Kind::ConfigInvalid);
@@ -137,7 +144,7 @@ mod tests {
         assert!(refresh().is_err(), "not looked at again within a second");
         a_second().await;
         refresh().unwrap();
-        assert_eq!(peers.peers().len(), 2, "the config's and the file's");
+        assert_eq!(trust.current().len(), 2, "the config's and the file's");
 
         // Broken, in its syntax or its meaning: the old set stays.
         for (text, line) in
@@ -146,33 +153,33 @@ mod tests {
             fs::write(&path, text).unwrap();
             a_second().await;
             refresh().unwrap();
-            assert_eq!(peers.peers().len(), 2);
+            assert_eq!(trust.current().len(), 2);
             let told = file.state.lock().failed.clone().unwrap().to_string();
             assert!(told.contains(line), "{told}");
         }
         fs::remove_file(&path).unwrap();
         a_second().await;
         refresh().unwrap();
-        assert_eq!(peers.peers().len(), 2);
+        assert_eq!(trust.current().len(), 2);
 
         fs::write(&path, "# nobody any more\n").unwrap();
         a_second().await;
         refresh().unwrap();
-        assert_eq!(peers.peers().len(), 1);
+        assert_eq!(trust.current().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_set_by_hand_lasts_until_the_file_changes() {
+    async fn a_part_that_code_replaced_lasts_until_the_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("peers.toml");
         fs::write(&path, ONE).unwrap();
-        let peers = TrustedPeers::default();
-        let file = TrustedFile::new(path.clone(), Vec::new(), KnownBy::Key);
+        let trust = Trust::default();
+        let file = TrustedFile::new(path.clone(), KnownBy::Key);
         let env = stackwire_conformance::env();
-        file.refresh(&peers, &env).unwrap();
-        peers.replace([]);
+        file.refresh(&trust, &env).unwrap();
+        trust.replace(FILE, []).unwrap();
         a_second().await;
-        file.refresh(&peers, &env).unwrap();
-        assert!(peers.peers().is_empty());
+        file.refresh(&trust, &env).unwrap();
+        assert!(trust.current().is_empty());
     }
 }

@@ -1,21 +1,22 @@
 //! Whom a node trusts: accounts and peers with their keys, in a set that can be replaced while connections are made.
 
-mod account;
 mod file;
 mod options;
 mod set;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stackwire_core::{Env, Error, Kind, PublicKey, Result};
+use stackwire_core::{
+    Error, Kind, PublicKey, Result, SecurityContext,
+    trust::{Trust, TrustedPeer},
+};
 use stackwire_plugin::Finding;
 
-pub use account::AccountId;
 pub use options::TrustedConfig;
+pub(crate) use options::account;
 pub(crate) use set::TrustedSet;
-pub use set::{TrustedPeer, TrustedPeers};
 
 use file::TrustedFile;
 
@@ -66,16 +67,21 @@ impl KnownBy {
     }
 }
 
-/// The trusted set of a plug-in, and where it comes from.
-pub(crate) struct Trust {
-    peers: TrustedPeers,
+/// The source of what the option `trusted` lists.
+const CONFIG: &str = "config";
+/// The source of what the file lists.
+const FILE: &str = "file";
+
+/// The trusted set of a plug-in's config, and where it comes from.
+pub(crate) struct Configured {
+    trust: Trust,
     pub authentication: Authentication,
     file: Option<TrustedFile>,
 }
 
-impl Trust {
+impl Configured {
     /// The set of these entries and of the file, which is first read at the first handshake. Fails with `ConfigInvalid`
-    /// where an entry is malformed.
+    /// where an entry is malformed, `LimitExceeded` where there are too many.
     pub fn new(
         listed: &[TrustedConfig],
         file: Option<PathBuf>,
@@ -83,23 +89,23 @@ impl Trust {
         known_by: KnownBy,
     ) -> Result<Self> {
         let listed: Vec<TrustedPeer> = listed.iter().map(|entry| entry.parse(known_by)).collect::<Result<_>>()?;
-        let peers = TrustedPeers::new(listed.clone());
-        let file = file.map(|path| TrustedFile::new(path, listed, known_by));
-        Ok(Self { peers, authentication, file })
+        let trust = Trust::default();
+        trust.replace(CONFIG, listed)?;
+        Ok(Self { trust, authentication, file: file.map(|path| TrustedFile::new(path, known_by)) })
     }
 
-    /// The handle by which code replaces the set.
-    pub fn peers(&self) -> &TrustedPeers {
-        &self.peers
+    /// The handle by which code adds to the set.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
-    /// The set as it is now, with what the file says. Fails with `ConfigInvalid` as long as the file could never be
-    /// read; later a file that is broken changes nothing.
-    pub fn current(&self, env: &Env) -> Result<Arc<TrustedSet>> {
+    /// The set as it is now, with what the file says and what the node trusts. Fails with `ConfigInvalid` as long as the
+    /// file could never be read; later a file that is broken changes nothing.
+    pub fn current(&self, context: &SecurityContext<'_>) -> Result<TrustedSet> {
         if let Some(file) = &self.file {
-            file.refresh(&self.peers, env)?;
+            file.refresh(&self.trust, context.env)?;
         }
-        Ok(self.peers.current())
+        Ok(TrustedSet::new(self.trust.current(), context.trust))
     }
 }
 

@@ -2,10 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stackwire_core::{Error, Kind, PublicKey, Result, identity::parse_peer_id};
+use stackwire_core::{
+    Error, Kind, PublicKey, Result,
+    identity::parse_peer_id,
+    trust::{AccountId, PeerRole, TrustedPeer},
+};
 
-use super::{KnownBy, TrustedPeer};
-use crate::hex;
+use super::KnownBy;
+use crate::{crypto::KEY, key_text::parse_key};
 
 /// A peer of the trusted set.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -19,7 +23,8 @@ pub struct TrustedConfig {
     /// The libp2p peer id that an account's holder is known by.
     #[serde(default)]
     pub libp2p: Option<String>,
-    /// What the peer is in the network, in the network's own words, such as `validator`.
+    /// What the peer is in the network: `validator`, `preferred-upstream`, `upstream`, `validator-full-node`, `downstream` or
+    /// `known` (the default). Other words, which a network may have of its own, mean `known` here.
     #[serde(default)]
     pub role: Option<String>,
 }
@@ -35,7 +40,7 @@ impl TrustedConfig {
             })
         };
         let named = self.libp2p.as_deref().map(libp2p).transpose()?;
-        let (account, peer) = match (self.peer.parse().ok(), named) {
+        let (account, peer) = match (account(&self.peer).ok(), named) {
             (Some(account), named) => (Some(account), named),
             (None, None) => (None, Some(libp2p(&self.peer)?)),
             (None, Some(_)) => {
@@ -43,10 +48,11 @@ impl TrustedConfig {
             }
         };
         let key = |text: &String| {
-            let key = hex::decode_array(text);
+            let key = parse_key(text);
             key.ok_or_else(|| wrong(format!("the trusted peer “{}”: a key is 64 hex digits, not “{text}”", self.peer)))
         };
-        let mut trusted = TrustedPeer { account, peer, role: self.role.clone(), ..TrustedPeer::default() };
+        let role = self.role.as_deref().and_then(|role| role.parse().ok()).unwrap_or(PeerRole::Known);
+        let mut trusted = TrustedPeer { account, peer, role, ..TrustedPeer::default() };
         trusted.keys = self.keys.iter().map(key).collect::<Result<_>>()?;
         if trusted.keys.is_empty() {
             trusted.keys.extend(peer.as_ref().and_then(PublicKey::of_peer).and_then(|key| key.x25519()));
@@ -54,4 +60,11 @@ impl TrustedConfig {
         known_by.check(&trusted)?;
         Ok(trusted)
     }
+}
+
+/// An account of Diem or Aptos. Fails with `ConfigInvalid`.
+pub(crate) fn account(text: &str) -> Result<AccountId> {
+    let account = text.parse::<AccountId>().ok().filter(|account| matches!(account.as_bytes().len(), 16 | KEY));
+    let why = || format!("“{text}” is not an account id: 32 or 64 hex digits");
+    account.ok_or_else(|| Error::new(Kind::ConfigInvalid, why()))
 }

@@ -1,147 +1,51 @@
-//! The set itself.
+//! Whom a handshake trusts, and the checks that it makes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    sync::Arc,
+use std::sync::Arc;
+
+use stackwire_core::{
+    PeerId, PublicKey, Result,
+    trust::{AccountId, PeerRole, Trust, TrustedPeer, TrustedPeers},
 };
 
-use parking_lot::RwLock;
-use stackwire_core::{PeerId, PublicKey, Result};
+use super::{Authentication, refused};
+use crate::{crypto::KEY, key_text::Shown};
 
-use super::{AccountId, Authentication, refused};
-use crate::{crypto::KEY, hex::Hex};
-
-/// A peer that is trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedPeer {
-    /// Its account. `None`: each of its keys has the id that follows from it.
-    pub account: Option<AccountId>,
-    /// Its X25519 keys.
-    pub keys: BTreeSet<[u8; 32]>,
-    /// The libp2p peer it is known by. Where handshakes prove X25519 keys, only ids that hold their key in full
-    /// (Ed25519, secp256k1) can be told from one.
-    pub peer: Option<PeerId>,
-    /// What it is in the network, in the network's own words, such as `validator`.
-    pub role: Option<String>,
-}
-
-impl fmt::Display for TrustedPeer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.account, &self.peer, self.keys.first()) {
-            (Some(account), ..) => account.fmt(f),
-            (None, Some(peer), _) => peer.fmt(f),
-            (None, None, Some(key)) => Hex(key).fmt(f),
-            (None, None, None) => f.write_str("without a name"),
-        }
-    }
-}
-
-/// The trusted set: a handle that is cheap to clone, on one set that all clones share.
-///
-/// Handshakes take the set as it is when they check it; connections that exist are not looked at again.
-#[derive(Clone, Default)]
-pub struct TrustedPeers(Arc<RwLock<Arc<TrustedSet>>>);
-
-impl TrustedPeers {
-    /// A set of these peers. Peers with the same account, or without one and with the same libp2p peer id, are one with
-    /// the keys of all.
-    pub fn new(peers: impl IntoIterator<Item = TrustedPeer>) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(TrustedSet::new(peers)))))
-    }
-
-    /// Replaces the whole set at once, also the part that came from a config or a file. (A file that changes replaces
-    /// it again.)
-    pub fn replace(&self, peers: impl IntoIterator<Item = TrustedPeer>) {
-        let set = Arc::new(TrustedSet::new(peers));
-        *self.0.write() = set;
-    }
-
-    /// The peers of the set as it is now.
-    pub fn peers(&self) -> Vec<TrustedPeer> {
-        self.current().peers.clone()
-    }
-
-    /// The peer that a handshake proved as `key`, if it is in the set.
-    pub fn get(&self, key: &PublicKey) -> Option<TrustedPeer> {
-        self.current().of_identity(key).cloned()
-    }
-
-    pub(crate) fn current(&self) -> Arc<TrustedSet> {
-        self.0.read().clone()
-    }
-}
-
-impl fmt::Debug for TrustedPeers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.current().peers).finish()
-    }
-}
-
-/// One state of the set, never changed.
+/// The peers that a plug-in and its node trust, as they are at one handshake: who is in either set is trusted.
 #[derive(Default)]
 pub(crate) struct TrustedSet {
-    peers: Vec<TrustedPeer>,
-    by_account: HashMap<AccountId, usize>,
-    by_peer: HashMap<PeerId, usize>,
-    by_key: HashMap<[u8; KEY], Vec<usize>>,
+    own: Arc<TrustedPeers>,
+    node: Option<Arc<TrustedPeers>>,
 }
 
 impl TrustedSet {
-    fn new(peers: impl IntoIterator<Item = TrustedPeer>) -> Self {
-        let mut set = Self::default();
-        for peer in peers {
-            let known = match (&peer.account, &peer.peer) {
-                (Some(account), _) => set.by_account.get(account),
-                (None, Some(id)) => set.by_peer.get(id).filter(|&&index| set.peers[index].account.is_none()),
-                (None, None) => None,
-            };
-            let index = match known {
-                Some(&index) => {
-                    let first = &mut set.peers[index];
-                    first.keys.extend(&peer.keys);
-                    first.peer = first.peer.or(peer.peer);
-                    first.role = first.role.take().or_else(|| peer.role.clone());
-                    index
-                }
-                None => {
-                    set.peers.push(peer.clone());
-                    set.peers.len() - 1
-                }
-            };
-            if let Some(account) = peer.account {
-                set.by_account.insert(account, index);
-            }
-            if let Some(id) = peer.peer {
-                set.by_peer.entry(id).or_insert(index);
-            }
-            for key in peer.keys {
-                let holders = set.by_key.entry(key).or_default();
-                if !holders.contains(&index) {
-                    holders.push(index);
-                }
-            }
-        }
-        set
+    pub fn new(own: Arc<TrustedPeers>, node: Option<&Trust>) -> Self {
+        Self { own, node: node.map(Trust::current) }
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &TrustedPeers> {
+        [Some(&self.own), self.node.as_ref()].into_iter().flatten().map(|set| &**set)
     }
 
     fn holders(&self, key: &[u8; KEY]) -> impl Iterator<Item = &TrustedPeer> {
-        self.by_key.get(key).into_iter().flatten().map(|index| &self.peers[*index])
+        self.sets().flat_map(move |set| set.holders(key))
     }
 
-    fn of_identity(&self, key: &PublicKey) -> Option<&TrustedPeer> {
-        let by_peer = self.by_peer.get(&key.peer_id()).map(|index| &self.peers[*index]);
-        by_peer.or_else(|| self.holders(&key.x25519()?).next())
+    fn of_account(&self, account: &AccountId) -> impl Iterator<Item = &TrustedPeer> {
+        self.sets().filter_map(move |set| set.of_account(account))
+    }
+
+    fn of_identity(&self, key: &PublicKey) -> impl Iterator<Item = &TrustedPeer> {
+        self.sets().filter_map(move |set| set.of_identity(key))
     }
 
     /// Whether a key is one of somebody.
     pub fn has_key(&self, key: &[u8; KEY]) -> bool {
-        self.by_key.contains_key(key)
+        self.holders(key).next().is_some()
     }
 
     /// A key of a libp2p peer.
     pub fn key_of(&self, peer: &PeerId) -> Option<[u8; KEY]> {
-        self.by_peer.get(peer).and_then(|index| self.peers[*index].keys.first().copied())
+        self.sets().filter_map(|set| set.of_peer(peer)).find_map(|peer| peer.keys.first().copied())
     }
 
     /// The libp2p keys of those who have this X25519 key.
@@ -149,9 +53,28 @@ impl TrustedSet {
         self.holders(key).filter_map(|holder| holder.peer.as_ref().and_then(PublicKey::of_peer))
     }
 
+    /// What the peer of an identity key is (XX).
+    pub fn role_of(&self, key: &PublicKey) -> PeerRole {
+        the_most_wanted(self.of_identity(key))
+    }
+
+    /// What the holder of a static key is, who claims to be `account` where it names one. A key of an account tells nothing
+    /// of who has it under another id.
+    pub fn role(&self, account: Option<&AccountId>, key: &[u8; KEY]) -> PeerRole {
+        let by_account = account.into_iter().flat_map(|account| self.of_account(account));
+        let by_key = self.holders(key).filter(|holder| account.is_none() || holder.account.is_none());
+        the_most_wanted(by_account.chain(by_key))
+    }
+
+    /// The account of a static key's holder, of `width` bytes: the one that the set names, else the one that follows.
+    pub fn account_of(&self, key: &[u8; KEY], width: usize) -> AccountId {
+        let named = self.holders(key).find_map(|holder| holder.account.clone());
+        named.unwrap_or_else(|| AccountId::of_key(key, width))
+    }
+
     /// Checks an identity key (XX).
     pub fn check_identity(&self, key: &PublicKey) -> Result<()> {
-        match self.of_identity(key) {
+        match self.of_identity(key).next() {
             Some(_) => Ok(()),
             None => Err(refused(format!("{} is not in the trusted set", key.peer_id()))),
         }
@@ -163,11 +86,11 @@ impl TrustedSet {
             return Ok(());
         }
         if authentication == Authentication::Mutual {
-            return Err(refused(format!("the key {} is not in the trusted set", Hex(key))));
+            return Err(refused(format!("the key {} is not in the trusted set", Shown(key))));
         }
         // An id that follows from the key may be an account with other keys by now.
         let accounts = [16, KEY].map(|width| AccountId::of_key(key, width));
-        match accounts.iter().find(|account| self.by_account.contains_key(account)) {
+        match accounts.iter().find(|account| self.of_account(account).next().is_some()) {
             Some(account) => Err(not_of(account, key)),
             None => Ok(()),
         }
@@ -175,8 +98,9 @@ impl TrustedSet {
 
     /// Checks a static key whose holder claims to be `account` (IK).
     pub fn check_account(&self, account: &AccountId, key: &[u8; KEY], authentication: Authentication) -> Result<()> {
-        if let Some(index) = self.by_account.get(account) {
-            return match self.peers[*index].keys.contains(key) {
+        let mut listed = self.of_account(account).peekable();
+        if listed.peek().is_some() {
+            return match listed.any(|peer| peer.keys.contains(key)) {
                 true => Ok(()),
                 false => Err(not_of(account, key)),
             };
@@ -195,8 +119,12 @@ impl TrustedSet {
     }
 }
 
+fn the_most_wanted<'a>(peers: impl Iterator<Item = &'a TrustedPeer>) -> PeerRole {
+    peers.map(|peer| peer.role).min().unwrap_or_default()
+}
+
 fn not_of(account: &AccountId, key: &[u8; KEY]) -> stackwire_core::Error {
-    refused(format!("the key {} is none of {account}", Hex(key)))
+    refused(format!("the key {} is none of {account}", Shown(key)))
 }
 
 #[cfg(test)]
@@ -219,10 +147,13 @@ mod tests {
         TrustedPeer { keys: [[key; 32]].into(), ..TrustedPeer::default() }
     }
 
-    #[test]
-    fn accounts_are_checked_as_the_mode_says() {
-        // Account 1 has the keys 11 and 12; account 2, which once followed from its key, has the key 13; 14 has none.
-        let set = TrustedSet::new([of(account(1), &[11, 12]), of(account(2), &[13]), anonymous(14)]);
+    fn trust(peers: impl IntoIterator<Item = TrustedPeer>) -> Trust {
+        let trust = Trust::default();
+        trust.replace("tests", peers).unwrap();
+        trust
+    }
+
+    fn check_accounts(set: &TrustedSet) {
         for (id, key, mutual, server_only) in [
             (account(1), 11, true, true),
             (account(1), 12, true, true),
@@ -246,26 +177,50 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_one_account_are_one_peer() {
-        let peer = Keypair::ed25519_from_seed([1; 32]);
-        let mut second = of(account(1), &[12]);
-        second.peer = Some(peer.peer_id());
-        second.role = Some("validator".into());
-        let trusted = TrustedPeers::new([of(account(1), &[11]), second]);
-        assert_eq!(trusted.peers().len(), 1);
-        let found = trusted.get(&PublicKey::X25519([11; 32])).unwrap();
-        assert_eq!((found.keys.len(), found.role.as_deref()), (2, Some("validator")));
-        assert_eq!(trusted.get(peer.public()), Some(found));
-        assert_eq!(trusted.current().names(&[12; 32]).collect::<Vec<_>>(), [peer.public().clone()]);
-        assert_eq!(trusted.current().key_of(&peer.peer_id()), Some([11; 32]));
+    fn accounts_are_checked_as_the_mode_says() {
+        // Account 1 has the keys 11 and 12; account 2, which once followed from its key, has the key 13; 14 has none.
+        let peers = [of(account(1), &[11, 12]), of(account(2), &[13]), anonymous(14)];
+        check_accounts(&TrustedSet::new(trust(peers.clone()).current(), None));
+        // The same, all of it from the node, and in parts.
+        check_accounts(&TrustedSet::new(Arc::default(), Some(&trust(peers))));
+        let (own, node) =
+            (trust([of(account(1), &[11]), anonymous(14)]), trust([of(account(1), &[12]), of(account(2), &[13])]));
+        check_accounts(&TrustedSet::new(own.current(), Some(&node)));
     }
 
     #[test]
-    fn a_swap_is_seen_by_every_clone_and_by_nobody_halfway() {
-        let trusted = TrustedPeers::new([anonymous(1)]);
-        let (clone, before) = (trusted.clone(), trusted.current());
-        trusted.replace([anonymous(2)]);
-        assert!(clone.current().has_key(&[2; 32]) && !clone.current().has_key(&[1; 32]));
-        assert!(before.has_key(&[1; 32]), "who has the set keeps it");
+    fn a_role_is_that_of_the_account_or_of_the_key() {
+        let validator = TrustedPeer { role: PeerRole::Validator, ..of(account(1), &[11]) };
+        let downstream = TrustedPeer { role: PeerRole::Downstream, ..anonymous(14) };
+        let node = trust([TrustedPeer { role: PeerRole::Upstream, ..anonymous(14) }]);
+        let set = TrustedSet::new(trust([validator, downstream, of(account(2), &[12])]).current(), Some(&node));
+        for (id, key, role) in [
+            (Some(account(1)), 11, PeerRole::Validator),
+            (None, 11, PeerRole::Validator),
+            (Some(account(11)), 11, PeerRole::Unknown),
+            (Some(account(2)), 12, PeerRole::Known),
+            (Some(account(14)), 14, PeerRole::Upstream),
+            (Some(account(20)), 20, PeerRole::Unknown),
+            (None, 20, PeerRole::Unknown),
+        ] {
+            assert_eq!(set.role(id.as_ref(), &[key; 32]), role, "{id:?} with the key {key}");
+        }
+        assert_eq!(set.account_of(&[11; 32], 32), account(1));
+        assert_eq!(set.account_of(&[14; 32], 16).as_bytes(), [14; 16]);
+    }
+
+    #[test]
+    fn a_key_has_the_names_and_a_name_the_keys_of_both_sets() {
+        let [one, two] = [1, 2].map(|seed| Keypair::ed25519_from_seed([seed; 32]));
+        let named =
+            |identity: &Keypair, key| TrustedPeer { peer: Some(identity.peer_id()), ..of(account(key), &[key]) };
+        let node = trust([named(&two, 12)]);
+        let set = TrustedSet::new(trust([named(&one, 11)]).current(), Some(&node));
+        for (identity, key) in [(&one, [11; 32]), (&two, [12; 32])] {
+            assert_eq!(set.names(&key).collect::<Vec<_>>(), [identity.public().clone()]);
+            assert_eq!(set.key_of(&identity.peer_id()), Some(key));
+            assert!(set.check_identity(identity.public()).is_ok());
+        }
+        assert!(set.check_identity(Keypair::ed25519_from_seed([3; 32]).public()).is_err());
     }
 }

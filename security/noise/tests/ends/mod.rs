@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join};
 use stackwire_core::{
-    BoxPipe, Env, Keypair, PeerId, Result, Role, Runtime, SecuredPipe, Security, SecurityContext,
+    BoxPipe, Env, Keypair, PeerId, Result, Role, Runtime, SecuredPipe, Security, SecurityContext, Trust,
     address::{Fixed, FixedPath},
 };
 use stackwire_plugin::{Descriptor, Plugin};
@@ -64,13 +64,14 @@ pub struct End {
     pub identity: Keypair,
     pub expected: Option<PeerId>,
     pub fixed: FixedPath,
+    pub trust: Option<Trust>,
     pub env: Env,
 }
 
 impl End {
     pub fn new(seed: u8) -> Self {
         let env = stackwire_conformance::env_seeded(seed.into());
-        Self { identity: identity(seed), expected: None, fixed: FixedPath::default(), env }
+        Self { identity: identity(seed), expected: None, fixed: FixedPath::default(), trust: None, env }
     }
 
     pub fn expecting(mut self, peer: PeerId) -> Self {
@@ -83,13 +84,21 @@ impl End {
         self
     }
 
+    pub fn trusting(mut self, trust: &Trust) -> Self {
+        self.trust = Some(trust.clone());
+        self
+    }
+
     pub fn env(mut self, env: Env) -> Self {
         self.env = env;
         self
     }
 
     pub async fn handshake(&self, security: &dyn Security, pipe: BoxPipe, role: Role) -> Result<SecuredPipe> {
-        let context = SecurityContext::new(&self.identity, &self.env).expecting(self.expected).with_fixed(&self.fixed);
+        let context = SecurityContext::new(&self.identity, &self.env)
+            .expecting(self.expected)
+            .with_fixed(&self.fixed)
+            .with_trust(self.trust.as_ref());
         security.handshake(pipe, role, context).await
     }
 }

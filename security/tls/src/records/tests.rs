@@ -4,7 +4,7 @@ use rustls::{
     ConnectionTrafficSecrets,
     crypto::cipher::{AeadKey, Iv},
 };
-use stackwire_core::BoxPipe;
+use stackwire_core::{BoxPipe, Violation};
 use stackwire_records::Channel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -142,6 +142,14 @@ fn padding_is_taken_off_up_to_the_longest_record() {
     }
 }
 
+fn violation(alert: AlertDescription) -> Violation {
+    match alert {
+        AlertDescription::RecordOverflow => Violation::TooLarge,
+        AlertDescription::UnexpectedMessage => Violation::OutOfOrder,
+        _ => Violation::Malformed,
+    }
+}
+
 #[test]
 fn what_breaks_the_protocol_is_refused_with_its_alert() {
     use AlertDescription::*;
@@ -164,7 +172,7 @@ fn what_breaks_the_protocol_is_refused_with_its_alert() {
     ] {
         let (mut ours, mut theirs) = pair();
         let error = theirs.opened(&mut ours.sealed(inner)).unwrap_err();
-        assert_eq!((error.kind(), theirs.farewell()), (&Kind::PeerMisbehaved, Some(alert)), "{error}");
+        assert_eq!((error.violation(), theirs.farewell()), (Some(violation(alert)), Some(alert)), "{error}");
     }
 }
 
@@ -181,7 +189,7 @@ fn headers_of_no_record_are_refused_with_their_alert() {
         ([DATA, 3, 3, 0x41, 1], RecordOverflow),
     ] {
         let (_, mut theirs) = pair();
-        assert_eq!(theirs.length(&header).unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(theirs.length(&header).unwrap_err().violation(), Some(violation(alert)));
         assert_eq!(theirs.farewell(), Some(alert), "{header:?}");
     }
     assert_eq!(pair().0.length(&[DATA, 3, 3, 0x41, 0]).unwrap(), Records::MAX_RECORD);
@@ -236,7 +244,7 @@ fn a_handshake_message_may_be_split_but_not_interrupted() {
     for inner in [&[DATA][..], &[7, DATA], &[1, 0, ALERT]] {
         let (mut theirs, mut ours) = pair();
         let mut both = [ours.sealed(&[4, 0, 0, HANDSHAKE]), ours.sealed(inner)].concat();
-        assert_eq!(theirs.opened(&mut both).unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(theirs.opened(&mut both).unwrap_err().kind(), &Kind::PeerMisbehaved(Violation::OutOfOrder));
         assert_eq!(theirs.farewell(), Some(AlertDescription::UnexpectedMessage));
     }
 }
@@ -328,7 +336,7 @@ fn a_flood_is_answered_with_an_alert() {
             raw.flush().await.unwrap();
             let mut channel = Channel::new(below, theirs);
             let error = Error::io("reading", channel.read_u8().await.unwrap_err());
-            assert_eq!(error.kind(), &Kind::PeerMisbehaved);
+            assert_eq!(error.kind(), &Kind::PeerMisbehaved(Violation::Flood));
             drop(channel);
             let mut heard = Vec::new();
             raw.read_to_end(&mut heard).await.unwrap();

@@ -13,7 +13,7 @@ use rustls::{
 };
 use stackwire_certificate::{Settings, has_fast_aes, making, provider};
 use stackwire_conformance::{in_time, pipes};
-use stackwire_core::{BoxPipe, Error, Kind, ProtocolId};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Violation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{altered, channel, honest, identity, settings, settings_of, shake};
@@ -261,7 +261,7 @@ async fn a_hello_in_pieces_is_taken_but_not_without_end() {
     let endless = pieces(&[&[1, 0, 0xff, 0][..], &[0; 0xfe00]].concat());
     let both = futures::future::join(a.write_all(&endless), handshake::listen(b, &listener));
     let (_refused, listened) = in_time("the handshake", both).await;
-    assert_says(&listened.err().unwrap(), &Kind::PeerMisbehaved, "too long");
+    assert_says(&listened.err().unwrap(), &Kind::PeerMisbehaved(Violation::TooLarge), "too long");
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn an_altered_hello_never_gets_in() {
         let kind = listen_to(&altered, &listener).await.kind().clone();
         // Some bytes may be anything, and some name algorithms; then the dialer's next message is missing.
         let known =
-            matches!(kind, Kind::Closed | Kind::PeerMisbehaved | Kind::Unsupported | Kind::NoCommonProtocol { .. });
+            matches!(kind, Kind::Closed | Kind::PeerMisbehaved(_) | Kind::Unsupported | Kind::NoCommonProtocol { .. });
         assert!(known, "byte {at}: {kind:?}");
     }
 }

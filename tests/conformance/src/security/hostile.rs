@@ -22,7 +22,7 @@ fn assert_blames_the_peer(subject: &Subject, error: &Error) {
     assert_named(subject, error);
     let fits = matches!(
         error.kind(),
-        Kind::PeerMisbehaved | Kind::AuthenticationFailed | Kind::Closed | Kind::LimitExceeded { .. }
+        Kind::PeerMisbehaved(_) | Kind::AuthenticationFailed | Kind::Closed | Kind::LimitExceeded { .. }
     );
     assert!(fits, "a peer's fault is reported as {:?}: {error}", error.kind());
 }

@@ -183,7 +183,7 @@ impl Case {
             Kind::Timeout { .. }
             | Kind::Closed
             | Kind::Reset { .. }
-            | Kind::PeerMisbehaved
+            | Kind::PeerMisbehaved(_)
             | Kind::AuthenticationFailed
             | Kind::PeerMismatch { .. }
             | Kind::NoCommonProtocol { .. }

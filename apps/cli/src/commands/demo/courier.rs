@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use stackwire_node::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream};
+use stackwire_node::{Error, Host, PeerId, Protocol, ProtocolId, Result, Stream, Violation};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 pub(super) const ID: ProtocolId = ProtocolId::new("/stackwire/demo-file/1.0.0");
@@ -73,6 +73,6 @@ pub(super) async fn confirm(stream: &mut Stream, hash: blake3::Hash) -> Result<(
     stream.read_exact(&mut theirs).await?;
     match hash == theirs {
         true => Ok(()),
-        false => Err(Error::misbehaved("other bytes arrived than were sent")),
+        false => Err(Error::violated(Violation::WrongAnswer, "other bytes arrived than were sent")),
     }
 }

@@ -1,19 +1,35 @@
-//! The part of BCS (Binary Canonical Serialization) that Diem's and Aptos's first messages need: integers are
-//! little-endian; lengths, counts and variants are ULEB128 in the shortest form.
+//! BCS (Binary Canonical Serialization), as Diem and Aptos write it: integers are little-endian; lengths, counts and variants
+//! are ULEB128 in the shortest form. Source: the specification in `diem/bcs`, README.md.
 //!
 //! Reading never allocates by a length from the wire: what it returns lies in the input.
+//!
+//! ```
+//! use stackwire_bcs::{Reader, put_bytes, put_count};
+//!
+//! let mut out = Vec::new();
+//! put_count(&mut out, 300);
+//! put_bytes(&mut out, b"abc");
+//! assert_eq!(out, [0xac, 2, 3, b'a', b'b', b'c']);
+//!
+//! let mut reader = Reader::new(&out);
+//! assert_eq!(reader.count(1000).unwrap(), 300);
+//! assert_eq!(reader.string(10).unwrap(), "abc");
+//! reader.finish().unwrap();
+//! ```
 
-use stackwire_core::{Error, Result};
+use stackwire_core::{Error, Result, Violation};
 
 /// The most that a length or a count may be, by the specification.
 const MAX_LENGTH: u32 = (1 << 31) - 1;
 
-/// Reads values off the front of bytes. Every error is the peer's fault.
-pub(crate) struct Reader<'a> {
+/// Reads values off the front of bytes. Every error is `PeerMisbehaved`.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of all of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -25,12 +41,24 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    /// The next byte.
     pub fn u8(&mut self) -> Result<u8> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
+    /// The next two bytes.
     pub fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    /// The next four bytes.
+    pub fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// The next eight bytes.
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
     }
 
     /// A count or a variant, at most `max`.
@@ -49,12 +77,12 @@ impl<'a> Reader<'a> {
                     return Err(Error::misbehaved("an integer that is longer than it needs to be"));
                 }
                 if value > max.min(MAX_LENGTH) {
-                    return Err(Error::misbehaved(format!("a count of {value}, over {max}")));
+                    return Err(Error::violated(Violation::TooLarge, format!("a count of {value}, over {max}")));
                 }
                 return Ok(value);
             }
         }
-        Err(Error::misbehaved("a count of more than 32 bits"))
+        Err(Error::violated(Violation::TooLarge, "a count of more than 32 bits"))
     }
 
     /// A byte string of at most `max` bytes.
@@ -85,7 +113,7 @@ fn too_short() -> Error {
 }
 
 /// Appends a count or a variant.
-pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
+pub fn put_count(out: &mut Vec<u8>, count: usize) {
     let mut rest = count;
     while rest >= 0x80 {
         out.push((rest & 0x7f) as u8 | 0x80);
@@ -95,7 +123,7 @@ pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
 }
 
 /// Appends a byte string, or a text.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_count(out, bytes.len());
     out.extend_from_slice(bytes);
 }
@@ -131,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn integers_are_little_endian() {
+        let mut reader = Reader::new(&[1, 2, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x80]);
+        assert_eq!((reader.u8().unwrap(), reader.u16().unwrap(), reader.u32().unwrap()), (1, 2, 3));
+        assert_eq!(reader.clone().u64().unwrap(), (0x80 << 56) + 4);
+        assert_eq!(reader.array().unwrap(), [4, 0, 0, 0, 0, 0, 0, 0x80]);
+        assert!(reader.u8().is_err());
+    }
+
+    #[test]
     fn a_length_costs_nothing_and_has_a_bound() {
         assert!(Reader::new(&[0xff, 0xff, 0xff, 0x7f, 1]).bytes(u32::MAX).is_err());
         assert!(Reader::new(&[3, 1, 2, 3]).bytes(2).is_err());
@@ -155,7 +192,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let mut reader = Reader::new(&bytes);
-            let _answer = (reader.count(u32::MAX).ok(), reader.u16().ok(), reader.string(1000).ok());
+            let _answer = (reader.count(u32::MAX).ok(), reader.u16().ok(), reader.string(1000).ok(), reader.u64().ok());
         }
     }
 }
