@@ -10,7 +10,7 @@ use stackwire_protocol_identify::{ID, identify};
 
 fn connection() -> Arc<ConnectionInfo> {
     let path = Path { role: Role::Listener, local: None, remote: Multiaddr::empty(), relayed: false, rungs: Vec::new() };
-    Arc::new(ConnectionInfo { id: ConnectionId(1), peer: THEM.peer_id(), path })
+    Arc::new(ConnectionInfo::new(ConnectionId(1), THEM.peer_id(), path))
 }
 
 target!(

@@ -27,6 +27,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Whether the handshake told nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Of a peer with this account.
     #[must_use]
     pub fn with_account(mut self, account: impl Into<Option<AccountId>>) -> Self {

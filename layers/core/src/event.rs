@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc, time::Duration};
 use futures::stream::BoxStream;
 use serde::{Serialize, Serializer};
 
-use crate::{Candidate, Chosen, End, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo};
+use crate::{Candidate, Chosen, Claims, End, Error, Multiaddr, Path, PeerId, ProtocolId, RemoteInfo};
 
 /// Names one connection of a node; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -19,6 +19,7 @@ impl fmt::Display for ConnectionId {
 
 /// A connection, as events and reports show it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConnectionInfo {
     /// Its name.
     pub id: ConnectionId,
@@ -27,6 +28,23 @@ pub struct ConnectionInfo {
     pub peer: PeerId,
     /// What was negotiated, and why.
     pub path: Path,
+    /// What the security handshake told beside the peer's key.
+    #[serde(skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
+}
+
+impl ConnectionInfo {
+    /// A connection of which the handshake told no more than the peer.
+    pub fn new(id: ConnectionId, peer: PeerId, path: Path) -> Self {
+        Self { id, peer, path, claims: Claims::default() }
+    }
+
+    /// With what the handshake told.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims = claims;
+        self
+    }
 }
 
 /// Something that happened to a node. New kinds are added: match with `_`.

@@ -63,6 +63,8 @@ pub enum Chosen {
     },
     /// The transport brings it along.
     Transport,
+    /// The muxer's own wire format names it, so that nothing is negotiated.
+    Muxer,
 }
 
 impl fmt::Display for Chosen {
@@ -71,6 +73,7 @@ impl fmt::Display for Chosen {
             Chosen::Address => return f.write_str("named by the address"),
             Chosen::Config => return f.write_str("named by the config"),
             Chosen::Transport => return f.write_str("part of the transport"),
+            Chosen::Muxer => return f.write_str("named by the muxer"),
             Chosen::Negotiated { by, offered } => (*by, offered),
             Chosen::InHandshake { offered } => ("in the security handshake", offered),
         };

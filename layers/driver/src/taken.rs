@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn what_is_consumed_is_given_back_once() {
         let mut taken = Taken::default();
-        assert_eq!((taken.front(), taken.consume(5), taken.clear()), (&[][..], Freed::default(), Freed::default()));
+        assert!(taken.front().is_empty());
+        assert_eq!((taken.consume(5), taken.clear()), (Freed::default(), Freed::default()));
         let mut received = VecDeque::from([chunk(b"hello"), chunk(b"world")]);
         taken.take(&mut received);
         assert!(received.is_empty() && !taken.is_empty());

@@ -52,7 +52,10 @@ mod tests {
     #[test]
     fn what_is_too_long_or_too_short_is_an_error() {
         assert_eq!(parts(&mut vec![0; LENGTH + 65536], 16).unwrap_err().kind(), &Kind::Internal);
-        assert_eq!(record_length(&[0, 15], 16).unwrap_err().kind(), &Kind::PeerMisbehaved);
+        assert_eq!(
+            record_length(&[0, 15], 16).unwrap_err().kind(),
+            &Kind::PeerMisbehaved(stackwire_core::Violation::Malformed)
+        );
         assert_eq!(record_length(&[0, 16], 16).unwrap(), 18);
     }
 }

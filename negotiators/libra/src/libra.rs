@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use stackwire_core::{
     BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, Prefaced, ProtocolId, Recognition, Result, Role,
-    SelectContext, Wait, exchange, no_common_protocol, Violation,
+    SelectContext, Violation, Wait, exchange, no_common_protocol,
 };
 
 use crate::wire::{INTERACTIVE, NOT_SUPPORTED, SELECT, encode, is_sendable, read_frame, recognize, send};

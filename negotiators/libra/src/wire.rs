@@ -1,8 +1,7 @@
 //! Frames and the texts in them.
 
-use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result, exchange, Violation};
+use stackwire_core::{BoxPipe, Error, ProtocolId, Recognition, Result, Violation, exchange};
 use tokio::io::AsyncReadExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The header of a negotiation that is answered.
 pub(crate) const INTERACTIVE: &str = "/libra/protocol-interactive/1.0.0";

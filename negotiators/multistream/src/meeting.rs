@@ -12,7 +12,7 @@
 //!                                                                        /a               ──▶  responder, then as a listener
 //! ```
 
-use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result, no_common_protocol, Violation};
+use stackwire_core::{BoxPipe, Error, Negotiated, ProtocolId, Result, Violation, no_common_protocol};
 
 use crate::{
     message::{HEADER, MessageReader, NA, SIMULTANEOUS, both_dialed, encode, expect_header},

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext, Wait, exchange, no_common_protocol, Violation,
+    BoxPipe, Error, Kind, Layer, Negotiated, Negotiator, ProtocolId, Recognition, Result, Role, SelectContext,
+    Violation, Wait, exchange, no_common_protocol,
 };
 
 use crate::{

@@ -3,8 +3,14 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stackwire_conformance::{in_time, negotiator::NegotiatorUnderTest, negotiator_laws, passing::{everything_passes, probe}, pipes};
-use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Wait, Violation};
+use stackwire_conformance::{
+    in_time,
+    negotiator::NegotiatorUnderTest,
+    negotiator_laws,
+    passing::{everything_passes, probe},
+    pipes,
+};
+use stackwire_core::{Kind, Layer, Negotiator, ProtocolId, Recognition, Role, SelectContext, Violation, Wait};
 use stackwire_negotiator_multistream::{Multistream, MultistreamConfig};
 use stackwire_plugin::{Catalogue, Plugin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -96,7 +96,7 @@ mod tests {
         let peer = Keypair::ed25519_from_seed([seed; 32]).peer_id();
         let path =
             Path { role: Role::Dialer, local: None, remote: Multiaddr::empty(), relayed: false, rungs: Vec::new() };
-        Arc::new(ConnectionInfo { id: ConnectionId(id), peer, path })
+        Arc::new(ConnectionInfo::new(ConnectionId(id), peer, path))
     }
 
     #[test]

@@ -44,7 +44,6 @@ impl ActiveConfig {
             securities: stack.parts.securities.clone(),
             muxers: stack.parts.muxers.clone(),
             negotiators: Negotiators::new(stack.parts.negotiators.clone()),
-            trust: None,
             trust: Some(trust.clone()),
             env: env.clone(),
         };

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use stackwire_core::{
     Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi, Keypair,
     LocalInfo, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result,
-    Services, StopGuard, Stream, Traffic, address::Origin,
+    Services, StopGuard, Stream, Traffic, Trust, address::Origin,
 };
 
 use crate::{

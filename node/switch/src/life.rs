@@ -43,7 +43,7 @@ pub(crate) fn adopt(
     meter: Arc<Meter>,
     origin: Origin,
 ) -> Result<Arc<Connection>> {
-    let Upgraded { peer: key, session, driver, negotiators, path, budget, .. } = upgraded;
+    let Upgraded { peer: key, session, driver, negotiators, path, budget, claims, .. } = upgraded;
     let peer = key.peer_id();
     if peer == shared.peer_id() {
         return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
@@ -51,7 +51,7 @@ pub(crate) fn adopt(
     let allowed = shared.gate.secured(path.role, &key, &path.remote);
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
-    let info = Arc::new(ConnectionInfo { id, peer, path });
+    let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims));
     let since = shared.env.now();
     let connection = Connection::new(Made { info, session, meter, budget, negotiators, host, origin, since });
     let admitted = allowed.map_err(Error::from).and_then(|()| admit(shared, &connection));
@@ -190,6 +190,12 @@ fn make_room(shared: &Arc<Shared>, leaving: &Arc<Connection>) {
 }
 
 async fn accept(shared: &Arc<Shared>, connection: &Arc<Connection>) {
+    if connection.session.names_protocols() {
+        while let Ok((protocol, pipe)) = connection.session.accept_named().await {
+            serve::serve_named(shared, connection, protocol, pipe);
+        }
+        return;
+    }
     while let Ok(pipe) = connection.session.accept().await {
         serve::serve(shared, connection, pipe);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    Chosen, ConnectionId, Direction, Error, Event, Kind, PeerId, ProtocolId, RemoteInfo, Result, Role, SelectContext,
-    SessionExt, Stream, Wait,
+    BoxPipe, Chosen, ConnectionId, Direction, Error, Event, Kind, PeerId, ProtocolId, RemoteInfo, Result, Role,
+    SelectContext, SessionExt, Stream, Wait, no_common_protocol,
 };
 
 use crate::{connection::Connection, dial, own::RENEW, shared::Shared};
@@ -52,12 +52,18 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     }
     let limit = active.stack.settings.timeouts.negotiation;
     let opening = async {
+        if connection.session.names_protocols() {
+            let (index, pipe) = open_named(connection, &offers).await?;
+            return Ok((offers[index].clone(), pipe, Chosen::Muxer));
+        }
         let pipe = connection.session.open().await?;
         let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Dialer).await?;
         let context = SelectContext::new(Role::Dialer, &offers).waiting(Wait::Lazy).with_early_end(is_ours);
-        Ok((negotiator.select(pipe, context).await?, negotiator))
+        let negotiated = negotiator.select(pipe, context).await?;
+        let chosen = Chosen::Negotiated { by: negotiator.name(), offered: ids.into() };
+        Ok((offers[negotiated.index].clone(), negotiated.pipe, chosen))
     };
-    let (negotiated, negotiator) = match shared.env.timeout(limit, "opening a stream", opening).await {
+    let (protocol, pipe, chosen) = match shared.env.timeout(limit, "opening a stream", opening).await {
         Ok(opened) => opened,
         Err(error) => {
             if counts {
@@ -66,9 +72,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
             return Err(error);
         }
     };
-    let protocol = offers[negotiated.index].clone();
     let (id, peer) = (connection.info.id, connection.info.peer);
-    let chosen = Chosen::Negotiated { by: negotiator.name(), offered: ids.into() };
     connection.emit(&shared.events, || Event::StreamOpened {
         connection: id,
         peer,
@@ -76,7 +80,20 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
         direction: Direction::Outbound,
         chosen: chosen.clone(),
     });
-    Ok(Stream::new(negotiated.pipe, protocol, connection.info.clone()).with_chosen(chosen).with_guard(guard))
+    Ok(Stream::new(pipe, protocol, connection.info.clone()).with_chosen(chosen).with_guard(guard))
+}
+
+/// Opens a stream for the first of `offers` that the muxer has a name for. Which one that is.
+async fn open_named(connection: &Connection, offers: &[ProtocolId]) -> Result<(usize, BoxPipe)> {
+    let mut refused = None;
+    for (index, id) in offers.iter().enumerate() {
+        match connection.session.open_named(id).await {
+            Ok(pipe) => return Ok((index, pipe)),
+            Err(error) if matches!(error.kind(), Kind::NoCommonProtocol { .. }) => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| no_common_protocol(offers, &[])))
 }
 
 /// The ids worth offering: what identify says the peer serves, else all.

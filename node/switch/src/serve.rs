@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, Direction, Error, Event, Kind, Layer, Negotiated, Pipe as _, ProtocolId, Role, SelectContext,
-    Stream,
+    BoxPipe, Chosen, Direction, Error, Event, Kind, Layer, Pipe as _, ProtocolId, Role, SelectContext, Stream,
+    no_common_protocol,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 use tokio_util::future::FutureExt;
@@ -14,7 +14,16 @@ use crate::{
 };
 
 /// Serves a stream that the peer opened, in a task of its own that ends with the connection at the latest.
-pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe) {
+pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, pipe: BoxPipe) {
+    begin(shared, connection, pipe, None);
+}
+
+/// As [`serve`], of a stream whose protocol the muxer has named.
+pub(crate) fn serve_named(shared: &Arc<Shared>, connection: &Arc<Connection>, protocol: ProtocolId, pipe: BoxPipe) {
+    begin(shared, connection, pipe, Some(protocol));
+}
+
+fn begin(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe, named: Option<ProtocolId>) {
     connection.streams.count_accepted(true);
     let (active, serving) = (shared.active(), shared.serving());
     let max = active.stack.settings.limits.max_streams_per_connection;
@@ -30,7 +39,21 @@ pub(crate) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe
     let env = shared.env.clone();
     env.spawn_detached(async move {
         let ended = connection.ended.clone();
-        negotiate(&shared, (&active, &serving), &connection, pipe, guard).with_cancellation_token(&ended).await;
+        let served = async {
+            match named {
+                None => negotiate(&shared, (&active, &serving), &connection, pipe, guard).await,
+                Some(id) => match serving.ids.iter().position(|known| *known == id) {
+                    Some(index) => {
+                        run(&shared, (&active, &serving), &connection, (index, pipe), Chosen::Muxer, guard).await
+                    }
+                    None => {
+                        pipe.reset(0);
+                        failed(&shared, &connection, None, no_common_protocol(&[id], &serving.ids));
+                    }
+                },
+            }
+        };
+        served.with_cancellation_token(&ended).await;
     });
 }
 
@@ -48,7 +71,10 @@ async fn negotiate(
         Ok((negotiator.select(pipe, SelectContext::new(Role::Listener, offers)).await?, negotiator.name()))
     });
     match negotiating.await {
-        Ok((negotiated, by)) => run(shared, (active, serving), connection, negotiated, by, guard).await,
+        Ok((negotiated, by)) => {
+            let chosen = Chosen::Negotiated { by, offered: serving.ids.clone() };
+            run(shared, (active, serving), connection, (negotiated.index, negotiated.pipe), chosen, guard).await;
+        }
         Err(error) => failed(shared, connection, None, error),
     }
 }
@@ -57,11 +83,11 @@ async fn run(
     shared: &Arc<Shared>,
     (active, serving): (&ActiveConfig, &Serving),
     connection: &Arc<Connection>,
-    negotiated: Negotiated,
-    by: &'static str,
+    (index, pipe): (usize, BoxPipe),
+    chosen: Chosen,
     guard: StreamGuard,
 ) {
-    let id = serving.ids[negotiated.index].clone();
+    let id = serving.ids[index].clone();
     let max = active.stack.settings.limits.max_streams_per_connection;
     let guard = if serving.keep_alive(&id) {
         guard
@@ -73,7 +99,6 @@ async fn run(
         }
     };
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
-    let chosen = Chosen::Negotiated { by, offered: serving.ids.clone() };
     connection.emit(&shared.events, || Event::StreamOpened {
         connection: connection_id,
         peer,
@@ -81,9 +106,8 @@ async fn run(
         direction: Direction::Inbound,
         chosen: chosen.clone(),
     });
-    let mut stream =
-        Stream::new(negotiated.pipe, id.clone(), connection.info.clone()).with_chosen(chosen).with_guard(guard);
-    let served = match (serving.server(negotiated.index), shared.own(&id)) {
+    let mut stream = Stream::new(pipe, id.clone(), connection.info.clone()).with_chosen(chosen).with_guard(guard);
+    let served = match (serving.server(index), shared.own(&id)) {
         (Some(_), _) if connection.is_sealed() => {
             stream.reset(0);
             Err(Error::closed("a stream came on a connection that has been replaced or revoked"))

@@ -14,7 +14,7 @@ use stackwire_conformance::{
     host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Buffered, Error, Event, Kind, Layer, Pipe, Protocol, Stream, reset_error, ConnectionId, Violation};
+use stackwire_core::{BoxPipe, Buffered, Error, Event, Kind, Layer, Pipe, Protocol, Stream, Violation, reset_error};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_echo::{Echo, EchoConfig, ID, echo};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};

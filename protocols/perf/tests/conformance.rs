@@ -7,7 +7,7 @@ use stackwire_conformance::{
     host::{FakeHost, connect, connection_info, handler},
     in_time, pipes,
 };
-use stackwire_core::{BoxPipe, Event, Kind, Layer, Protocol, Result, Stream, ConnectionId, Violation};
+use stackwire_core::{BoxPipe, Event, Kind, Layer, Protocol, Result, Stream, Violation};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_perf::{ID, Perf, PerfConfig, Report, perf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

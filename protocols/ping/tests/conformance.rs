@@ -7,7 +7,7 @@ use stackwire_conformance::{
     host::{self, FakeHost, connect, connection_info, disconnect, handler},
     in_time, pipes,
 };
-use stackwire_core::{Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic, ConnectionId, Violation};
+use stackwire_core::{Event, Kind, Layer, Pipe, Protocol, ProtocolId, Result, Stream, Task, Traffic, Violation};
 use stackwire_plugin::Catalogue;
 use stackwire_protocol_ping::{ID, Ping, PingConfig, Pinger, ping};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Kind, Layer, Proof, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, exchange, Violation,
+    BoxPipe, Error, Kind, Layer, ProtocolId, Result, Role, SecuredPipe, Security, SecurityContext, Violation, exchange,
 };
 use stackwire_records::Channel;
 use tokio::io::AsyncReadExt;

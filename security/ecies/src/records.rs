@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use stackwire_core::{Error, Kind, Result, Violation};
 pub(crate) use stackwire_records::framing::LENGTH as HEADER;
-use stackwire_records::{Codec, KeyChanges, Opened, framing::{Parts, parts, record_length}};
+use stackwire_records::{
+    Codec, KeyChanges, Opened,
+    framing::{Parts, parts, record_length},
+};
 
 use crate::{
     Ecies,

@@ -11,11 +11,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use stackwire_core::{BoxPipe, Error, Kind, Result, Role, exchange, ProtocolId};
-use tokio::io::AsyncReadExt;
-use crate::bcs::{Reader, put_bytes, put_count};
 use stackwire_bcs::{Reader, put_bytes, put_count};
-use crate::exchange::{ended, receive_bytes, send_bytes};
+use stackwire_core::{BoxPipe, Error, Kind, ProtocolId, Result, Role, exchange};
+use tokio::io::AsyncReadExt;
 
 /// The only version there is; addresses spell it `/handshake/0`.
 pub const VERSION: u8 = 0;

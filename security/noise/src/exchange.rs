@@ -1,7 +1,7 @@
 //! Handshake messages over a pipe, of whichever pattern.
 
 use snow::{Builder, HandshakeState};
-use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role, exchange, Violation};
+use stackwire_core::{BoxPipe, Env, Error, FirstFrame, Kind, Proof, Result, Role, Violation, exchange};
 use stackwire_records::Channel;
 use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;

@@ -15,7 +15,8 @@ use std::{
 
 use async_trait::async_trait;
 use stackwire_core::{
-    BoxPipe, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security, SecurityContext, address::Fixed, exchange::receive, Claims, Trust, trust::AccountId,
+    BoxPipe, Claims, Error, Keypair, Kind, Layer, Proof, ProtocolId, PublicKey, Result, Role, SecuredPipe, Security,
+    SecurityContext, Trust, address::Fixed, exchange::receive, trust::AccountId,
 };
 
 use crate::{

@@ -12,7 +12,7 @@ use salsa20::{
     XSalsa20,
     cipher::{KeyIvInit, StreamCipher},
 };
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, reset_error, Violation};
+use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Layer, Pipe, Priority, Violation, reset_error};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 

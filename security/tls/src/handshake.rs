@@ -19,7 +19,7 @@ use rustls::{
     server::{Acceptor, UnbufferedServerConnection},
 };
 use stackwire_certificate::Settings;
-use stackwire_core::{BoxPipe, Error, Result, exchange, Violation};
+use stackwire_core::{BoxPipe, Error, Result, Violation, exchange};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
 
 use crate::{

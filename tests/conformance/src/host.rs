@@ -19,7 +19,7 @@ use stackwire_core::{
     Budget, ClosedBy, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions, End, Env,
     Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr, Path, Peer, PeerId, Peers,
     PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services, StopGuard, Stream,
-    Task, Traffic, address::Origin,
+    Task, Traffic, Trust, address::Origin,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -410,7 +410,7 @@ impl HostApi for FakeHost {
 pub fn connection_info(id: u64, peer: PeerId) -> Arc<ConnectionInfo> {
     let path =
         Path { role: Role::Listener, local: None, remote: Multiaddr::empty(), relayed: false, rungs: Vec::new() };
-    Arc::new(ConnectionInfo { id: ConnectionId(id), peer, path })
+    Arc::new(ConnectionInfo::new(ConnectionId(id), peer, path))
 }
 
 /// Connects two hosts at made-up memory addresses. Returns the connection as each of them names it.
@@ -430,11 +430,11 @@ pub fn connect_at(
     let first = NEXT.fetch_add(2, Ordering::Relaxed);
     let (near, far) = (ConnectionId(first), ConnectionId(first + 1));
     let link = |id, role, peer: &Arc<FakeHost>, theirs, local: &Multiaddr, remote: &Multiaddr| Link {
-        info: Arc::new(ConnectionInfo {
+        info: Arc::new(ConnectionInfo::new(
             id,
-            peer: peer.peer(),
-            path: Path { role, local: Some(local.clone()), remote: remote.clone(), relayed: false, rungs: Vec::new() },
-        }),
+            peer.peer(),
+            Path { role, local: Some(local.clone()), remote: remote.clone(), relayed: false, rungs: Vec::new() },
+        )),
         peer: Arc::downgrade(peer),
         theirs,
         ended: watch::Sender::new(None),

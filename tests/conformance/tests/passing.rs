@@ -8,11 +8,12 @@ use std::{
 
 use stackwire_conformance::{
     env,
+    host::connection_info,
     passing::{everything_passes, everything_passes_but, probe},
 };
 use stackwire_core::{
-    BoxPipe, ConnectionId, Driver, Keypair, Muxer, MuxerContext, Prefaced, ProtocolId, Result, Role, Session,
-    SessionExt, Stream, peek,
+    BoxPipe, Driver, Keypair, Muxer, MuxerContext, Prefaced, ProtocolId, Result, Role, Session, SessionExt, Stream,
+    peek,
 };
 use stackwire_wrap::{
     Faults, Meter, PollTimes, Stall, StreamLimits, faulty, limited, metered, metered_and_write_timed, timed,
@@ -30,7 +31,7 @@ fn check(wrap: impl FnOnce(BoxPipe) -> BoxPipe) {
 #[test]
 fn a_stream_passes_everything_on() {
     let peer = Keypair::ed25519_from_seed([1; 32]).peer_id();
-    check(|pipe| Box::new(Stream::new(pipe, ProtocolId::new("/probe"), peer, ConnectionId(1))));
+    check(|pipe| Box::new(Stream::new(pipe, ProtocolId::new("/probe"), connection_info(1, peer))));
 }
 
 #[test]
