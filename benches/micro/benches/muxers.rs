@@ -30,7 +30,7 @@ impl Connection {
         let mut tasks = Vec::new();
         let [dialer, listener] = [(a, Role::Dialer), (b, Role::Listener)].map(|(pipe, role)| {
             let (session, driver) = muxer.start(pipe, MuxerContext::new(role, env));
-            tasks.push(env.spawn(async { driver.await.expect("the connection holds") }));
+            tasks.push(env.spawn("driver", async { driver.await.expect("the connection holds") }));
             session
         });
         Self { dialer, listener, tasks }
@@ -49,7 +49,7 @@ impl Connection {
     /// Answers the calls of the dialer, one after the other.
     fn serve(&mut self, env: &Env) {
         let listener = self.listener.clone();
-        self.tasks.push(env.spawn(async move {
+        self.tasks.push(env.spawn("work", async move {
             while let Ok(mut stream) = listener.accept().await {
                 answer(&mut stream).await;
             }

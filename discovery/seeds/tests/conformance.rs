@@ -38,7 +38,7 @@ impl Running {
         let (sender, candidates) = mpsc::unbounded_channel();
         let host = FakeHost::new(1, vec![]);
         let handle = host.host();
-        let task = host.env().spawn(async move { seeds.run(&Sink(sender), &handle).await.unwrap() });
+        let task = host.env().spawn("seeds", async move { seeds.run(&Sink(sender), &handle).await.unwrap() });
         Self { candidates, _task: task, host }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -15,6 +16,7 @@ use futures::{
     channel::oneshot,
     future::{AbortHandle, Abortable, BoxFuture},
 };
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
 use crate::{Error, Kind, Lookup, NoLookup, Result};
@@ -49,22 +51,22 @@ struct WithLookup {
 
 impl Runtime for WithLookup {
     fn now(&self) -> Instant {
-        self.env.0.now()
+        self.env.0.runtime.now()
     }
     fn unix_time(&self) -> Duration {
-        self.env.0.unix_time()
+        self.env.0.runtime.unix_time()
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.env.0.sleep(duration)
+        self.env.0.runtime.sleep(duration)
     }
     fn fill_random(&self, bytes: &mut [u8]) {
-        self.env.0.fill_random(bytes);
+        self.env.0.runtime.fill_random(bytes);
     }
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.env.0.spawn(task);
+        self.env.0.runtime.spawn(task);
     }
     fn yield_now(&self, cx: &mut Context<'_>) {
-        self.env.0.yield_now(cx);
+        self.env.0.runtime.yield_now(cx);
     }
     fn lookup(&self) -> &dyn Lookup {
         &*self.lookup
@@ -75,29 +77,58 @@ thread_local! {
     static YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A shared handle on a [`Runtime`].
+/// A shared handle on a [`Runtime`], which counts its tasks.
 #[derive(Clone)]
-pub struct Env(Arc<dyn Runtime>);
+pub struct Env(Arc<Inner>);
+
+struct Inner {
+    tasks: Tasks,
+    runtime: Box<dyn Runtime>,
+}
+
+/// How many tasks of each label run.
+type Tasks = Arc<Mutex<BTreeMap<&'static str, usize>>>;
+
+/// Counts one task until it is dropped.
+struct Counted {
+    tasks: Tasks,
+    label: &'static str,
+}
+
+impl Counted {
+    fn new(tasks: &Tasks, label: &'static str) -> Self {
+        *tasks.lock().entry(label).or_default() += 1;
+        Self { tasks: tasks.clone(), label }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(count) = self.tasks.lock().get_mut(self.label) {
+            *count -= 1;
+        }
+    }
+}
 
 impl Env {
     /// Wraps a runtime.
     pub fn new(runtime: impl Runtime) -> Self {
-        Self(Arc::new(runtime))
+        Self(Arc::new(Inner { tasks: Tasks::default(), runtime: Box::new(runtime) }))
     }
 
     /// Monotonic time.
     pub fn now(&self) -> Instant {
-        self.0.now()
+        self.0.runtime.now()
     }
 
     /// Wall-clock time since 1970-01-01 UTC.
     pub fn unix_time(&self) -> Duration {
-        self.0.unix_time()
+        self.0.runtime.unix_time()
     }
 
     /// Waits for `duration`. Cancel-safe.
     pub fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep(duration)
+        self.0.runtime.sleep(duration)
     }
 
     /// As [`Env::sleep`], and up to a second longer: until a whole second of the clock. For what thousands of connections do
@@ -111,7 +142,7 @@ impl Env {
 
     /// Fills `bytes` with random ones.
     pub fn fill_random(&self, bytes: &mut [u8]) {
-        self.0.fill_random(bytes);
+        self.0.runtime.fill_random(bytes);
     }
 
     /// `N` random bytes.
@@ -125,7 +156,7 @@ impl Env {
     /// their turn. A task that wakes itself is something else to a scheduler: work that another thread could take.
     pub fn yield_now(&self, cx: &mut Context<'_>) {
         YIELDED.set(true);
-        self.0.yield_now(cx);
+        self.0.runtime.yield_now(cx);
     }
 
     /// Whether anything on this thread [yielded](Self::yield_now) since this was last asked. For whoever does work in the
@@ -137,7 +168,7 @@ impl Env {
 
     /// What names lead to.
     pub fn lookup(&self) -> &dyn Lookup {
-        self.0.lookup()
+        self.0.runtime.lookup()
     }
 
     /// The same, with names that lead to what `lookup` says.
@@ -146,26 +177,36 @@ impl Env {
         Self::new(WithLookup { env: self.clone(), lookup })
     }
 
-    /// Runs `task` to its end.
-    pub fn spawn_detached(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(Box::pin(task));
+    /// Runs `task` to its end. `label` says what it is, for [`Env::tasks`].
+    pub fn spawn_detached(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let counted = Counted::new(&self.0.tasks, label);
+        self.0.runtime.spawn(Box::pin(async move {
+            let _counted = counted;
+            task.await;
+        }));
     }
 
-    /// Runs `task` until it ends or the returned handle is dropped.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Task {
+    /// Runs `task` until it ends or the returned handle is dropped. `label` says what it is, for [`Env::tasks`].
+    pub fn spawn(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Task {
         let (handle, registration) = AbortHandle::new_pair();
         let task = Abortable::new(task, registration);
-        self.0.spawn(Box::pin(async move {
+        self.spawn_detached(label, async move {
             let _aborted = task.await;
-        }));
+        });
         Task(Some(handle))
+    }
+
+    /// How many tasks of each label run that were spawned with this handle or a clone of it. One that was stopped counts
+    /// until its runtime has dropped it.
+    pub fn tasks(&self) -> Vec<(&'static str, usize)> {
+        self.0.tasks.lock().iter().filter(|(_, count)| **count > 0).map(|(label, count)| (*label, *count)).collect()
     }
 
     /// Runs `work` in a task of this runtime and gives its result to whoever waits, on whatever thread. Dropping the future
     /// stops the task at its next wait. Fails with `Closed` if the runtime ends first.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        let _task = self.spawn(async move {
+        let _task = self.spawn(label, async move {
             // Nobody may wait any more.
             let _ = sender.send(work.await);
         });

@@ -28,7 +28,7 @@ impl Candidates {
         let sender = candidates.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(BACKLOG);
             let follower = Follower::new(switch.clone());
-            switch.keep_until_stopping(follower.follow(receiver));
+            switch.keep_until_stopping("candidates", follower.follow(receiver));
             sender
         });
         Sink { source, sender: sender.clone() }
@@ -37,7 +37,7 @@ impl Candidates {
     /// Withdraws what other sources than these have offered.
     pub(crate) fn keep_only(&self, switch: &Switch, sources: Vec<Source>) {
         if let Some(sender) = self.0.lock().clone() {
-            switch.keep_until_stopping(async move {
+            switch.keep_until_stopping("candidates", async move {
                 // Fails only if the node is stopping.
                 let _ = sender.send(Said::Sources(sources)).await;
             });

@@ -142,7 +142,7 @@ impl Node {
         for network in gone {
             done.changes.closed.extend(network.addresses());
             // Its streams get their time to finish; the node has no use for it any more.
-            self.env().spawn_detached(async move { network.switch.shutdown().await });
+            self.env().spawn_detached("network that leaves", async move { network.switch.shutdown().await });
         }
         Ok(done.changes)
     }

@@ -85,7 +85,7 @@ async fn discover(discovery: &dyn Discovery, sink: &Sink, host: &Host) {
 fn start(switch: &Switch, task: impl Future<Output = ()> + Send + 'static) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
-    switch.keep(async move {
+    switch.keep("plug-in", async move {
         stopped.run_until_cancelled(task).await;
     });
     stop

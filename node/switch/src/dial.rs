@@ -120,7 +120,7 @@ async fn join(
                 let begun = begin(shared.clone(), whom.clone(), named, joined.clone(), use_routers);
                 // In a task of the node's runtime, whoever polls this.
                 let env = shared.env.clone();
-                let work = async move { env.run(begun).await }.boxed().shared();
+                let work = async move { env.run("dial", begun).await }.boxed().shared();
                 if use_routers && let Some(weak) = work.downgrade() {
                     state.dials.insert(whom, PendingDial::new(weak, joined));
                 }
@@ -169,7 +169,7 @@ async fn beside(
         let dialed = dial(&node, peer, named, &Joined::new(By::Request), use_routers).await?;
         adopt(&node, dialed, connection::Origin::Fresh)
     };
-    shared.env.run(work).await
+    shared.env.run("dial", work).await
 }
 
 /// What has come of a dial, before the node knows of it.

@@ -32,7 +32,7 @@ pub(crate) fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: 
     }
     connection.announce_close(reason, detail);
     let (node, connection) = (shared.clone(), connection.clone());
-    shared.env.spawn_detached(async move {
+    shared.env.spawn_detached("goodbye", async move {
         let saying = say(&node, &connection, reason.code());
         if let Err(error) = node.env.timeout(PATIENCE, "saying good-bye", saying).await {
             tracing::debug!(%error, "the peer does not hear why its connection is closed");

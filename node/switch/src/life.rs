@@ -74,7 +74,7 @@ pub(crate) fn adopt(
 
     let mut tasks = connection.tasks.lock();
     let (this, node) = (connection.clone(), shared.clone());
-    tasks.push(shared.env.spawn(async move {
+    tasks.push(shared.env.spawn("driver", async move {
         // A driver that panics is a bug; a connection that nobody takes out afterwards would be another.
         let driving = AssertUnwindSafe(driver).catch_unwind();
         let result = match this.unless_given_up(driving).await {
@@ -86,7 +86,7 @@ pub(crate) fn adopt(
         end(&node, &this, result);
     }));
     let (this, node) = (connection.clone(), shared.clone());
-    tasks.push(shared.env.spawn(async move { accept(&node, &this).await }));
+    tasks.push(shared.env.spawn("acceptor", async move { accept(&node, &this).await }));
     drop(tasks);
     watch_idle(shared, &connection);
     if !Arc::ptr_eq(active, &shared.active()) {
@@ -168,7 +168,7 @@ fn refuse(shared: &Shared, connection: &Connection, driver: Driver, reason: Reas
     let Ok(permit) = shared.farewells.clone().try_acquire_owned() else { return };
     let (session, env) = (connection.session.clone(), shared.env.clone());
     session.close(reason.code().0);
-    shared.env.spawn_detached(async move {
+    shared.env.spawn_detached("refusal", async move {
         // However it ends, it was refused.
         let _ = env.timeout(FAREWELL, "refusing a connection", driver).await;
         drop((session, permit));
@@ -180,7 +180,7 @@ fn make_room(shared: &Arc<Shared>, leaving: &Arc<Connection>) {
     leaving.close(Reason::GarbageCollected, "nobody used it, and another connection needed its place");
     let permit = shared.farewells.clone().try_acquire_owned();
     let (node, leaving) = (shared.clone(), leaving.clone());
-    shared.env.spawn_detached(async move {
+    shared.env.spawn_detached("room for another", async move {
         if permit.is_ok() {
             let late = node.env.sleep(FAREWELL);
             select(std::pin::pin!(leaving.ended.cancelled()), late).await;
@@ -207,7 +207,7 @@ pub(crate) fn watch_idle(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     // Asked for under the lock: of two that come at once the later one knows the newer configuration.
     *idle = shared.active().stack.settings.timeouts.idle.map(|limit| {
         let (this, env) = (connection.clone(), shared.env.clone());
-        shared.env.spawn(async move {
+        shared.env.spawn("idle watch", async move {
             let ended = this.ended.clone();
             ended.run_until_cancelled(close_when_idle(&env, &this, limit)).await;
         })

@@ -87,7 +87,7 @@ pub(crate) fn start(shared: &Arc<Shared>, bound: Bound) {
     }
     if let Some(listener) = listener {
         let node = shared.clone();
-        shared.keep_until(shared.stopping.clone(), async move { run(&node, &handle, listener).await });
+        shared.keep_until(shared.stopping.clone(), "listener", async move { run(&node, &handle, listener).await });
     }
 }
 
@@ -170,7 +170,7 @@ fn take_in(
 ) {
     let (shared, handle) = (shared.clone(), handle.clone());
     let env = shared.env.clone();
-    env.spawn_detached(async move {
+    env.spawn_detached("arriving connection", async move {
         let remote = incoming.remote.clone();
         if let Err(error) = place.run(upgrade(&shared, &active, &handle, incoming, &place)).await {
             shared.events.emit(|| Event::IncomingFailed { remote, error });

@@ -34,7 +34,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Result
     shared.events.emit(|| Event::LocalChanged);
     let stop = CancellationToken::new();
     let (stopped, host, running) = (stop.clone(), shared.host(), protocol.clone());
-    shared.keep(async move {
+    shared.keep("registered protocol", async move {
         stopped.run_until_cancelled(running.run(&host)).await;
     });
     let node = Arc::downgrade(shared);

@@ -53,7 +53,7 @@ pub(crate) async fn watch(shared: &Arc<Shared>) {
             if spare.begin_draining() {
                 let node = shared.clone();
                 let why = "the peer had dialed at the same time, and its connection stays";
-                shared.keep(async move { drain(&node, &spare, Reason::Supplanted, why.to_string()).await });
+                shared.keep("renewal", async move { drain(&node, &spare, Reason::Supplanted, why.to_string()).await });
             }
         }
         all(shared);
@@ -69,7 +69,7 @@ pub(crate) fn all(shared: &Arc<Shared>) -> usize {
 
 fn begin(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let (node, connection) = (shared.clone(), connection.clone());
-    shared.keep(async move { renew(&node, &connection).await });
+    shared.keep("renewal", async move { renew(&node, &connection).await });
 }
 
 async fn renew(shared: &Arc<Shared>, connection: &Arc<Connection>) {
@@ -109,7 +109,7 @@ async fn replace(shared: &Arc<Shared>, old: &Arc<Connection>) -> bool {
     // Before the turn ends: whoever has the next one must see that this is done.
     if old.begin_draining() {
         let (node, old) = (shared.clone(), old.clone());
-        shared.keep(async move { drain(&node, &old, Reason::Supplanted, upgraded(to)).await });
+        shared.keep("renewal", async move { drain(&node, &old, Reason::Supplanted, upgraded(to)).await });
     }
     true
 }

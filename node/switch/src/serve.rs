@@ -37,7 +37,7 @@ fn begin(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe, 
     };
     let (shared, connection) = (shared.clone(), connection.clone());
     let env = shared.env.clone();
-    env.spawn_detached(async move {
+    env.spawn_detached("inbound stream", async move {
         let ended = connection.ended.clone();
         let served = async {
             match named {

@@ -249,16 +249,21 @@ impl Shared {
     }
 
     /// Runs `task` until it ends or the node stops acting on its own.
-    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.keep_until(self.quiet.clone(), task);
+    pub(crate) fn keep(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.keep_until(self.quiet.clone(), label, task);
     }
 
     /// Runs `task` until it ends or `over` fires.
-    pub(crate) fn keep_until(&self, over: CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn keep_until(
+        &self,
+        over: CancellationToken,
+        label: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let task = self.tasks.track_future(async move {
             over.run_until_cancelled(task).await;
         });
-        self.env.spawn_detached(task.map(drop));
+        self.env.spawn_detached(label, task.map(drop));
     }
 }
 

@@ -60,9 +60,9 @@ impl Switch {
     /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.
     pub async fn begin(&self) -> Result<()> {
         let shared = self.0.clone();
-        self.0.keep(async move { excess::watch(&shared).await });
+        self.0.keep("memory watch", async move { excess::watch(&shared).await });
         let shared = self.0.clone();
-        self.0.keep(async move { renew::watch(&shared).await });
+        self.0.keep("renewal watch", async move { renew::watch(&shared).await });
         reload::begin(&self.0).await
     }
 
@@ -78,13 +78,13 @@ impl Switch {
     }
 
     /// Runs `task` until it ends or the node stops acting on its own.
-    pub fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.keep(task);
+    pub fn keep(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.keep(label, task);
     }
 
     /// As [`Switch::keep`], until the node begins to stop.
-    pub fn keep_until_stopping(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.keep_until(self.0.stopping.clone(), task);
+    pub fn keep_until_stopping(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.keep_until(self.0.stopping.clone(), label, task);
     }
 
     /// Our peer id.
@@ -105,7 +105,7 @@ impl Switch {
     /// Listens on one more address; returns those it is reachable at, with `/p2p/…`.
     pub async fn listen(&self, address: &Multiaddr) -> Result<Vec<Multiaddr>> {
         let (shared, address) = (self.0.clone(), address.clone());
-        self.0.env.run(async move { listen::listen(&shared, &address).await }).await
+        self.0.env.run("listen", async move { listen::listen(&shared, &address).await }).await
     }
 
     /// Where it is reachable, with `/p2p/…`: where it listens, and what plug-ins advertise.

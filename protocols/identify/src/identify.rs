@@ -120,7 +120,7 @@ impl Followers<'_> {
         let (host, timeout, changes) = (self.host, self.timeout, &self.changes);
         self.tasks.entry(connection.id).or_insert_with(|| {
             let (host, changes) = (host.clone(), changes.subscribe());
-            host.env().clone().spawn(async move { follow(&host, &connection, changes, timeout).await })
+            host.env().clone().spawn("identify", async move { follow(&host, &connection, changes, timeout).await })
         });
     }
 

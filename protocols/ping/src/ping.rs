@@ -153,6 +153,6 @@ fn reconcile(pingers: &mut Pingers, host: &Host, pace: Pace) {
 fn start(pingers: &mut Pingers, host: &Host, connection: ConnectionId, peer: PeerId, pace: Pace) {
     pingers.entry(connection).or_insert_with(|| {
         let host = host.clone();
-        host.env().clone().spawn(async move { keep_pinging(&host, connection, peer, pace).await })
+        host.env().clone().spawn("ping", async move { keep_pinging(&host, connection, peer, pace).await })
     });
 }

@@ -191,7 +191,7 @@ fn quiet() -> Arc<dyn Protocol> {
 /// Moves `bytes` a second on every connection of `host`, until the result is dropped.
 fn moving(host: &Arc<FakeHost>, bytes: u64) -> Task {
     let host = host.clone();
-    env().spawn(async move {
+    env().spawn("test", async move {
         for second in 0.. {
             host.set_traffic(Traffic { received: second * bytes, sent: 0 });
             env().sleep(Duration::from_secs(1)).await;

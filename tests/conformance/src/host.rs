@@ -132,7 +132,7 @@ impl FakeHost {
     pub fn start(&self) -> Vec<Task> {
         let run = |protocol: &Arc<dyn Protocol>| {
             let (protocol, host) = (protocol.clone(), self.host());
-            self.env.spawn(async move { protocol.run(&host).await })
+            self.env.spawn("protocol", async move { protocol.run(&host).await })
         };
         self.protocols.iter().map(run).collect()
     }
@@ -244,7 +244,7 @@ impl FakeHost {
                 me.emit(Event::StreamFailed { connection, peer, protocol: Some(id), error });
             }
         };
-        self.env.spawn(serving).detach();
+        self.env.spawn("stream", serving).detach();
     }
 }
 

@@ -145,7 +145,7 @@ impl Endpoints {
         let mut bound = self.bound.lock();
         let Some(fading) = bound.iter_mut().find(|bound| bound.is_listening_on(local)) else { return };
         let task = fade(Arc::downgrade(self), fading.endpoint.clone(), local);
-        fading.state = State::Fading(fading.env.spawn(task));
+        fading.state = State::Fading(fading.env.spawn("quic port", task));
     }
 
     /// What `poll` finds while the socket at `local` fades. Once somebody listens there again nothing is polled: what arrives

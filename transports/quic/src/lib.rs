@@ -22,8 +22,8 @@
 //! let (Stage::Multiplexed(a), Stage::Multiplexed(b)) = (dialed.stage, accepted.stage) else { unreachable!() };
 //! assert_eq!(&b.peer, us.public());
 //!
-//! # env.spawn(async move { a.driver.await.ok(); }).detach();
-//! # env.spawn(async move { b.driver.await.ok(); }).detach();
+//! # env.spawn("a", async move { a.driver.await.ok(); }).detach();
+//! # env.spawn("b", async move { b.driver.await.ok(); }).detach();
 //! let mut stream = a.session.open().await?;
 //! stream.write_all(b"hello").await?; // announces the stream, too
 //! stream.shutdown().await?;

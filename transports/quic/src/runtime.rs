@@ -31,7 +31,7 @@ impl Runtime for EnvRuntime {
 
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
         // An endpoint ends with its last connection, a connection soon after its close.
-        self.0.spawn_detached(future);
+        self.0.spawn_detached("quinn", future);
     }
 
     fn wrap_udp_socket(&self, _: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {

@@ -48,7 +48,7 @@ impl Utp {
     }
 
     fn drive(&self, port: Arc<Port>, socket: Udp, env: &Env) {
-        env.spawn_detached(Driver::new(self.config, env.clone(), port, self.ports.clone(), socket));
+        env.spawn_detached("utp port", Driver::new(self.config, env.clone(), port, self.ports.clone(), socket));
     }
 
     fn bind(&self, wanted: SocketAddr, env: &Env) -> io::Result<Arc<Port>> {

@@ -126,7 +126,7 @@ impl Outage {
         let hold = async move {
             select(Box::pin(hold), enough).await;
         };
-        self.env.spawn_detached(hold);
+        self.env.spawn_detached("outage", hold);
     }
 
     /// Bytes that may move before something happens.
