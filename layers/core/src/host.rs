@@ -7,8 +7,8 @@ use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Multiaddr, PeerId,
-    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Stream, Trust, address::Origin,
+    Bounds, Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener, Multiaddr, PeerId,
+    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Store, Stream, Trust, address::Origin,
 };
 
 /// The node, as its plug-ins see it.
@@ -54,6 +54,16 @@ pub trait HostApi: Send + Sync + 'static {
     /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself: a
     /// peer may say anything.
     fn observe(&self, connection: ConnectionId, address: Multiaddr);
+    /// Keeps what survives a restart, apart from what others keep: `namespace` is the plug-in's name, or begins with it and
+    /// `/`. Asked again, it gives the same entries. Fails with `ConfigInvalid` for a name that is none, and `LimitExceeded`
+    /// beyond as many namespaces as a node may have.
+    fn store(&self, namespace: &str, bounds: Bounds) -> Result<Arc<dyn Store>>;
+    /// Listens on `address` below the upgrade: what arrives there is the caller's as the transport gives it, once the gate
+    /// has let it pass. For wires that prove their peers in their own way.
+    async fn bind(&self, address: &Multiaddr) -> Result<Box<dyn Listener>>;
+    /// Says how `peer` behaves. The node decides what comes of it: a peer that breaks protocols again and again is
+    /// disconnected.
+    fn report(&self, peer: &PeerId, conduct: Conduct);
     /// Whom the node trusts: security protocols ask it, and whoever learns of trusted peers feeds it.
     fn trust(&self) -> Trust;
     /// A scope for what a plug-in holds for others, in the node's. `name` is the plug-in's.

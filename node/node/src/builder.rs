@@ -1,6 +1,9 @@
 //! Making a node in code.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use stackwire_config::{Catalogue, Parts, Plan, Settings, Stack};
 use stackwire_core::{
@@ -8,7 +11,8 @@ use stackwire_core::{
     Router, Runtime, Security, Transport, identity::KeyType,
 };
 use stackwire_files::load_or_create_key_file;
-use stackwire_switch::{Settings as Made, Switch, TokioRuntime};
+use stackwire_store::Storage;
+use stackwire_switch::{Settings as Made, Stores, Switch, TokioRuntime};
 
 use crate::{Node, network::Network};
 
@@ -27,6 +31,7 @@ pub struct Builder {
     env: Option<Env>,
     lookup: Option<Arc<dyn Lookup>>,
     gate: Option<Arc<dyn Gate>>,
+    data_dir: Option<PathBuf>,
     /// The networks beside the one that this makes, by their names.
     networks: Vec<(String, Stack)>,
 }
@@ -151,6 +156,12 @@ impl Builder {
         self
     }
 
+    /// Keeps what is to survive a restart in this folder, which is made. Without one it is kept in memory.
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(folder.into());
+        self
+    }
+
     /// Asks `gate` which connections may come about. Without one, all may.
     pub fn gate(mut self, gate: impl Gate) -> Self {
         self.gate = Some(Arc::new(gate));
@@ -187,32 +198,57 @@ impl Builder {
         let others = std::mem::take(&mut self.networks);
         let networks = 1 + others.len();
         let name = self.stack.plan.as_ref().map_or(DEFAULT_NETWORK, |plan| plan.name()).to_string();
-        let first = network(&name, self.stack, self.identity, self.gate, &env, networks)?;
-        let others = others.into_iter().map(|(name, stack)| network(&name, stack, None, None, &env, networks));
+        let storage = Arc::new(match &self.data_dir {
+            Some(folder) => open_storage(folder, &env)?,
+            None => Storage::memory(),
+        });
+        let common = Common { env, storage, networks };
+        let first = common.network(&name, self.stack, self.identity, self.gate)?;
+        let others = others.into_iter().map(|(name, stack)| common.network(&name, stack, None, None));
         let others = others.collect::<Result<_>>()?;
         let events = first.events();
-        Ok((Node::run(first, others, self.listen).await?, events))
+        Ok((Node::run(common, first, others, self.listen).await?, events))
     }
 }
 
-/// A network that does nothing yet, of a node that has so many. Reads or makes its key file.
-pub(crate) fn network(
-    name: &str,
-    stack: Stack,
-    identity: Option<Keypair>,
-    gate: Option<Arc<dyn Gate>>,
-    env: &Env,
-    networks: usize,
-) -> Result<Network> {
-    let identity = match (identity, &stack.settings.identity) {
-        (Some(identity), _) => identity,
-        (None, Some(path)) => load_or_create_key_file(path, env)?,
-        (None, None) => Keypair::generate(KeyType::Ed25519, env)?,
-    };
-    let mut made = Made::new(stack, identity, env.clone());
-    made.networks = networks;
-    if let Some(gate) = gate {
-        made.gate = gate;
+fn open_storage(folder: &Path, env: &Env) -> Result<Storage> {
+    let (storage, set_aside) = Storage::open(folder, env)?;
+    if let Some(set_aside) = set_aside {
+        tracing::warn!("{set_aside}");
     }
-    Ok(Network::new(name, Switch::new(made)?))
+    Ok(storage)
+}
+
+/// What the networks of a node have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) env: Env,
+    pub(crate) storage: Arc<Storage>,
+    /// How many there are.
+    pub(crate) networks: usize,
+}
+
+impl Common {
+    /// A network that does nothing yet. Reads or makes its key file.
+    pub(crate) fn network(
+        &self,
+        name: &str,
+        stack: Stack,
+        identity: Option<Keypair>,
+        gate: Option<Arc<dyn Gate>>,
+    ) -> Result<Network> {
+        let identity = match (identity, &stack.settings.identity) {
+            (Some(identity), _) => identity,
+            (None, Some(path)) => load_or_create_key_file(path, &self.env)?,
+            (None, None) => Keypair::generate(KeyType::Ed25519, &self.env)?,
+        };
+        let (storage, prefix) = (self.storage.clone(), name.to_string());
+        let stores: Stores = Arc::new(move |namespace, bounds| storage.namespace(&format!("{prefix}/{namespace}"), bounds));
+        let mut made = Made::new(stack, identity, self.env.clone(), stores);
+        made.networks = self.networks;
+        if let Some(gate) = gate {
+            made.gate = gate;
+        }
+        Ok(Network::new(name, Switch::new(made)?))
+    }
 }

@@ -8,7 +8,7 @@ use stackwire_config::{Catalogue, Plan, Stack};
 use stackwire_core::{Error, Event, EventStream, Kind, Layer, Multiaddr, Result};
 use stackwire_switch::Changes;
 
-use crate::{Builder, builder, network::Network};
+use crate::{Builder, builder::Common, network::Network};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -18,6 +18,7 @@ use crate::{Builder, builder, network::Network};
 pub struct Node(Arc<Running>);
 
 struct Running {
+    common: Common,
     first: Arc<Network>,
     others: Mutex<Vec<Arc<Network>>>,
     /// One change of the configuration at a time.
@@ -63,10 +64,10 @@ impl Node {
     }
 
     /// Runs networks. The first also listens on `listen`, beside what its settings say.
-    pub(crate) async fn run(first: Network, others: Vec<Network>, listen: Vec<Multiaddr>) -> Result<Self> {
+    pub(crate) async fn run(common: Common, first: Network, others: Vec<Network>, listen: Vec<Multiaddr>) -> Result<Self> {
         let others: Vec<Arc<Network>> = others.into_iter().map(Arc::new).collect();
         let (first, list) = (Arc::new(first), Mutex::new(others.clone()));
-        let node = Self(Arc::new(Running { first, others: list, reloading: tokio::sync::Mutex::default() }));
+        let node = Self(Arc::new(Running { common, first, others: list, reloading: tokio::sync::Mutex::default() }));
         node.0.first.begin(listen).await?;
         for network in others {
             network.begin(Vec::new()).await?;
@@ -128,7 +129,7 @@ impl Node {
         for plan in plan.networks() {
             let changed = match running.iter().find(|network| network.name() == plan.name()) {
                 Some(network) => done.change(network, plan).await,
-                None => done.add(plan, running.len() + 1, &self.0.first).await,
+                None => done.add(plan, &self.0.common).await,
             };
             if let Err(error) = changed {
                 done.undo().await;
@@ -186,11 +187,11 @@ impl Done {
         Ok(())
     }
 
-    async fn add(&mut self, plan: &Plan, networks: usize, beside: &Network) -> Result<()> {
+    async fn add(&mut self, plan: &Plan, common: &Common) -> Result<()> {
         plan.inspect()?;
         let stack = plan.clone().stack();
         self.changes.listening.extend(stack.settings.listen.iter().cloned());
-        let network = builder::network(plan.name(), stack, None, None, beside.env(), networks)?;
+        let network = common.network(plan.name(), stack, None, None)?;
         network.begin(Vec::new()).await?;
         self.added.push(Arc::new(network));
         Ok(())

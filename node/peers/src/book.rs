@@ -1,17 +1,35 @@
 //! The book.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
-use stackwire_core::{ConnectionInfo, Peer, PeerId, Peers, RemoteInfo};
+use stackwire_core::{Conduct, ConnectionInfo, Peer, PeerId, Peers, RateLimiter, RemoteInfo};
 use tokio::sync::watch;
 
 /// Whom a node knows. Bounded by its connections: a peer leaves it with its last one.
-#[derive(Default)]
 pub struct PeerBook {
     pages: Mutex<Pages>,
     /// The revision, for those who wait for a newer one. Sent under the lock of the pages.
     revision: watch::Sender<u64>,
+    /// How often each peer may break a protocol still.
+    patience: Mutex<RateLimiter<PeerId>>,
+}
+
+/// Times that a peer may break a protocol in a row, and how long until one of them is forgiven.
+const STRIKES: u32 = 16;
+const FORGIVES: Duration = Duration::from_secs(60);
+/// Peers whose strikes are counted one by one.
+const MAX_PEERS: usize = 4096;
+
+impl Default for PeerBook {
+    fn default() -> Self {
+        let patience = Mutex::new(RateLimiter::new(STRIKES, FORGIVES, MAX_PEERS));
+        Self { pages: Mutex::default(), revision: watch::Sender::new(0), patience }
+    }
 }
 
 #[derive(Default)]
@@ -59,6 +77,14 @@ impl PeerBook {
         self.pages.lock().peers.get(peer)?.remote.clone()
     }
 
+    /// Takes note of how `peer` behaves. Whether it is to be borne any longer.
+    pub fn report(&self, peer: &PeerId, conduct: Conduct, now: Instant) -> bool {
+        match conduct {
+            Conduct::Broke(_) => self.patience.lock().allows(*peer, now),
+            _ => true,
+        }
+    }
+
     /// Whom the node knows now.
     pub fn snapshot(&self) -> Arc<Peers> {
         let mut pages = self.pages.lock();
@@ -88,7 +114,7 @@ impl PeerBook {
 
 #[cfg(test)]
 mod tests {
-    use stackwire_core::{ConnectionId, Keypair, Multiaddr, Path, Role};
+    use stackwire_core::{ConnectionId, Keypair, Multiaddr, Path, Role, Violation};
 
     use super::*;
 
@@ -118,6 +144,18 @@ mod tests {
         book.disconnected(&second);
         assert!(book.remote(&first.peer).is_none() && !book.snapshot().is_connected(&first.peer));
         assert!(after.revision() < book.snapshot().revision());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "this crate has no clock; its test needs one instant")]
+    fn who_breaks_protocols_again_and_again_is_borne_no_longer() {
+        let (book, peer, now) = (PeerBook::default(), connection(1, 1).peer, Instant::now());
+        let broke = Conduct::Broke(Violation::Malformed);
+        assert!((0..STRIKES).all(|_| book.report(&peer, broke, now)));
+        assert!(!book.report(&peer, broke, now));
+        assert!(book.report(&peer, Conduct::Useful, now) && book.report(&connection(2, 2).peer, broke, now));
+        assert!(book.report(&peer, broke, now + FORGIVES), "one is forgiven");
+        assert!(!book.report(&peer, broke, now + FORGIVES));
     }
 
     #[tokio::test]

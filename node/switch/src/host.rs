@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi, Keypair,
+    Bounds, Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi, Keypair, Listener,
     LocalInfo, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result,
-    Services, StopGuard, Stream, Traffic, Trust, address::Origin,
+    Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin,
 };
 
 use crate::{
-    dial, goodbye, handle, open, register,
+    bind, dial, goodbye, handle, open, register,
     shared::{NodeHost, Shared},
 };
 
@@ -101,6 +101,20 @@ impl HostApi for NodeHost {
         if let Some(connection) = self.0.connection(connection) {
             let (connection, peer) = (connection.info.id, connection.info.peer);
             self.0.events.emit(|| Event::Observed { connection, peer, address });
+        }
+    }
+
+    fn store(&self, namespace: &str, bounds: Bounds) -> Result<Arc<dyn Store>> {
+        (self.0.stores)(namespace, bounds)
+    }
+
+    async fn bind(&self, address: &Multiaddr) -> Result<Box<dyn Listener>> {
+        bind::bind(&self.0, address).await
+    }
+
+    fn report(&self, peer: &PeerId, conduct: Conduct) {
+        if !self.0.book.report(peer, conduct, self.0.env.now()) {
+            self.disconnect(peer, Reason::ProtocolViolation, "it has broken protocols again and again");
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
 use stackwire_core::{
-    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Stream, Trust,
+    Bounds, ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store, Stream, Trust,
     address::{self, Origin},
 };
 use stackwire_peers::PeerBook;
@@ -33,6 +33,9 @@ use crate::{
 /// So many farewells may be under way; whoever is beyond is dropped without a word.
 const MAX_FAREWELLS: usize = 64;
 
+/// Gives the store of a namespace.
+pub type Stores = Arc<dyn Fn(&str, Bounds) -> Result<Arc<dyn Store>> + Send + Sync>;
+
 /// A running switch's parts.
 pub(crate) struct Shared {
     pub(crate) identity: Keypair,
@@ -40,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Arc<dyn Gate>,
     /// Whom security protocols trust, beside what they are configured with.
     pub(crate) trust: Trust,
+    pub(crate) stores: Stores,
     active: RwLock<Arc<ActiveConfig>>,
     pub(crate) events: Events,
     pub(crate) state: Mutex<State>,
@@ -113,13 +117,14 @@ pub(crate) struct Made {
     pub(crate) env: Env,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) trust: Trust,
+    pub(crate) stores: Stores,
     pub(crate) networks: usize,
     pub(crate) own: &'static [Own],
 }
 
 impl Shared {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { active, identity, env, gate, trust, networks, own } = made;
+        let Made { active, identity, env, gate, trust, stores, networks, own } = made;
         let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
         let memory = Memory::new(&active.stack.settings.limits, networks);
         Arc::new(Self {
@@ -128,6 +133,7 @@ impl Shared {
             env,
             gate,
             trust,
+            stores,
             active: RwLock::new(Arc::new(active)),
             state: Mutex::default(),
             book: PeerBook::default(),

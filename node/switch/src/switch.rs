@@ -15,7 +15,7 @@ use crate::{
     dial, excess, goodbye, handle, life, listen, open,
     reload::{self, Changes},
     renew,
-    shared::{Made, Own, Shared},
+    shared::{Made, Own, Shared, Stores},
     traffic,
 };
 
@@ -34,12 +34,14 @@ pub struct Settings {
     pub gate: Arc<dyn Gate>,
     /// How many networks there are in this node: what the configuration does not say about memory is shared by them.
     pub networks: usize,
+    /// What survives a restart.
+    pub stores: Stores,
 }
 
 impl Settings {
     /// With a gate that refuses nobody.
-    pub fn new(stack: Stack, identity: Keypair, env: Env) -> Self {
-        Self { stack, identity, env, gate: Arc::new(OpenGate), networks: 1 }
+    pub fn new(stack: Stack, identity: Keypair, env: Env, stores: Stores) -> Self {
+        Self { stack, identity, env, gate: Arc::new(OpenGate), networks: 1, stores }
     }
 }
 
@@ -51,10 +53,10 @@ impl Switch {
     /// Makes a switch. It listens from [`Switch::begin`] on. Fails with `ConfigInvalid` where a part is missing or two
     /// protocols answer to one id.
     pub fn new(settings: Settings) -> Result<Self> {
-        let Settings { stack, identity, env, gate, networks } = settings;
+        let Settings { stack, identity, env, gate, networks, stores } = settings;
         let trust = Trust::default();
         let active = ActiveConfig::new(stack, &identity, &trust, &env)?;
-        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, networks, own: &OWN })))
+        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, stores, networks, own: &OWN })))
     }
 
     /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.

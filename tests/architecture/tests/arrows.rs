@@ -13,8 +13,8 @@ fn may_need(member: &Member, other: &str) -> bool {
             other == "layers/core"
         }
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
-        // Policy is pure: it knows the contract and nothing else.
-        "node/peers" | "node/connectivity" => other == "layers/core",
+        // Policy is pure, and what survives a restart knows only the contract.
+        "node/peers" | "node/connectivity" | "node/store" => other == "layers/core",
         "node/switch" => area(other) == "layers" || ["registry/config", "node/peers"].contains(&other),
         "node/node" => area(other) == "layers" || other == "registry/config" || area(other) == "node",
         _ => match member.area() {
@@ -95,6 +95,9 @@ fn the_laws_can_be_broken() {
         ("protocols/ping", "node/node"),
         ("node/node", "registry/plugin"),
         ("node/node", "registry/bundle"),
+        ("node/store", "node/node"),
+        ("node/store", "layers/files"),
+        ("transports/tcp", "node/store"),
         ("registry/bundle", "layers/core"),
         ("registry/config", "registry/bundle"),
     ] {
@@ -102,4 +105,5 @@ fn the_laws_can_be_broken() {
     }
     assert!(may_need(&member("transports/tcp"), "registry/plugin"));
     assert!(may_need(&member("registry/bundle"), "routing/direct"));
+    assert!(may_need(&member("node/store"), "layers/core") && may_need(&member("node"), "node/store"));
 }

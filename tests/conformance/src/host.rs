@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, ClosedBy, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions, End, Env,
-    Error, Event, EventStream, Host, HostApi, Keypair, Kind, LocalInfo, Multiaddr, Path, Peer, PeerId, Peers,
-    PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services, StopGuard, Stream,
+    Bounds, Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions, End, Env,
+    Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Multiaddr, Path, Peer, PeerId, Peers,
+    PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services, StopGuard, Store, Stream,
     Task, Traffic, Trust, address::Origin,
 };
 use tokio::sync::{mpsc, watch};
@@ -54,6 +54,7 @@ struct State {
     /// Protocols that plug-ins serve beside those that it began with.
     registered: Vec<Arc<dyn Protocol>>,
     services: Services,
+    reports: Vec<(PeerId, Conduct)>,
 }
 
 #[derive(Clone)]
@@ -146,6 +147,11 @@ impl FakeHost {
     /// What every connection is said to have moved from now on; before this is called it is not known.
     pub fn set_traffic(&self, traffic: Traffic) {
         self.state.lock().traffic = Some(traffic);
+    }
+
+    /// What plug-ins have reported of peers, in order.
+    pub fn reports(&self) -> Vec<(PeerId, Conduct)> {
+        self.state.lock().reports.clone()
     }
 
     /// Begins to stop, and waits until those who wait for that have wound up.
@@ -333,6 +339,16 @@ impl HostApi for FakeHost {
         if let Some(link) = self.link(connection) {
             self.emit(Event::Observed { connection, peer: link.info.peer, address });
         }
+    }
+    fn store(&self, namespace: &str, bounds: Bounds) -> Result<Arc<dyn Store>> {
+        let _ = bounds;
+        Err(Error::new(Kind::Unsupported, format!("a fake host keeps nothing, not even {namespace}")))
+    }
+    async fn bind(&self, address: &Multiaddr) -> Result<Box<dyn Listener>> {
+        Err(Error::new(Kind::Unsupported, format!("a fake host listens nowhere, not even on {address}")))
+    }
+    fn report(&self, peer: &PeerId, conduct: Conduct) {
+        self.state.lock().reports.push((*peer, conduct));
     }
     fn trust(&self) -> Trust {
         self.trust.clone()

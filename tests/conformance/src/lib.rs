@@ -15,6 +15,7 @@ pub mod pipes;
 pub mod protector;
 pub mod records;
 pub mod security;
+pub mod store;
 pub mod transport;
 
 pub use env::{env, env_hurried, env_seeded};
