@@ -204,7 +204,11 @@ impl Env {
 
     /// Runs `work` in a task of this runtime and gives its result to whoever waits, on whatever thread. Dropping the future
     /// stops the task at its next wait. Fails with `Closed` if the runtime ends first.
-    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        label: &'static str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let _task = self.spawn(label, async move {
             // Nobody may wait any more.

@@ -7,8 +7,9 @@ use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    Bounds, Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener, Multiaddr, PeerId,
-    Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Store, Stream, Trust, address::Origin,
+    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener,
+    Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Store, Stream,
+    Trust, address::Origin, store::Bounds,
 };
 
 /// The node, as its plug-ins see it.

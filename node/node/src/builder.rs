@@ -243,7 +243,8 @@ impl Common {
             (None, None) => Keypair::generate(KeyType::Ed25519, &self.env)?,
         };
         let (storage, prefix) = (self.storage.clone(), name.to_string());
-        let stores: Stores = Arc::new(move |namespace, bounds| storage.namespace(&format!("{prefix}/{namespace}"), bounds));
+        let stores: Stores =
+            Arc::new(move |namespace, bounds| storage.namespace(&format!("{prefix}/{namespace}"), bounds));
         let mut made = Made::new(stack, identity, self.env.clone(), stores);
         made.networks = self.networks;
         if let Some(gate) = gate {

@@ -64,7 +64,12 @@ impl Node {
     }
 
     /// Runs networks. The first also listens on `listen`, beside what its settings say.
-    pub(crate) async fn run(common: Common, first: Network, others: Vec<Network>, listen: Vec<Multiaddr>) -> Result<Self> {
+    pub(crate) async fn run(
+        common: Common,
+        first: Network,
+        others: Vec<Network>,
+        listen: Vec<Multiaddr>,
+    ) -> Result<Self> {
         let others: Vec<Arc<Network>> = others.into_iter().map(Arc::new).collect();
         let (first, list) = (Arc::new(first), Mutex::new(others.clone()));
         let node = Self(Arc::new(Running { common, first, others: list, reloading: tokio::sync::Mutex::default() }));

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    Bounds, Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi, Keypair, Listener,
-    LocalInfo, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result,
-    Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin,
+    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi,
+    Keypair, Listener, LocalInfo, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration,
+    RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin, store::Bounds,
 };
 
 use crate::{

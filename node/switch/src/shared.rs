@@ -11,8 +11,10 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
 use stackwire_core::{
-    Bounds, ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store, Stream, Trust,
+    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store, Stream,
+    Trust,
     address::{self, Origin},
+    store::Bounds,
 };
 use stackwire_peers::PeerBook;
 use tokio::sync::{Notify, Semaphore};

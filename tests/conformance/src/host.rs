@@ -16,10 +16,10 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Bounds, Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions, End, Env,
-    Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Multiaddr, Path, Peer, PeerId, Peers,
-    PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services, StopGuard, Store, Stream,
-    Task, Traffic, Trust, address::Origin,
+    Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions,
+    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Multiaddr, Path, Peer,
+    PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services,
+    StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
 };
 use tokio::sync::{mpsc, watch};
 
