@@ -5,16 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use stackwire_config::{Catalogue, Parts, Plan, Settings, Stack};
+use futures::stream::BoxStream;
+use stackwire_config::{Catalogue, DEFAULT_NETWORK, Parts, Plan, Settings, Stack};
 use stackwire_core::{
-    Discovery, Env, EventStream, Gate, Keypair, Lookup, Multiaddr, Muxer, Nat, Negotiator, Protector, Protocol, Result,
-    Router, Runtime, Security, Transport, identity::KeyType,
+    Discovery, Env, Event, EventStream, Gate, Keypair, Lookup, Multiaddr, Muxer, Nat, Negotiator, Protector, Protocol,
+    Result, Router, Runtime, Security, Transport, identity::KeyType,
 };
 use stackwire_files::load_or_create_key_file;
 use stackwire_store::Storage;
-use stackwire_switch::{Settings as Made, Stores, Switch, TokioRuntime};
+use stackwire_switch::{Settings as SwitchSettings, Stores, Switch, TokioRuntime};
 
-use crate::{Node, network::Network};
+use crate::{Node, all_events, network::Network};
 
 /// Collects the parts of a node; [`Builder::start`] runs it. Order within a layer is preference.
 ///
@@ -35,9 +36,6 @@ pub struct Builder {
     /// The networks beside the one that this makes, by their names.
     networks: Vec<(String, Stack)>,
 }
-
-/// The name of a network that no text names.
-const DEFAULT_NETWORK: &str = "default";
 
 impl From<Stack> for Builder {
     /// With the other networks of the text that the stack was made of.
@@ -185,30 +183,51 @@ impl Builder {
     }
 
     /// As [`Builder::start`], with the events from the very first on, such as the addresses that are listened on.
-    pub async fn start_watched(mut self) -> Result<(Node, EventStream)> {
+    pub async fn start_watched(self) -> Result<(Node, EventStream)> {
+        let made = self.make()?;
+        let events = made.first.events();
+        Ok((Node::run(made).await?, events))
+    }
+
+    /// As [`Builder::start_watched`], with the events of all networks; see [`Node::all_events`].
+    pub async fn start_watched_all(self) -> Result<(Node, BoxStream<'static, (String, Event)>)> {
+        let made = self.make()?;
+        let networks = std::iter::once(&made.first).chain(&made.others);
+        let streams = networks.map(|network| all_events::named(network.name(), network.events())).collect();
+        let node = Node::run(made).await?;
+        let events = node.all_events_of(streams);
+        Ok((node, events))
+    }
+
+    fn make(mut self) -> Result<Made> {
         self.stack.add(self.code);
         if let Some(plan) = &self.stack.plan {
             // What is only left out is told by the plug-in that leaves it out.
             plan.inspect()?;
         }
-        let mut env = self.env.take().unwrap_or_else(|| Env::new(TokioRuntime::new()));
-        if let Some(lookup) = self.lookup.take() {
+        let mut env = self.env.unwrap_or_else(|| Env::new(TokioRuntime::new()));
+        if let Some(lookup) = self.lookup {
             env = env.with_lookup(lookup);
         }
-        let others = std::mem::take(&mut self.networks);
-        let networks = 1 + others.len();
-        let name = self.stack.plan.as_ref().map_or(DEFAULT_NETWORK, |plan| plan.name()).to_string();
         let storage = Arc::new(match &self.data_dir {
             Some(folder) => open_storage(folder, &env)?,
             None => Storage::memory(),
         });
-        let common = Common { env, storage, networks };
+        let common = Common { env, storage, networks: 1 + self.networks.len() };
+        let name = self.stack.plan.as_ref().map_or(DEFAULT_NETWORK, |plan| plan.name()).to_string();
         let first = common.network(&name, self.stack, self.identity, self.gate)?;
-        let others = others.into_iter().map(|(name, stack)| common.network(&name, stack, None, None));
-        let others = others.collect::<Result<_>>()?;
-        let events = first.events();
-        Ok((Node::run(common, first, others, self.listen).await?, events))
+        let others = self.networks.into_iter().map(|(name, stack)| common.network(&name, stack, None, None));
+        Ok(Made { others: others.collect::<Result<_>>()?, common, first, listen: self.listen })
     }
+}
+
+/// A node that does nothing yet.
+pub(crate) struct Made {
+    pub(crate) common: Common,
+    pub(crate) first: Network,
+    pub(crate) others: Vec<Network>,
+    /// Where the first network listens, beside what its settings say.
+    pub(crate) listen: Vec<Multiaddr>,
 }
 
 fn open_storage(folder: &Path, env: &Env) -> Result<Storage> {
@@ -245,7 +264,7 @@ impl Common {
         let (storage, prefix) = (self.storage.clone(), name.to_string());
         let stores: Stores =
             Arc::new(move |namespace, bounds| storage.namespace(&format!("{prefix}/{namespace}"), bounds));
-        let mut made = Made::new(stack, identity, self.env.clone(), stores);
+        let mut made = SwitchSettings::new(stack, identity, self.env.clone(), stores);
         made.networks = self.networks;
         if let Some(gate) = gate {
             made.gate = gate;

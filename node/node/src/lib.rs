@@ -9,6 +9,7 @@
 //!              └──────▶ plug-ins      what they do on their own, as long as the configuration has them
 //! ```
 
+mod all_events;
 mod builder;
 mod candidates;
 mod network;
@@ -18,7 +19,7 @@ mod tasks;
 pub use builder::Builder;
 pub use network::Network;
 pub use node::Node;
-pub use stackwire_config::{Catalogue, Limits, Parts, Settings, Timeouts};
+pub use stackwire_config::{Catalogue, DEFAULT_NETWORK, Limits, Parts, Settings, Timeouts};
 pub use stackwire_core::*;
 pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};
 pub use stackwire_switch::{Changes, GOODBYE, RENEW, TokioRuntime};

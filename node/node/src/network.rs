@@ -150,6 +150,11 @@ impl Network {
         self.switch.traffic(connection)
     }
 
+    /// Bytes that are held for others now: what waits to be read or sent, and open streams.
+    pub fn held(&self) -> usize {
+        self.switch.held()
+    }
+
     /// What a connected peer told about itself.
     pub fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
         self.switch.remote(peer)

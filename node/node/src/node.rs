@@ -2,13 +2,18 @@
 
 use std::{ops::Deref, path::PathBuf, sync::Arc};
 
-use futures::{StreamExt, future::join_all, stream, stream::BoxStream};
-use parking_lot::Mutex;
+use futures::{future::join_all, stream::BoxStream};
 use stackwire_config::{Catalogue, Plan, Stack};
-use stackwire_core::{Error, Event, EventStream, Kind, Layer, Multiaddr, Result};
+use stackwire_core::{Error, Event, EventStream, Kind, Layer, Result};
 use stackwire_switch::Changes;
+use tokio::sync::watch;
 
-use crate::{Builder, builder::Common, network::Network};
+use crate::{
+    Builder,
+    all_events::{self, Named},
+    builder::{Common, Made},
+    network::Network,
+};
 
 /// A running node. Cheap to clone; dropping the last clone stops it at once, without telling its peers more than
 /// closed connections do.
@@ -20,7 +25,7 @@ pub struct Node(Arc<Running>);
 struct Running {
     common: Common,
     first: Arc<Network>,
-    others: Mutex<Vec<Arc<Network>>>,
+    others: watch::Sender<Vec<Arc<Network>>>,
     /// One change of the configuration at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -37,7 +42,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // Whoever holds a network alone holds one that has stopped.
         self.first.switch.stop();
-        self.others.lock().iter().for_each(|network| network.switch.stop());
+        self.others.borrow().iter().for_each(|network| network.switch.stop());
     }
 }
 
@@ -63,15 +68,11 @@ impl Node {
         Builder::from(stack).start_watched().await
     }
 
-    /// Runs networks. The first also listens on `listen`, beside what its settings say.
-    pub(crate) async fn run(
-        common: Common,
-        first: Network,
-        others: Vec<Network>,
-        listen: Vec<Multiaddr>,
-    ) -> Result<Self> {
+    /// Runs what was made.
+    pub(crate) async fn run(made: Made) -> Result<Self> {
+        let Made { common, first, others, listen } = made;
         let others: Vec<Arc<Network>> = others.into_iter().map(Arc::new).collect();
-        let (first, list) = (Arc::new(first), Mutex::new(others.clone()));
+        let (first, list) = (Arc::new(first), watch::Sender::new(others.clone()));
         let node = Self(Arc::new(Running { common, first, others: list, reloading: tokio::sync::Mutex::default() }));
         node.0.first.begin(listen).await?;
         for network in others {
@@ -82,7 +83,7 @@ impl Node {
 
     /// Its networks, the first one first.
     pub fn networks(&self) -> Vec<Arc<Network>> {
-        std::iter::once(&self.0.first).chain(self.0.others.lock().iter()).cloned().collect()
+        std::iter::once(&self.0.first).chain(self.0.others.borrow().iter()).cloned().collect()
     }
 
     /// The network of this name.
@@ -90,14 +91,16 @@ impl Node {
         self.networks().into_iter().find(|network| network.name() == name)
     }
 
-    /// Everything that happens from now on in the networks that there are, each with its network's name. Events of one
-    /// network come in order.
+    /// Everything that happens from now on in all networks, each event with its network's name. Events of one network come in
+    /// order.
     pub fn all_events(&self) -> BoxStream<'static, (String, Event)> {
-        let named = |network: Arc<Network>| {
-            let name = network.name().to_string();
-            network.events().map(move |event| (name.clone(), event)).boxed()
-        };
-        stream::select_all(self.networks().into_iter().map(named)).boxed()
+        let streams =
+            self.networks().iter().map(|network| all_events::named(network.name(), network.events())).collect();
+        self.all_events_of(streams)
+    }
+
+    pub(crate) fn all_events_of(&self, streams: Vec<BoxStream<'static, Named>>) -> BoxStream<'static, Named> {
+        all_events::all(streams, self.0.others.subscribe())
     }
 
     /// Takes a new text config while running: it is read, validated and built, its new addresses are bound, and then it
@@ -144,7 +147,7 @@ impl Node {
         let (gone, mut stay): (Vec<_>, Vec<_>) =
             running.into_iter().skip(1).partition(|network| plan.networks().all(|plan| plan.name() != network.name()));
         stay.append(&mut done.added);
-        *self.0.others.lock() = stay;
+        self.0.others.send_replace(stay);
         for network in gone {
             done.changes.closed.extend(network.addresses());
             // Its streams get their time to finish; the node has no use for it any more.

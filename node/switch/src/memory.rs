@@ -83,6 +83,11 @@ impl Memory {
         }
     }
 
+    /// What all connections and plug-ins hold.
+    pub(crate) fn held(&self) -> usize {
+        self.tree.lock().node.held()
+    }
+
     pub(crate) fn most(&self) -> Most {
         self.tree.lock().most
     }

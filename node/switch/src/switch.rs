@@ -170,6 +170,12 @@ impl Switch {
         self.0.connection(id).map(|connection| traffic::of(&connection.meter))
     }
 
+    /// Bytes that are held for others now: what waits to be read or sent, and open streams. Crumbs are left out, see
+    /// [`Budget`](stackwire_core::Budget).
+    pub fn held(&self) -> usize {
+        self.0.memory.held()
+    }
+
     /// What a connected peer told about itself.
     pub fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
         self.0.book.remote(peer)

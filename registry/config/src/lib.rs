@@ -51,6 +51,7 @@ mod stack;
 mod values;
 
 pub use error::{ConfigError, ConfigProblem};
+pub use networks::DEFAULT_NETWORK;
 pub use plan::{Plan, PlannedPlugin};
 pub use read::MAX_CONFIG;
 pub use settings::{Limits, Settings, Timeouts};

@@ -7,7 +7,7 @@ use toml::{
 };
 
 /// The name of a network that has none.
-pub const DEFAULT: &str = "default";
+pub const DEFAULT_NETWORK: &str = "default";
 /// Networks of one node.
 const MAX_NETWORKS: usize = 16;
 /// Characters of a name.
@@ -15,7 +15,7 @@ const MAX_NAME: usize = 32;
 
 /// The networks of a config with their sections: those of `[[network]]`, or the whole config as one. What is wrong is noted.
 pub(crate) fn split<'a>(mut document: DeTable<'a>, problems: &mut Vec<Problem>) -> Vec<(String, DeTable<'a>)> {
-    let Some(list) = document.remove("network") else { return vec![(DEFAULT.to_string(), document)] };
+    let Some(list) = document.remove("network") else { return vec![(DEFAULT_NETWORK.to_string(), document)] };
     let mut problem = |span, message: String, help: &str| {
         problems.push(Problem { span: Some(span), message, help: Some(help.to_string()) });
     };

@@ -217,7 +217,7 @@ impl PlannedPlugin {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { identity, listen, agent, limits, timeouts } = &self.settings;
-        match &*self.name == networks::DEFAULT {
+        match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
             false => writeln!(f, "network {}", self.name)?,
         }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use futures::{FutureExt, StreamExt};
-use serde_json::json;
-use stackwire_node::{Direction, Event, Node};
+use serde_json::{Value, json};
+use stackwire_node::{Builder, DEFAULT_NETWORK as DEFAULT, Direction, Event, Node};
 
 use super::{reload::Reloads, stop};
 use crate::{
@@ -48,7 +48,7 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
     let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
     let starting = async {
         let stack = stack::plan(&args.stack, Some(&args.listen))?.stack();
-        Ok::<_, Failure>(Node::watched(stack).await?)
+        Ok::<_, Failure>(Builder::from(stack).start_watched_all().await?)
     };
     let (node, mut events) = tokio::select! {
         // The signal is waited for before anything else begins.
@@ -56,9 +56,12 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
         () = &mut stop => return Ok(()),
         started = starting => started?,
     };
-    out.object(&json!({ "event": "running", "peer": node.peer_id().to_string() }));
-    out.text(format!("{GOOD}running{GOOD:#} as {}; Ctrl-C stops", node.peer_id()));
-    if node.addresses().is_empty() {
+    for network in node.networks() {
+        let (name, peer) = (network.name(), network.peer_id());
+        out.object(&of(name, json!({ "event": "running", "peer": peer.to_string() })));
+        out.text(format!("{}{GOOD}running{GOOD:#} as {peer}; Ctrl-C stops", prefix(name)));
+    }
+    if node.networks().iter().all(|network| network.addresses().is_empty()) {
         out.text("listening nowhere: it only dials; `--listen` names an address");
     }
     let giving_back = memory::give_back();
@@ -74,22 +77,22 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
             },
             // Before the events, which may come without a pause.
             _ = &mut giving_back => {}
-            Some(event) = events.next() => show(&event, out),
+            Some((network, event)) = events.next() => show(&network, &event, out),
         }
     }
     out.text("stopping: open streams get their time to finish");
     stop::leaving();
     let watching = async {
-        while let Some(event) = events.next().await {
-            show(&event, out);
+        while let Some((network, event)) = events.next().await {
+            show(&network, &event, out);
         }
     };
     tokio::select! {
         () = node.shutdown() => {}
         () = watching => {}
     }
-    while let Some(Some(event)) = events.next().now_or_never() {
-        show(&event, out);
+    while let Some(Some((network, event))) = events.next().now_or_never() {
+        show(&network, &event, out);
     }
     Ok(())
 }
@@ -115,11 +118,25 @@ async fn reload(node: &Node, args: &Run, out: &Output) {
     }
 }
 
-fn show(event: &Event, out: &Output) {
+/// In front of what is told of a network; nothing for the one network of most nodes.
+fn prefix(network: &str) -> String {
+    if network == DEFAULT { String::new() } else { format!("{DIM}{network}{DIM:#} ") }
+}
+
+/// `report` of a network.
+fn of(network: &str, mut report: Value) -> Value {
+    if network != DEFAULT {
+        report["network"] = network.into();
+    }
+    report
+}
+
+fn show(network: &str, event: &Event, out: &Output) {
     if !matches!(event, Event::LocalChanged | Event::Configured) {
-        match out.json {
-            true => out.object(event),
-            false => out.text(line(event)),
+        match (out.json, network == DEFAULT) {
+            (true, true) => out.object(event),
+            (true, false) => out.object(&of(network, json!(event))),
+            (false, _) => out.text(prefix(network) + &line(event)),
         }
     }
 }
