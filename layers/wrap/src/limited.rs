@@ -109,10 +109,23 @@ impl PipeDecorator for Limited {
 
 #[cfg(test)]
 mod tests {
-    use stackwire_conformance::pipes;
+    use std::future::poll_fn;
+
+    use stackwire_conformance::{passing::probe, pipes};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_taken_with_its_memory_is_limited_too() {
+        let mut pipe = limited(probe(b"").0, "max_bytes", 10);
+        let mut all = Vec::new();
+        while let Some(taken) = poll_fn(|cx| pipe.poll_take(3, cx)).await.unwrap() {
+            all.extend_from_slice(&taken);
+        }
+        assert_eq!(all, b"wordwordwo");
+        assert!(is_limit(pipe.read(&mut [0]).await.unwrap_err()));
+    }
 
     fn is_limit(error: io::Error) -> bool {
         Error::from(error).kind() == &Kind::LimitExceeded { limit: "max_bytes", max: 10 }

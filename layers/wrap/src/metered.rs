@@ -87,10 +87,20 @@ impl<P: Pipe> PipeDecorator for Metered<P> {
 
 #[cfg(test)]
 mod tests {
-    use stackwire_conformance::pipes;
+    use std::future::poll_fn;
+
+    use stackwire_conformance::{passing::probe, pipes};
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    #[tokio::test]
+    async fn counts_what_was_taken_with_its_memory() {
+        let meter = Arc::new(Meter::default());
+        let mut pipe = metered(probe(b"").0, meter.clone());
+        let taken = poll_fn(|cx| pipe.poll_take(3, cx)).await.unwrap().unwrap();
+        assert_eq!((&taken[..], meter.bytes_read()), (&b"wor"[..], 3));
+    }
 
     #[tokio::test]
     async fn counts_what_was_taken_however_it_was_taken() {

@@ -161,6 +161,40 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    /// A pipe of whose bytes some may come to be taken, which then never do.
+    struct Never(BoxPipe);
+
+    pipe_decorator!(Never { 0: BoxPipe });
+
+    impl PipeDecorator for Never {
+        fn poll_take(&mut self, most: usize, _: &mut Context<'_>) -> Poll<io::Result<Option<Buffer>>> {
+            if most == 0 { Poll::Ready(Ok(None)) } else { Poll::Pending }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_bytes_with_their_memory_ends_too() {
+        let (a, _b) = pipes::pair();
+        let mut a = timed(Box::new(Never(a)), LIMIT, &env());
+        let start = Instant::now();
+        // Nobody who asks in both ways makes the wait longer by it.
+        let asking = std::future::poll_fn(|cx| {
+            let nothing = a.poll_take(0, cx);
+            assert!(matches!(nothing, Poll::Ready(Ok(None) | Err(_))));
+            a.poll_take(1, cx).map_err(is_timeout)
+        });
+        let ticking = async {
+            loop {
+                sleep(LIMIT / 4).await;
+            }
+        };
+        tokio::select! {
+            asked = asking => assert_eq!(asked.err(), Some(true)),
+            () = ticking => unreachable!("it ticks for ever"),
+        }
+        assert_eq!(start.elapsed(), LIMIT);
+    }
+
     fn is_timeout(error: io::Error) -> bool {
         Error::from(error).kind() == &Kind::Timeout { limit: LIMIT }
     }

@@ -69,6 +69,41 @@ async fn a_seed_repeats_itself() {
     }
 }
 
+/// Whatever way the bytes are read in: those that are taken with their memory have the same faults.
+#[tokio::test]
+async fn what_is_taken_is_cut_and_damaged_like_what_is_read() {
+    let stall = Some(Stall { after: 10, lasts: Some(Duration::ZERO) });
+    for fragment in [0, 3] {
+        let faults = Faults {
+            fragment,
+            pending_percent: 20,
+            cut_after: Some(50),
+            damage_at: Some(20),
+            stall,
+            ..Faults::default()
+        };
+        let (pipe, calls) = stackwire_conformance::passing::probe(b"");
+        let mut pipe = faulty(pipe, faults, &env());
+        let mut all = Vec::new();
+        loop {
+            if let Some(taken) = std::future::poll_fn(|cx| pipe.poll_take(7, cx)).await.unwrap() {
+                assert!(fragment == 0 || taken.len() <= fragment);
+                all.extend_from_slice(&taken);
+                continue;
+            }
+            match pipe.fill_buf().await.unwrap() {
+                [] => break,
+                [first, ..] => all.push(*first),
+            }
+            pipe.consume(1);
+        }
+        let mut expected = b"word".repeat(13)[..50].to_vec();
+        expected[20] = !expected[20];
+        assert_eq!(all, expected);
+        assert!(format!("{calls:?}").contains("poll_take"), "the memory came from below");
+    }
+}
+
 #[tokio::test]
 async fn without_faults_nothing_changes() {
     assert_eq!(pieces(&[9; 400], Faults::default(), &env()).await, [vec![9; 400]]);
