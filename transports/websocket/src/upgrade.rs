@@ -43,7 +43,7 @@ where
         Head::TooLong => {
             return Err(violated(Violation::TooLarge, format!("an HTTP response of more than {MAX_HEAD} bytes")));
         }
-        Head::Wrong(e, _) => return Err(misbehaved(format!("not an answer to an HTTP upgrade: {e}"))),
+        Head::Wrong(e, _) => return Err(violated(violation(&e), format!("not an answer to an HTTP upgrade: {e}"))),
     };
     check(&response, &derive_accept_key(key.as_bytes()))?;
     Ok(rest)
@@ -63,7 +63,7 @@ where
         Head::Wrong(Protocol(ProtocolError::WrongHttpMethod), head) => return Err(other_method(io, &head).await),
         Head::Wrong(e, _) => {
             refuse(io, StatusCode::BAD_REQUEST, "").await;
-            return Err(misbehaved(format!("not a request for a WebSocket: {e}")));
+            return Err(violated(violation(&e), format!("not a request for a WebSocket: {e}")));
         }
     };
     let key = match key_of(request.headers()) {
@@ -153,6 +153,14 @@ async fn read_head<M: TryParse>(io: &mut (impl AsyncRead + Unpin)) -> Result<Hea
             Ok(None) => {}
             Err(e) => return Ok(Head::Wrong(e, head)),
         }
+    }
+}
+
+/// What is wrong with a head that was refused.
+fn violation(e: &tungstenite::Error) -> Violation {
+    match e {
+        tungstenite::Error::Capacity(_) => Violation::TooLarge,
+        _ => Violation::Malformed,
     }
 }
 
