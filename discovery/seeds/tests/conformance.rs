@@ -3,11 +3,21 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use stackwire_conformance::{env, host::FakeHost, in_time};
+use stackwire_conformance::{discovery::Subject, discovery_laws, env, host::FakeHost, in_time};
 use stackwire_core::{Candidate, CandidateSink, HostApi, Keypair, Layer, Multiaddr, PeerId, Task};
 use stackwire_discovery_seeds::SeedsConfig;
 use stackwire_plugin::{Catalogue, Plugin};
 use tokio::sync::mpsc;
+
+mod laws {
+    use super::*;
+    discovery_laws!(|| Subject::of_plugin::<SeedsConfig>(&format!("peers = [\"{ONE}\", \"{THREE}\"]")));
+}
+
+mod laws_without_a_seed {
+    use super::*;
+    discovery_laws!(|| Subject::of_plugin::<SeedsConfig>(""));
+}
 
 struct Sink(mpsc::UnboundedSender<Vec<Candidate>>);
 

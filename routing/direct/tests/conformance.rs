@@ -1,13 +1,26 @@
 //! What `direct` promises.
 
 use futures::StreamExt;
-use stackwire_conformance::host::FakeHost;
+use stackwire_conformance::{host::FakeHost, router::Subject, router_laws};
 use stackwire_core::{
     Keypair, Kind, Layer, Multiaddr, PeerId, Router, Target,
     address::{self, Origin, Reach},
 };
 use stackwire_plugin::Catalogue;
 use stackwire_routing_direct::{Direct, DirectConfig};
+
+mod laws {
+    use super::*;
+    router_laws!(|| Subject::of_plugin::<DirectConfig>("").learning());
+}
+
+mod laws_beside_fixed_addresses {
+    use super::*;
+    router_laws!(|| {
+        let fixed = address::with_peer(&at(7), peer(1));
+        Subject::of_plugin::<DirectConfig>(&format!("peers = [\"{fixed}\"]")).learning()
+    });
+}
 
 fn peer(seed: u8) -> PeerId {
     Keypair::ed25519_from_seed([seed; 32]).peer_id()
@@ -106,7 +119,6 @@ async fn knows_no_keys_and_services() {
 
 #[tokio::test]
 async fn fixed_addresses_come_first_and_stay() {
-    let _ = DirectConfig::default();
     let plugin = Catalogue::linked().unwrap().get(Layer::Routing, "direct").unwrap();
     let options = format!("peers = [\"{}\"]\nmax_peers = 1", address::with_peer(&at(1), peer(1)));
     let book = plugin.build_from(&options).expect("it builds").routers.remove(0);

@@ -13,8 +13,8 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The folders that hold plug-ins, one crate in each of their folders.
-pub const PLUGIN_FOLDERS: [&str; 7] =
-    ["transports", "negotiators", "security", "muxers", "routing", "discovery", "protocols"];
+pub const PLUGIN_FOLDERS: [&str; 8] =
+    ["transports", "negotiators", "security", "muxers", "routing", "discovery", "nat", "protocols"];
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {

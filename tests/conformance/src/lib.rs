@@ -6,14 +6,18 @@
 
 #![allow(clippy::disallowed_methods, reason = "the laws run on a test's own runtime")]
 
+pub mod candidates;
+pub mod discovery;
 mod env;
 pub mod host;
 pub mod muxer;
+pub mod nat;
 pub mod negotiator;
 pub mod passing;
 pub mod pipes;
 pub mod protector;
 pub mod records;
+pub mod router;
 pub mod security;
 pub mod store;
 pub mod transport;

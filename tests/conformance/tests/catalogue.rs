@@ -1,7 +1,7 @@
 //! Every plug-in that is linked keeps the laws of its layer, whether or not its own tests say so.
 
 use stackwire_bundle as _;
-use stackwire_conformance::{muxer, negotiator, protector, security, transport};
+use stackwire_conformance::{discovery, muxer, nat, negotiator, protector, router, security, transport};
 use stackwire_core::Layer;
 use stackwire_plugin::{Catalogue, Descriptor};
 
@@ -75,6 +75,32 @@ fn protectors() {
             println!("{} {law}", plugin.summary.name);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
             runtime.expect("a runtime starts").block_on(run(protector::Subject::of(plugin)));
+        }
+    }
+}
+
+/// The laws of the layers whose plug-ins do not meet others on the wire, for every plug-in that has a part in them.
+#[test]
+fn routers_discoveries_and_ways_through_nats() {
+    for plugin in Catalogue::linked().expect("no two plug-ins clash").iter() {
+        for fixture in plugin.fixtures() {
+            let run = |law: &str, work: futures::future::BoxFuture<'static, ()>| {
+                println!("{} {law}", fixture.label);
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+                runtime.expect("a runtime starts").block_on(work);
+            };
+            let parts = plugin.build_from(fixture.options).expect("a fixture builds");
+            if parts.has(Layer::Routing) {
+                router::LAWS.iter().for_each(|(law, of)| run(law, of(router::Subject::of(plugin, fixture.options))));
+            }
+            if parts.has(Layer::Discovery) {
+                discovery::LAWS
+                    .iter()
+                    .for_each(|(law, of)| run(law, of(discovery::Subject::of(plugin, fixture.options))));
+            }
+            if parts.has(Layer::Nat) {
+                nat::LAWS.iter().for_each(|(law, of)| run(law, of(nat::Subject::of(plugin, fixture.options))));
+            }
         }
     }
 }
