@@ -14,9 +14,36 @@
 //! a buffered, half-closable byte channel. Nothing in this crate does I/O, spawns a task, reads a clock or draws
 //! a random number: those come from [`Env`], which whoever runs a stack supplies.
 //!
-//! **Authors of plug-ins** implement one of [`Transport`], [`Security`], [`Muxer`], [`Negotiator`], [`Router`],
+//! # Who implements what, and who calls it
+//!
+//! The upper ones stand on those below. “Dialer”, “listener” and the like are parts of the node.
+//!
+//! | trait | what it is | implemented by | called by |
+//! | --- | --- | --- | --- |
+//! | [`Protocol`] | serves streams | `protocols/*`, applications | the node, for each inbound stream, and once for `run` |
+//! | [`Router`] | says where a peer, key or service is | `routing/*` | the node: its dialer asks, and it passes on what was learnt |
+//! | [`Discovery`] | volunteers candidates | `discovery/*` | the node, once for `run` |
+//! | [`CandidateSink`] | takes them | the node | discoveries |
+//! | [`Nat`] | opens a way in | `nat/*` | the node, once for `run` |
+//! | [`Store`] | keeps what survives a restart | `node/store`: a file, or memory | whoever was given a namespace |
+//! | [`HostApi`] | the node, for its plug-ins | the node | every plug-in above the muxer, and transports, through [`Host`] |
+//! | [`Negotiator`] | chooses among offers | `negotiators/*` | `layers/upgrade` for layers, the node for protocols of streams |
+//! | [`Session`] | the streams of a connection | muxers, and transports with streams of their own | the node, which opens and accepts |
+//! | [`Datagrams`] | what a stream can send beside its bytes | the same, where they can | whoever has the stream |
+//! | [`Muxer`] | makes streams of one pipe | `muxers/*` | `layers/upgrade` |
+//! | [`Security`] | proves identities, encrypts | `security/*` | `layers/upgrade` |
+//! | [`Protector`] | hides a pipe from everyone outside a private network | `security/*` | `layers/upgrade`, before anything is negotiated |
+//! | [`Pipe`] | a channel of bytes | every layer that has one, for the layer above | the layer above; a [`Driver`] owns that below a muxer |
+//! | [`Listener`] | accepts connections at one address | transports | the node's listeners |
+//! | [`Transport`] | reaches other machines | `transports/*` | the node: its dialer, and to listen |
+//! | [`Runtime`] | time, randomness, tasks | the node, simulations, tests | everyone, through [`Env`] |
+//!
+//! `layers/wrap` implements [`Negotiator`] and those below it, down to [`Transport`], once more: as decorators of others.
+//! `tests/conformance` has the laws of each layer, and stands in for the node: a host and a sink without one.
+//!
+//! **Authors of plug-ins** implement one of [`Transport`], [`Protector`], [`Security`], [`Muxer`], [`Negotiator`], [`Router`],
 //! [`Discovery`], [`Nat`] or [`Protocol`], or several that share a state, and depend on this crate and on
-//! `stackwire-plugin` only.
+//! `stackwire-plugin` only; `CONTRIBUTING.md` leads them.
 //! **Users of a stack** meet [`Stream`], [`Path`], [`Event`] and [`Error`].
 
 pub mod address;
