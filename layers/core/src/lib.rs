@@ -27,6 +27,9 @@
 //! | [`Nat`] | opens a way in | `nat/*` | the node, once for `run` |
 //! | [`Store`] | keeps what survives a restart | `node/store`: a file, or memory | whoever was given a namespace |
 //! | [`HostApi`] | the node, for its plug-ins | the node | every plug-in above the muxer, and transports, through [`Host`] |
+//! | [`ConnectionApi`] | one connection | the node | plug-ins and applications, through [`Connection`] |
+//! | [`Gate`] | refuses connections | whoever decides whom a node has | the node, before it spends anything on one |
+//! | [`PluginEvent`] | what a plug-in tells | plug-ins | applications, which know its type or show it |
 //! | [`Negotiator`] | chooses among offers | `negotiators/*` | `layers/upgrade` for layers, the node for protocols of streams |
 //! | [`Session`] | the streams of a connection | muxers, and transports with streams of their own | the node, which opens and accepts |
 //! | [`Datagrams`] | what a stream can send beside its bytes | the same, where they can | whoever has the stream |
@@ -36,6 +39,7 @@
 //! | [`Pipe`] | a channel of bytes | every layer that has one, for the layer above | the layer above; a [`Driver`] owns that below a muxer |
 //! | [`Listener`] | accepts connections at one address | transports | the node's listeners |
 //! | [`Transport`] | reaches other machines | `transports/*` | the node: its dialer, and to listen |
+//! | [`Lookup`] | what names lead to | the node's runtime, tests | the node's dialer, through [`Env`] |
 //! | [`Runtime`] | time, randomness, tasks | the node, simulations, tests | everyone, through [`Env`] |
 //!
 //! `layers/wrap` implements [`Negotiator`] and those below it, down to [`Transport`], once more: as decorators of others.
