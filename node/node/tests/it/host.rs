@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use serde::Serialize;
-use stackwire_node::{Conduct, DialOptions, Listener, PluginEvent, Reason, Refusal, Stage, Violation, store::Bounds};
+use stackwire_node::{Conduct, DialOptions, PluginEvent, Reason, Refusal, Stage, Violation, store::Bounds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;

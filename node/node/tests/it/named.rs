@@ -126,7 +126,7 @@ async fn a_stream_is_named_by_its_wire() {
     })
     .await;
     assert_eq!((protocol.as_str(), direction), ("/known/2", Direction::Inbound));
-    let error = client.open_stream(peer, &["/no/name".into()]).await.unwrap_err();
+    let error = client.open_stream(peer, &["/no/name".into()]).await.err().expect("the wire has no name for it");
     assert!(matches!(error.kind(), Kind::NoCommonProtocol { .. }), "{error}");
     // The wire has a name for it, and the peer does not serve it: that shows on the stream.
     let mut unserved = client.open_stream(peer, &["/known/1".into()]).await.unwrap();
