@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::{Error, Kind, Layer, Result};
 
-pub use scan::{Page, Scan};
+pub use scan::{KeyBounds, Page, Scan};
 
 /// The longest key, in bytes. The empty key is a key.
 pub const MAX_KEY: usize = 1024;

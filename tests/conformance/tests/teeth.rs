@@ -21,8 +21,11 @@ use stackwire_core::{
     address::{self, Origin},
 };
 
+/// A law by its name.
+type Law<S> = (&'static str, fn(S) -> BoxFuture<'static, ()>);
+
 /// The laws among `laws` that a subject breaks.
-fn broken<S: Clone>(subject: &S, laws: &[(&'static str, fn(S) -> BoxFuture<'static, ()>)]) -> Vec<&'static str> {
+fn broken<S: Clone>(subject: &S, laws: &[Law<S>]) -> Vec<&'static str> {
     let breaks = |law: fn(S) -> BoxFuture<'static, ()>| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime starts");

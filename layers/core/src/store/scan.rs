@@ -7,6 +7,9 @@ use bytes::Bytes;
 use super::{MAX_PAGE, MAX_PAGE_BYTES};
 use crate::Result;
 
+/// The first and the last key of a scan.
+pub type KeyBounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Which entries to look at, in the order of their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
@@ -49,7 +52,7 @@ impl Scan {
     }
 
     /// The bounds of the keys; `None` where no key can be within them. For implementations.
-    pub fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub fn bounds(&self) -> Option<KeyBounds<'_>> {
         use Bound::{Excluded, Included, Unbounded};
         let holds = match (&self.from, &self.to) {
             (Unbounded, _) | (_, Unbounded) => true,
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     fn holds(scan: &Scan, key: &[u8]) -> bool {
-        scan.bounds().is_some_and(|bounds| <(Bound<&[u8]>, Bound<&[u8]>) as RangeBounds<[u8]>>::contains(&bounds, key))
+        scan.bounds().is_some_and(|bounds| <KeyBounds<'_> as RangeBounds<[u8]>>::contains(&bounds, key))
     }
 
     proptest! {
