@@ -40,7 +40,8 @@ impl CloseCode {
         if self == Self::GATED { error.retry_advice(Retry::Never) } else { error }
     }
 
-    fn meaning(self) -> &'static str {
+    /// What it means, in words.
+    pub fn meaning(self) -> &'static str {
         match self {
             Self::NEGOTIATION_FAILED => "the peer closed the connection: it found no protocol in common",
             Self::RESOURCE_LIMIT_EXCEEDED => {

@@ -28,7 +28,7 @@ impl Cleanings {
     }
 
     /// A pause is over. Whether to clean now: not if many bytes moved in it.
-    pub fn pause_is_over(&mut self) -> bool {
+    pub fn after_pause(&mut self) -> bool {
         let quiet = self.0 < MOST;
         self.0 = self.0.saturating_sub(1);
         quiet
@@ -41,7 +41,7 @@ mod tests {
 
     /// What each pause comes to until none is due.
     fn pauses(cleanings: &mut Cleanings) -> Vec<bool> {
-        std::iter::from_fn(|| cleanings.are_due().then(|| cleanings.pause_is_over())).collect()
+        std::iter::from_fn(|| cleanings.are_due().then(|| cleanings.after_pause())).collect()
     }
 
     #[test]
@@ -54,6 +54,6 @@ mod tests {
         cleanings.moved(1);
         cleanings.moved(FEW);
         assert_eq!(pauses(&mut cleanings), [true]);
-        assert!(cleanings.pause_is_over(), "one that is due for another reason");
+        assert!(cleanings.after_pause(), "one that is due for another reason");
     }
 }

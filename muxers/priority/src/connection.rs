@@ -379,7 +379,7 @@ impl State {
         match self.clean_at {
             None if self.cleanings.are_due() => self.clean_at = Some(now + Cleanings::PAUSE),
             Some(at) if at <= now => {
-                if self.cleanings.pause_is_over() {
+                if self.cleanings.after_pause() {
                     self.clean();
                 }
                 self.clean_at = self.cleanings.are_due().then(|| now + Cleanings::PAUSE);

@@ -249,7 +249,7 @@ impl YamuxDriver {
         }
         if let Some(cleaning) = &mut self.cleaning {
             ready!(cleaning.poll_unpin(cx));
-            let again = !self.cleanings.pause_is_over() || self.clean() || self.cleanings.are_due();
+            let again = !self.cleanings.after_pause() || self.clean() || self.cleanings.are_due();
             self.cleaning = again.then(|| self.env.sleep_loosely(Cleanings::PAUSE));
             return Poll::Ready(Ok(()));
         }

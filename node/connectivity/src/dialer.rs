@@ -189,21 +189,26 @@ impl Connectivity {
             self.ready.push_back(first.remove());
         }
         self.start(now, &mut actions);
-        if !self.ready.is_empty()
-            && let Some((attempt, running)) = self.running.iter_mut().find(|(_, running)| !running.given_up)
-            && running.began + PATIENCE <= now
+        while let Some(attempt) = self.hanging().filter(|(_, running)| running.began + PATIENCE <= now).map(|(n, _)| *n)
+            && let Some(running) = self.running.get_mut(&attempt)
         {
             running.given_up = true;
-            actions.push(Action::GiveUp { attempt: *attempt });
+            actions.push(Action::GiveUp { attempt });
         }
         actions
+    }
+
+    /// The attempt that has run longest of those that were not given up, if there are more that wait than places that become
+    /// free.
+    fn hanging(&self) -> Option<(&u64, &Running)> {
+        let freed = self.running.values().filter(|running| running.given_up).count();
+        self.running.iter().find(|(_, running)| !running.given_up).filter(|_| self.ready.len() > freed)
     }
 
     /// When [`Connectivity::tick`] has something to do; `None`: not before something else happens.
     pub fn wakes_at(&self) -> Option<Instant> {
         let due = self.later.keys().next().map(|(at, _)| *at);
-        let hanging = self.running.values().find(|running| !running.given_up);
-        let gives_way = hanging.map(|running| running.began + PATIENCE).filter(|_| !self.ready.is_empty());
+        let gives_way = self.hanging().map(|(_, running)| running.began + PATIENCE);
         due.into_iter().chain(gives_way).chain(self.offers.next_end()).min()
     }
 

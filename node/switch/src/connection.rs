@@ -226,8 +226,7 @@ impl Connection {
             _ => None,
         });
         match (self.said.get().copied().or(coded), error) {
-            (Some(reason), None) => End::new(ClosedBy::Peer, reason, format!("the peer closed it: {reason}")),
-            (Some(reason), Some(error)) => End::new(ClosedBy::Peer, reason, error.to_string()).with_error(error),
+            (Some(reason), error) => End::new(ClosedBy::Peer, reason, reason.code().meaning()).with_error(error),
             (None, Some(error)) => End::new(ClosedBy::Nobody, Reason::Failed, error.to_string()).with_error(error),
             (None, None) => End::new(ClosedBy::Peer, Reason::Normal, "the peer closed it"),
         }

@@ -105,5 +105,5 @@ fn the_laws_can_be_broken() {
     }
     assert!(may_need(&member("transports/tcp"), "registry/plugin"));
     assert!(may_need(&member("registry/bundle"), "routing/direct"));
-    assert!(may_need(&member("node/store"), "layers/core") && may_need(&member("node"), "node/store"));
+    assert!(may_need(&member("node/store"), "layers/core") && may_need(&member("node/node"), "node/store"));
 }

@@ -15,7 +15,7 @@ use tokio::{
 const NODES: usize = 5;
 /// Stacks that a reload may bring.
 const MUXERS: [&str; 4] = ["yamux", "priority", "mplex", "yamux-ref"];
-const SECURITIES: [&str; 3] = ["noise", "tls", "plaintext"];
+const SECURITIES: [&str; 3] = ["noise", "tls", "ecies"];
 
 fn config(number: usize, dice: &mut StdRng) -> String {
     let mut muxers = MUXERS;

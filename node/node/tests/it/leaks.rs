@@ -21,8 +21,9 @@ fn listen(transport: &str, folder: &std::path::Path) -> String {
 
 async fn start(transport: &str, security: &str, muxer: &str) -> (Node, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
+    let insecure = if security == "plaintext" { "insecure = true\n" } else { "" };
     let text = format!(
-        "[node]\nlisten = [\"{}\"]\n[[transport]]\nuse = \"{transport}\"\n[[security]]\nuse = \"{security}\"\n\
+        "[node]\nlisten = [\"{}\"]\n[[transport]]\nuse = \"{transport}\"\n[[security]]\nuse = \"{security}\"\n{insecure}\
          [[muxer]]\nuse = \"{muxer}\"\n",
         listen(transport, folder.path())
     );
