@@ -25,8 +25,8 @@ use std::{path::PathBuf, sync::Arc};
 use futures::future::{BoxFuture, join};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use stackwire_core::{
-    BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, PeerId, Result, Role,
-    Stage, Transport,
+    AddressPart, BoxPipe, Dial, Dialed, Error, Incoming, Keypair, Kind, Layer, Listen, Listener, Multiaddr, PeerId,
+    Result, Role, Stage, Transport,
 };
 use stackwire_plugin::{Descriptor, Fixture, Plugin, Reach};
 use tempfile::TempDir;
@@ -120,9 +120,17 @@ impl Subject {
         (listener, address)
     }
 
-    /// An address where nobody listens: one that was free a moment ago.
+    /// An address where nobody listens: one that was free a moment ago. Its port may be another test's by now, so it is that
+    /// of a loopback address that no test has.
     async fn vacant(&self) -> Multiaddr {
-        self.listening().await.1
+        let free = self.listening().await.1;
+        let apart = |part: AddressPart<'static>| match part {
+            AddressPart::Ip4(ip) if cfg!(target_os = "linux") && ip.is_loopback() => {
+                AddressPart::Ip4([127, 84, 0, 1].into())
+            }
+            other => other,
+        };
+        free.iter().map(|part| apart(part.acquire())).collect()
     }
 }
 

@@ -14,13 +14,13 @@ use tokio::{
 
 const NODES: usize = 5;
 /// Stacks that a reload may bring.
-const MUXERS: [&str; 4] = ["yamux", "priority", "mplex", "yamux-ref"];
+const MUXERS: [&str; 3] = ["yamux", "priority", "mplex"];
 const SECURITIES: [&str; 3] = ["noise", "tls", "ecies"];
 
 fn config(number: usize, dice: &mut StdRng) -> String {
     let mut muxers = MUXERS;
     let mut securities = SECURITIES;
-    let (m, s) = (dice.random_range(0..4), dice.random_range(0..3));
+    let (m, s) = (dice.random_range(0..3), dice.random_range(0..3));
     muxers.swap(0, m);
     securities.swap(0, s);
     let list = |layer: &str, names: &[&str]| {
