@@ -74,6 +74,12 @@ impl Budget {
         }
     }
 
+    /// How many bytes more may be held before this scope or one above is over its limit. For what should stop to grow then,
+    /// such as windows.
+    pub fn room(&self) -> usize {
+        self.0.as_ref().map_or(usize::MAX, |scope| scope.max.saturating_sub(scope.held()).min(scope.parent.room()))
+    }
+
     fn charge_quietly(&self, bytes: usize) {
         let Some(scope) = &self.0 else { return };
         let before = scope.held.fetch_add(bytes as isize, Ordering::Relaxed);
@@ -354,8 +360,9 @@ mod tests {
         drop(first);
         let whole = b.reserve(3 * Budget::STEP).expect("there is room now");
         assert!(b.reserve(1).is_err(), "its own limit counts, too");
+        assert_eq!((a.room(), b.room()), (Budget::STEP, 0));
         drop(whole);
-        assert_eq!(node.held(), 0);
+        assert_eq!((node.held(), a.room(), Budget::unlimited().room()), (0, 4 * Budget::STEP, usize::MAX));
         let _any = Budget::unlimited().reserve(usize::MAX / 4).expect("it counts nothing");
     }
 

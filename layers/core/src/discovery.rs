@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{Host, Multiaddr, PeerId, Result, address::Origin, event};
+use crate::{Error, Host, Kind, Layer, Multiaddr, PeerId, Result, address::Origin, event};
 
 /// A peer that may be worth a connection.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +51,13 @@ pub trait Discovery: Send + Sync + 'static {
     /// Volunteers candidates until there can be no more. Dropped when the node stops, or when the config no longer has it: then
     /// all that it had offered is withdrawn. An error is reported; the node goes on without this source.
     async fn run(&self, sink: &dyn CandidateSink, host: &Host) -> Result<()>;
+
+    /// Lets others find us as one of `name`, such as a topic or a service, for as long as it says (at most), after which it is to
+    /// be told again. Fails with `Unsupported` if others can't be told in this way.
+    async fn advertise(&self, name: &str, host: &Host) -> Result<Duration> {
+        let _ = (name, host);
+        Err(Error::new(Kind::Unsupported, "letting others find us").at(Layer::Discovery, self.name()))
+    }
 }
 
 fn peer<S: serde::Serializer>(peer: &Option<PeerId>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener,
-    Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services, Store, Stream,
-    Trust, address::Origin, store::Bounds,
+    Metrics, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services,
+    Store, Stream, Trust, address::Origin, store::Bounds,
 };
 
 /// The node, as its plug-ins see it.
@@ -55,6 +55,8 @@ pub trait HostApi: Send + Sync + 'static {
     /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself: a
     /// peer may say anything.
     fn observe(&self, connection: ConnectionId, address: Multiaddr);
+    /// Numbers about the node; a plug-in adds its own, under names that begin with its.
+    fn metrics(&self) -> Metrics;
     /// Keeps what survives a restart, apart from what others keep: `namespace` is the plug-in's name, or begins with it and
     /// `/`. Asked again, it gives the same entries. Fails with `ConfigInvalid` for a name that is none, and `LimitExceeded`
     /// beyond as many namespaces as a node may have.

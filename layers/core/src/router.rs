@@ -1,6 +1,6 @@
 //! Routing: answers how a peer, key or service is reached.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -32,12 +32,22 @@ pub struct Route {
     pub source: &'static str,
     /// How long the answer holds; `None`: not known.
     pub expires_in: Option<Duration>,
+    /// The record in which the peer itself has signed the address, if the router has one: an envelope (libp2p RFC 2) that
+    /// whoever uses it verifies.
+    pub record: Option<Arc<[u8]>>,
 }
 
 impl Route {
     /// An answer of the router `source`, without an expiry.
     pub fn new(peer: PeerId, address: Multiaddr, origin: Origin, source: &'static str) -> Self {
-        Self { peer, address, origin, source, expires_in: None }
+        Self { peer, address, origin, source, expires_in: None, record: None }
+    }
+
+    /// With the peer's own record.
+    #[must_use]
+    pub fn with_record(mut self, record: impl Into<Arc<[u8]>>) -> Self {
+        self.record = Some(record.into());
+        self
     }
 
     /// An answer that holds for so long.

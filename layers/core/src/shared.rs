@@ -98,6 +98,7 @@ shared!(impl Muxer {
 shared!(impl Discovery {
     fn name(&self) -> &'static str;
     async['life1, 'life2] fn run(&self, sink: &'life1 dyn CandidateSink, host: &'life2 Host) -> Result<()>;
+    async['life1, 'life2] fn advertise(&self, name: &'life1 str, host: &'life2 Host) -> Result<Duration>;
 });
 
 shared!(impl Nat {

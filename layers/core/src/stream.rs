@@ -65,9 +65,13 @@ impl Stream {
         &self.connection
     }
 
-    /// The pipe alone, for instance to upgrade on it again (a relayed circuit).
+    /// The pipe, for instance to upgrade on it again (a relayed circuit). It still counts as a stream of its node until it is
+    /// dropped.
     pub fn into_pipe(self) -> BoxPipe {
-        self.pipe
+        match self.guard {
+            None => self.pipe,
+            Some(_) => Box::new(self),
+        }
     }
 }
 

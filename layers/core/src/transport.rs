@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use futures::{future::BoxFuture, stream::BoxStream};
 
-use crate::{BoxPipe, Budget, Budgets, Env, Error, Host, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Stage};
+use crate::{
+    BoxPipe, Budget, Budgets, Env, Error, Host, Keypair, Kind, Multiaddr, PeerId, Recognition, Result, Role, Stage,
+};
 
 /// Reaches other machines and lets them reach us.
 ///
@@ -110,12 +112,31 @@ pub struct Dial<'a> {
     pub budget: Budget,
     /// The node, for transports that are made of its streams, as a relayed circuit is. Tests of a transport alone have none.
     pub host: Option<&'a Host>,
+    /// The peer dials us at the same moment, to open the NATs between us; which side we are on that connection. Transports
+    /// that can't do that dial as ever.
+    pub punch: Option<Role>,
+    /// The address of ours to dial from, such as that of a listener; `None`: the transport chooses.
+    pub from: Option<&'a Multiaddr>,
 }
 
 impl<'a> Dial<'a> {
     /// To whoever is at `address`, with an unlimited budget.
     pub fn new(address: &'a Multiaddr, identity: &'a Keypair, env: &'a Env) -> Self {
-        Self { address, peer: None, identity, env, budget: Budget::unlimited(), host: None }
+        Self { address, peer: None, identity, env, budget: Budget::unlimited(), host: None, punch: None, from: None }
+    }
+
+    /// While the peer dials us, too; we have this role on what comes of it.
+    #[must_use]
+    pub fn punching(mut self, role: Role) -> Self {
+        self.punch = Some(role);
+        self
+    }
+
+    /// From this address of ours.
+    #[must_use]
+    pub fn from(mut self, address: &'a Multiaddr) -> Self {
+        self.from = Some(address);
+        self
     }
 
     /// To `peer`, where the dialer knows who should be there.

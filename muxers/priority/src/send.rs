@@ -101,7 +101,9 @@ impl State {
                 return;
             }
             let Some(id) = self.control.pop_front() else { return };
-            let budget = self.config.receive_window / 2;
+            // No more than the node has room for.
+            let room = u32::try_from(self.budget.room()).unwrap_or(u32::MAX);
+            let budget = (self.config.receive_window / 2).min(self.grown.saturating_add(room));
             let Some(entry) = self.streams.get_mut(&id) else { continue };
             let mut due = mem::take(&mut entry.due);
             entry.in_control = false;

@@ -30,4 +30,8 @@ impl Session for PrioritySession {
     fn round_trip(&self) -> Option<Duration> {
         self.0.with(|state, _| state.liveness.smoothed)
     }
+
+    fn window(&self) -> Option<u64> {
+        self.0.with(|state, _| state.streams.values().map(|entry| u64::from(entry.window.size())).max())
+    }
 }

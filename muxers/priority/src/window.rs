@@ -24,6 +24,11 @@ impl Window {
         Self { size, allowed: size, owed: 0, grown: 0, tuner: WindowTuner::default() }
     }
 
+    /// The most bytes that may be unread.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
     /// By how much it is larger than at first.
     pub(crate) fn grown(&self) -> u32 {
         self.grown

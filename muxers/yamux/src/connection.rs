@@ -131,7 +131,7 @@ impl State {
         if due > 0 {
             return due;
         }
-        let length = entry.window.grant(&mut self.growth);
+        let length = entry.window.grant(&mut self.growth, self.budget.room());
         let due = entry.window.until_grant();
         let header = Header { kind: Kind::WindowUpdate, flags: entry.announce(), stream: id, length };
         self.send(header, wakes);

@@ -45,6 +45,10 @@ impl Session for YamuxSession {
     fn round_trip(&self) -> Option<Duration> {
         self.0.round_trip()
     }
+
+    fn window(&self) -> Option<u64> {
+        self.0.with(|state, _| state.streams.values().map(|entry| u64::from(entry.window.size())).max())
+    }
 }
 
 impl State {

@@ -67,12 +67,14 @@ impl Window {
         (self.size / 2).saturating_sub(self.consumed)
     }
 
-    /// Grants what was read, and more if the peer was held up. Returns how much. For when a grant is due.
-    pub(crate) fn grant(&mut self, growth: &mut Growth) -> u32 {
+    /// Grants what was read, and more if the peer was held up, as far as the node has `room` for so many bytes. Returns how
+    /// much. For when a grant is due.
+    pub(crate) fn grant(&mut self, growth: &mut Growth, room: usize) -> u32 {
         let mut delta = self.consumed;
         if self.tuner.should_grow() {
             let more = self.size.min(growth.most.saturating_sub(self.size));
             let more = more.min(u32::try_from(growth.left).unwrap_or(u32::MAX));
+            let more = more.min(u32::try_from(room).unwrap_or(u32::MAX));
             growth.left -= u64::from(more);
             self.size += more;
             delta += more;
@@ -105,7 +107,7 @@ mod tests {
             assert!(window.take(half, Some(TRIP), || now));
             window.consume(half);
             assert_eq!(window.until_grant(), 0);
-            window.grant(growth);
+            window.grant(growth, usize::MAX);
             window.size()
         };
         (0..times).map(|_| read_half()).collect()
@@ -136,7 +138,7 @@ mod tests {
             }
             for _ in 0..2 {
                 window.consume(INITIAL / 2);
-                window.grant(&mut growth);
+                window.grant(&mut growth, usize::MAX);
             }
             assert_eq!(window.size(), INITIAL);
         }
@@ -169,7 +171,7 @@ mod tests {
                     unread -= n;
                     window.consume(n);
                     if window.until_grant() == 0 {
-                        window.grant(&mut growth);
+                        window.grant(&mut growth, usize::MAX);
                     }
                 } else if window.take(n, Some(TRIP), || now) {
                     unread += n;

@@ -7,25 +7,20 @@ use stackwire_core::{
     Chosen, Env, Error, Keypair, Kind, Layer, Multiaddr, Path, Result, Role, Rung, Transport, Trust, address::FixedPath,
 };
 use stackwire_upgrade::{Negotiators, Upgrader};
-use tokio::sync::Semaphore;
 
 pub(crate) struct ActiveConfig {
     pub(crate) stack: Stack,
     pub(crate) upgrader: Upgrader,
-    /// Permits for dials.
-    pub(crate) dialing: Arc<Semaphore>,
-    /// Permits for those of them that only discoveries want.
-    pub(crate) volunteering: Arc<Semaphore>,
 }
 
 /// How well a connection's path fits a stack: smaller is better, the best is all zeros. Compared from the wire up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank([usize; 4]);
+pub(crate) struct Rank([usize; 5]);
 
 impl Rank {
-    /// Nothing would be chosen in its place.
+    /// Nothing in the stack would be chosen in its place. Whether another peer carries it is not the stack's to say.
     pub(crate) fn is_best(self) -> bool {
-        self.0 == [0; 4]
+        self.0[1..] == [0; 4]
     }
 
     /// Something in it is no longer part of the stack.
@@ -47,13 +42,7 @@ impl ActiveConfig {
             trust: Some(trust.clone()),
             env: env.clone(),
         };
-        let limits = &stack.settings.limits;
-        Ok(Self {
-            upgrader,
-            dialing: Arc::new(Semaphore::new(limits.max_pending_dials.min(Semaphore::MAX_PERMITS))),
-            volunteering: Arc::new(Semaphore::new(limits.max_pending_dials.div_ceil(2).min(Semaphore::MAX_PERMITS))),
-            stack,
-        })
+        Ok(Self { upgrader, stack })
     }
 
     /// How well `path` fits. What its address or its transport settled is beyond preference.
@@ -64,6 +53,8 @@ impl ActiveConfig {
         let wraps = path.rungs.iter().filter(|rung| rung.layer == Layer::Protector).map(|rung| rung.plugin.as_str());
         let negotiable = securities.iter().filter(|security| security.negotiable());
         Rank([
+            // A direct path is better than any that another peer carries.
+            usize::from(path.relayed),
             gone_unless(transports.iter().any(|known| known.name() == transport)),
             gone_unless(wraps.eq(protectors.iter().map(|protector| protector.name()))),
             place(path.rung(Layer::Security), negotiable.map(|security| security.name())),

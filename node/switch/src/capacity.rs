@@ -2,7 +2,7 @@
 //!
 //! A connection that somebody made with us counts for its [`Host`]. Where a host has all that one may have, or all places
 //! are taken and another host holds more, the newcomer takes the place of the oldest connection there that nobody
-//! uses. An eighth of all places is kept for our own dials.
+//! uses. An eighth of all places is kept for our own dials and for peers that we trust.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use stackwire_core::{ConnectionId, Kind};
 
 use crate::admission::Host;
 
-/// This part of `max_connections` is for connections that we dial.
-const KEPT_FOR_DIALS: usize = 8;
+/// This part of `max_connections` is for connections that we dial, and for those of peers that we trust.
+const KEPT: usize = 8;
 
 /// Who is connected.
 #[derive(Default)]
@@ -30,6 +30,8 @@ pub(crate) struct Newcomer {
     pub(crate) host: Option<Host>,
     /// Connections there are with its peer; 0 where the peer is not known yet.
     pub(crate) with_peer: usize,
+    /// Whether we trust its peer, as far as that is known yet: then it may have the places that are kept.
+    pub(crate) trusted: bool,
 }
 
 /// What becomes of a newcomer.
@@ -97,7 +99,8 @@ impl Population {
             return oldest_unused(own)
                 .map_or_else(|| refused("max_connections_per_host", per_host), Verdict::InsteadOf);
         }
-        let for_inbound = limits.max_connections - limits.max_connections / KEPT_FOR_DIALS;
+        let kept = if newcomer.trusted { 0 } else { limits.max_connections / KEPT };
+        let for_inbound = limits.max_connections - kept;
         if !full && self.inbound_count < for_inbound {
             return Verdict::Room;
         }
@@ -136,7 +139,7 @@ mod tests {
     }
 
     fn verdict(population: &Population, host: u8, limits: &Limits, used: &[u64]) -> Verdict {
-        let newcomer = Newcomer { host: (host != 0).then(|| far(host)), with_peer: 0 };
+        let newcomer = Newcomer { host: (host != 0).then(|| far(host)), with_peer: 0, trusted: false };
         population.verdict(newcomer, limits, |id| !used.contains(&id.0))
     }
 
@@ -160,6 +163,8 @@ mod tests {
         let all = population(&[1; 14]);
         assert_eq!(verdict(&all, 1, &limits, &[]), refused("max_connections", 16));
         assert_eq!(verdict(&all, 0, &limits, &[]), Verdict::Room);
+        let trusted = Newcomer { host: Some(far(1)), with_peer: 0, trusted: true };
+        assert_eq!(all.verdict(trusted, &limits, |_| true), Verdict::Room, "nor those of peers that we trust");
         let dialed = population(&[0; 16]);
         assert_eq!(verdict(&dialed, 0, &limits, &[]), refused("max_connections", 16));
         assert_eq!(verdict(&dialed, 1, &limits, &[]), refused("max_connections", 16), "dials make room for nobody");
@@ -181,7 +186,7 @@ mod tests {
         let limits = Limits { max_connections_per_host: 1, ..limits(100, 1) };
         let mut all = Population::default();
         (1..50).for_each(|id| all.add(ConnectionId(id), Some(Host::Machine)));
-        let from_here = |with_peer| Newcomer { host: Some(Host::Machine), with_peer };
+        let from_here = |with_peer| Newcomer { host: Some(Host::Machine), with_peer, trusted: false };
         assert_eq!(all.verdict(from_here(0), &limits, |_| true), Verdict::Room);
         let max = limits.max_connections_per_peer;
         assert_eq!(all.verdict(from_here(max), &limits, |_| true), refused("max_connections_per_peer", max as u64));
@@ -203,7 +208,7 @@ mod tests {
                 }
                 let host = (host != 0).then(|| far(host));
                 let unused = |id: ConnectionId| used >> (id.0 % 64) & 1 == 0;
-                match all.verdict(Newcomer { host, with_peer: 0 }, &limits, unused) {
+                match all.verdict(Newcomer { host, with_peer: 0, trusted: false }, &limits, unused) {
                     Verdict::Room => {}
                     Verdict::InsteadOf(id) => {
                         prop_assert!(unused(id) && host.is_some());
@@ -218,7 +223,7 @@ mod tests {
                 live.push((ConnectionId(id), host));
                 prop_assert_eq!(all.len(), live.len());
                 prop_assert!(all.len() <= max);
-                prop_assert!(all.inbound_count <= max - max / KEPT_FOR_DIALS);
+                prop_assert!(all.inbound_count <= max - max / KEPT);
                 prop_assert!(all.inbound.values().all(|ids| (1..=per_host).contains(&ids.len())));
             }
         }

@@ -13,11 +13,11 @@ use stackwire_core::{
 };
 use stackwire_upgrade::{Start, Upgraded};
 use stackwire_wrap::Meter;
-use tokio::sync::SemaphorePermit;
 
 use crate::{
     active_config::ActiveConfig,
     connection::{self, Connection},
+    dial_places::DialPlace,
     life,
     pending::{By, Joined, PendingDial, Whom},
     race::{Next, Source, race},
@@ -152,6 +152,7 @@ async fn begin(
         }
     }
     if let Err(error) = &result {
+        shared.metrics.dials_failed.inc();
         shared.events.emit(|| Event::DialFailed { peer, error: error.clone() });
     }
     result
@@ -299,16 +300,13 @@ async fn attempt_unless_met(
     attempt(shared, host, active, candidate, joined).await
 }
 
-/// Waits for a place among the dials that are under way. Dials that nobody waits for get half of them, so that
-/// there is one for whoever waits, and join the others once somebody does.
-async fn place<'a>(active: &'a ActiveConfig, joined: &Joined) -> Result<[Option<SemaphorePermit<'a>>; 2]> {
-    let closed = |_| Error::closed("the node is shutting down");
-    let volunteer = tokio::select! {
+/// Waits for a place among the dials that are under way. One that nobody waits for joins the others once somebody does.
+async fn place<'a>(shared: &'a Shared, joined: &Joined) -> DialPlace<'a> {
+    tokio::select! {
         biased;
-        () = joined.requested() => None,
-        permit = active.volunteering.acquire() => Some(permit.map_err(closed)?),
-    };
-    Ok([volunteer, Some(active.dialing.acquire().await.map_err(closed)?)])
+        () = joined.requested() => shared.dial_places.take(false).await,
+        place = shared.dial_places.take(true) => place,
+    }
 }
 
 /// One attempt at one address, to the top of the ladder.
@@ -325,7 +323,7 @@ async fn attempt(
     let upgrading = async {
         shared.gate.dial(peer.as_ref(), address)?;
         let transport = active.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
-        let _place = place(active, joined).await?;
+        let _place = place(shared, joined).await;
         let timeouts = &active.stack.settings.timeouts;
         let name = transport.name();
         let begin = shared.env.now();

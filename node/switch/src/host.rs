@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use stackwire_core::{
     Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi,
-    Keypair, Listener, LocalInfo, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration,
-    RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin, store::Bounds,
+    Keypair, Listener, LocalInfo, Metrics, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
+    Registration, RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin,
+    store::Bounds,
 };
 
 use crate::{
@@ -102,6 +103,10 @@ impl HostApi for NodeHost {
             let (connection, peer) = (connection.info.id, connection.info.peer);
             self.0.events.emit(|| Event::Observed { connection, peer, address });
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.0.metrics.all.clone()
     }
 
     fn store(&self, namespace: &str, bounds: Bounds) -> Result<Arc<dyn Store>> {

@@ -139,6 +139,7 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
     state.connections.insert(id, connection.clone());
     state.by_peer.entry(peer).or_default().push(id);
     shared.book.connected(connection.info.clone());
+    shared.metrics.connected(connection.info.path.role);
     // Before anybody can find it: the first event of a connection is that there is one.
     shared.events.emit(|| Event::Connected { connection: connection.info.clone() });
     Ok(Admitted::New { leaving })
@@ -154,8 +155,13 @@ pub(crate) fn room_for(
 ) -> Result<Option<Arc<Connection>>> {
     let active = shared.active();
     let with_peer = peer.and_then(|peer| state.by_peer.get(peer)).map_or(0, Vec::len);
-    let unused = |id| state.connections.get(&id).is_some_and(|it| !it.is_leaving() && it.streams.is_idle());
-    let verdict = state.population.verdict(Newcomer { host, with_peer }, &active.stack.settings.limits, unused);
+    let trusted = shared.trust.current();
+    let trusts = |peer: &PeerId| trusted.of_peer(peer).is_some();
+    // Whom we trust stays, used or not.
+    let unused = |it: &Arc<Connection>| !it.is_leaving() && it.streams.is_idle() && !trusts(&it.info.peer);
+    let unused = |id| state.connections.get(&id).is_some_and(unused);
+    let newcomer = Newcomer { host, with_peer, trusted: peer.is_some_and(trusts) };
+    let verdict = state.population.verdict(newcomer, &active.stack.settings.limits, unused);
     match verdict {
         Verdict::Room => Ok(None),
         Verdict::InsteadOf(id) => Ok(state.connections.get(&id).cloned()),
@@ -242,6 +248,7 @@ pub(crate) fn end(shared: &Shared, connection: &Connection, result: Result<()>) 
             }
         }
         shared.book.disconnected(&connection.info);
+        shared.metrics.disconnected(connection.info.path.role);
     }
     connection.finish(result, |end| {
         shared.events.emit(|| Event::Disconnected { connection: id, peer, end: end.clone() });

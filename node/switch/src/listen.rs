@@ -126,6 +126,7 @@ async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, mut listener: B
             }
         };
         if let Err(refusal) = shared.gate.accept(&handle.addresses(), &incoming.remote) {
+            shared.metrics.refused.inc();
             shared.events.emit(|| Event::IncomingFailed { remote: incoming.remote.clone(), error: refusal.into() });
             continue;
         }
@@ -173,6 +174,7 @@ fn take_in(
     env.spawn_detached("arriving connection", async move {
         let remote = incoming.remote.clone();
         if let Err(error) = place.run(upgrade(&shared, &active, &handle, incoming, &place)).await {
+            shared.metrics.refused.inc();
             shared.events.emit(|| Event::IncomingFailed { remote, error });
         }
     });

@@ -72,6 +72,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
             return Err(error);
         }
     };
+    shared.metrics.streams_outbound.inc();
     let (id, peer) = (connection.info.id, connection.info.peer);
     connection.emit(&shared.events, || Event::StreamOpened {
         connection: id,

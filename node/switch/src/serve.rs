@@ -98,6 +98,7 @@ async fn run(
             Err(error) => return failed(shared, connection, Some(id), error),
         }
     };
+    shared.metrics.streams_inbound.inc();
     let (connection_id, peer) = (connection.info.id, connection.info.peer);
     connection.emit(&shared.events, || Event::StreamOpened {
         connection: connection_id,

@@ -25,9 +25,11 @@ use crate::{
     advertised::Advertised,
     capacity::Population,
     connection::Connection,
+    dial_places::DialPlaces,
     events::Events,
     listener::ListenerHandle,
     memory::Memory,
+    numbers::Numbers,
     pending::{Answered, PendingDial, Whom},
     serving::Serving,
 };
@@ -62,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Mutex<Vec<Arc<ListenerHandle>>>,
     /// One change of the configuration at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
+    pub(crate) dial_places: DialPlaces,
+    pub(crate) metrics: Numbers,
     /// What is held for others.
     pub(crate) memory: Arc<Memory>,
     /// Permits to tell peers why their connections are refused or closed for others.
@@ -128,6 +132,7 @@ impl Shared {
     pub(crate) fn new(made: Made) -> Arc<Self> {
         let Made { active, identity, env, gate, trust, stores, networks, own } = made;
         let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
+        let dial_places = DialPlaces::new(active.stack.settings.limits.max_pending_dials);
         let memory = Memory::new(&active.stack.settings.limits, networks);
         Arc::new(Self {
             identity,
@@ -145,6 +150,8 @@ impl Shared {
             advertised: Advertised::default(),
             listeners: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
+            dial_places,
+            metrics: Numbers::default(),
             memory,
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             outdated: Notify::new(),
@@ -169,6 +176,7 @@ impl Shared {
 
     pub(crate) fn swap_active(&self, active: ActiveConfig) {
         self.memory.configure(&active.stack.settings.limits);
+        self.dial_places.resize(active.stack.settings.limits.max_pending_dials);
         *self.active.write() = Arc::new(active);
         self.change_registered(|_| ());
     }
@@ -223,12 +231,6 @@ impl Shared {
     /// Fails once the node is shutting down.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.closing.load(Ordering::Acquire) { Err(Error::closed("the node is shutting down")) } else { Ok(()) }
-    }
-
-    /// See [`State::connection_with`].
-    pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<Arc<Connection>> {
-        let active = self.active();
-        self.state.lock().connection_with(peer, &active)
     }
 
     /// The live connection of this name.

@@ -17,8 +17,8 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions,
-    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Multiaddr, Path, Peer,
-    PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services,
+    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Metrics, Multiaddr, Path,
+    Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services,
     StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
 };
 use tokio::sync::{mpsc, watch};
@@ -37,6 +37,7 @@ pub struct FakeHost {
     revision: watch::Sender<u64>,
     budget: Budget,
     trust: Trust,
+    metrics: Metrics,
     stopping: watch::Sender<bool>,
     /// Who has something to do when it stops holds a receiver.
     winding_up: watch::Sender<()>,
@@ -114,6 +115,7 @@ impl FakeHost {
             revision: watch::Sender::new(0),
             budget: Budget::root("max_memory", usize::MAX),
             trust: Trust::default(),
+            metrics: Metrics::default(),
             stopping: watch::Sender::new(false),
             winding_up: watch::Sender::new(()),
         })
@@ -339,6 +341,9 @@ impl HostApi for FakeHost {
         if let Some(link) = self.link(connection) {
             self.emit(Event::Observed { connection, peer: link.info.peer, address });
         }
+    }
+    fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
     fn store(&self, namespace: &str, bounds: Bounds) -> Result<Arc<dyn Store>> {
         let _ = bounds;
