@@ -78,8 +78,8 @@ pub trait HostApi: Send + Sync + 'static {
     /// The services of the node's plug-ins; [`Host::service`] finds one by its trait.
     fn services(&self) -> Services;
     /// Tells peers that we are reachable at `address` (without `/p2p/…`), beside the addresses that we listen on, until the
-    /// registration is dropped. Several may advertise one address. Fails with `LimitExceeded`.
-    fn advertise(&self, address: Multiaddr) -> Result<Registration>;
+    /// registration is dropped. `source` is the plug-in's name; several may advertise one address. Fails with `LimitExceeded`.
+    fn advertise(&self, address: Multiaddr, source: &'static str) -> Result<Registration>;
     /// Serves `protocol` beside those of the config, and runs what it does on its own, until the registration is dropped.
     /// Streams that are open then go on. Fails where one of its ids is served already, or with `LimitExceeded`. A new config
     /// that serves one of its ids, too, comes second to it.

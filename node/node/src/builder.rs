@@ -21,7 +21,7 @@ use crate::{Node, all_events, network::Network};
 ///
 /// Parts may come of a text and of code. A part that code adds takes the place of the text's part with its name (or, for
 /// protocols, with one of its ids), else it comes last in its layer. What code adds stays when the node takes a new text
-/// ([`Node::configure`]), by the same rule; only settings are the new text's.
+/// ([`Node::reload`]), by the same rule; only settings are the new text's.
 #[derive(Default)]
 pub struct Builder {
     stack: Stack,

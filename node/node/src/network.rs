@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stackwire_config::Stack;
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Multiaddr, PeerId,
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Metrics, Multiaddr, PeerId,
     ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, address::Origin,
 };
 use stackwire_switch::{Changes, Switch};
@@ -87,6 +87,16 @@ impl Network {
     /// Where the node is reachable, with `/p2p/…`: where it listens, and what its plug-ins advertise.
     pub fn addresses(&self) -> Vec<Multiaddr> {
         self.switch.addresses()
+    }
+
+    /// What plug-ins advertise beside, without `/p2p/…`, each with the names of those that do.
+    pub fn advertised(&self) -> Vec<(Multiaddr, Vec<&'static str>)> {
+        self.switch.advertised()
+    }
+
+    /// Numbers about this network; [`Metrics::encode`] writes them for Prometheus.
+    pub fn metrics(&self) -> Metrics {
+        self.switch.metrics()
     }
 
     /// Connects to `address`, or returns the connection there is with its `/p2p/…`, or with who has answered there. The

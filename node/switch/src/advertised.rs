@@ -6,36 +6,48 @@ use stackwire_core::{Error, Kind, Layer, Multiaddr, Result};
 /// Addresses that peers are told, beside those that we listen on. What plug-ins advertise may have come from strangers.
 const MAX_ADVERTISED: usize = 64;
 
-/// The addresses, each with how many plug-ins advertise it, in the order in which they came.
+/// The addresses, each with the plug-ins that advertise it, as often as they do, in the order in which they came.
 #[derive(Default)]
-pub(crate) struct Advertised(Mutex<Vec<(Multiaddr, usize)>>);
+pub(crate) struct Advertised(Mutex<Vec<(Multiaddr, Vec<Source>)>>);
+
+/// The name of a plug-in.
+type Source = &'static str;
 
 impl Advertised {
-    pub(crate) fn list(&self) -> Vec<Multiaddr> {
-        self.0.lock().iter().map(|(address, _)| address.clone()).collect()
+    pub(crate) fn list(&self) -> Vec<(Multiaddr, Vec<Source>)> {
+        self.0.lock().clone()
     }
 
     /// Whether that is a new one.
-    pub(crate) fn add(&self, address: &Multiaddr) -> Result<bool> {
+    pub(crate) fn add(&self, address: &Multiaddr, source: Source) -> Result<bool> {
         let mut all = self.0.lock();
-        if let Some((_, count)) = all.iter_mut().find(|(known, _)| known == address) {
-            *count += 1;
+        let limit = |limit, max: usize| {
+            let kind = Kind::LimitExceeded { limit, max: max as u64 };
+            Err(Error::new(kind, format!("advertising {address}")).at(Layer::Node, "addresses"))
+        };
+        if let Some((_, sources)) = all.iter_mut().find(|(known, _)| known == address) {
+            if sources.len() >= MAX_ADVERTISED {
+                return limit("advertisers of an address", MAX_ADVERTISED);
+            }
+            sources.push(source);
             return Ok(false);
         }
         if all.len() >= MAX_ADVERTISED {
-            let kind = Kind::LimitExceeded { limit: "advertised addresses", max: MAX_ADVERTISED as u64 };
-            return Err(Error::new(kind, format!("advertising {address}")).at(Layer::Node, "addresses"));
+            return limit("advertised addresses", MAX_ADVERTISED);
         }
-        all.push((address.clone(), 1));
+        all.push((address.clone(), vec![source]));
         Ok(true)
     }
 
     /// Whether nobody advertises it any more.
-    pub(crate) fn remove(&self, address: &Multiaddr) -> bool {
+    pub(crate) fn remove(&self, address: &Multiaddr, source: Source) -> bool {
         let mut all = self.0.lock();
         let Some(at) = all.iter().position(|(known, _)| known == address) else { return false };
-        all[at].1 -= 1;
-        let gone = all[at].1 == 0;
+        let sources = &mut all[at].1;
+        if let Some(once) = sources.iter().position(|known| *known == source) {
+            sources.remove(once);
+        }
+        let gone = sources.is_empty();
         if gone {
             all.remove(at);
         }
@@ -51,11 +63,13 @@ mod tests {
     fn an_address_stays_as_long_as_anybody_advertises_it() {
         let all = Advertised::default();
         let address = |n: usize| -> Multiaddr { format!("/ip4/192.0.2.1/tcp/{}", n + 1).parse().unwrap() };
-        assert_eq!((all.add(&address(0)).unwrap(), all.add(&address(0)).unwrap()), (true, false));
-        assert!(!all.remove(&address(0)) && all.list().len() == 1);
-        assert!(all.remove(&address(0)) && all.list().is_empty() && !all.remove(&address(0)));
-        (0..MAX_ADVERTISED).for_each(|n| assert!(all.add(&address(n)).unwrap()));
-        assert!(matches!(all.add(&address(MAX_ADVERTISED)).unwrap_err().kind(), Kind::LimitExceeded { .. }));
-        assert!(!all.add(&address(0)).unwrap(), "one more of the same takes no place");
+        assert_eq!((all.add(&address(0), "a").unwrap(), all.add(&address(0), "b").unwrap()), (true, false));
+        assert_eq!(all.list(), [(address(0), vec!["a", "b"])]);
+        assert!(!all.remove(&address(0), "a") && all.list() == [(address(0), vec!["b"])]);
+        assert!(all.remove(&address(0), "b") && all.list().is_empty() && !all.remove(&address(0), "b"));
+        (0..MAX_ADVERTISED).for_each(|n| assert!(all.add(&address(n), "a").unwrap()));
+        assert!(matches!(all.add(&address(MAX_ADVERTISED), "a").unwrap_err().kind(), Kind::LimitExceeded { .. }));
+        (1..MAX_ADVERTISED).for_each(|_| assert!(!all.add(&address(0), "a").unwrap(), "it takes no place"));
+        assert!(all.add(&address(0), "b").is_err());
     }
 }

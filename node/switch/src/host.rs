@@ -142,8 +142,8 @@ impl HostApi for NodeHost {
         self.0.active().stack.parts.services.clone()
     }
 
-    fn advertise(&self, address: Multiaddr) -> Result<Registration> {
-        register::advertise(&self.0, address)
+    fn advertise(&self, address: Multiaddr, source: &'static str) -> Result<Registration> {
+        register::advertise(&self.0, address, source)
     }
 
     fn serve(&self, protocol: Arc<dyn Protocol>) -> Result<Registration> {

@@ -108,9 +108,10 @@ pub(crate) async fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Result<
     Ok(addresses.iter().map(|a| address::with_peer(a, shared.peer_id())).collect())
 }
 
-async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, mut listener: Box<dyn Listener>) {
-    // However it ends, the address is free then.
+async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, listener: Box<dyn Listener>) {
+    // However it ends, the address is free then: the guard is dropped after the listener, which arguments would not be.
     let _stopped = handle.stopped.clone().drop_guard();
+    let mut listener = listener;
     // A pending stream after its end, so that it is not asked again.
     let mut changes = listener.watch().unwrap_or_else(|| stream::empty().boxed()).chain(stream::pending());
     let error = loop {

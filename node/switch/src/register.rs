@@ -47,14 +47,14 @@ pub(crate) fn serve(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Result
 }
 
 /// Tells peers that we are reachable at `address`, until the registration is dropped.
-pub(crate) fn advertise(shared: &Arc<Shared>, address: Multiaddr) -> Result<Registration> {
-    if shared.advertised.add(&address)? {
+pub(crate) fn advertise(shared: &Arc<Shared>, address: Multiaddr, source: &'static str) -> Result<Registration> {
+    if shared.advertised.add(&address, source)? {
         shared.events.emit(|| Event::LocalChanged);
     }
     let node = Arc::downgrade(shared);
     Ok(Registration::new(move || {
         if let Some(shared) = node.upgrade()
-            && shared.advertised.remove(&address)
+            && shared.advertised.remove(&address, source)
         {
             shared.events.emit(|| Event::LocalChanged);
         }

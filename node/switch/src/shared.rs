@@ -212,8 +212,8 @@ impl Shared {
     /// Where peers are told that we are, without `/p2p/…`: where we listen, and what plug-ins advertise.
     pub(crate) fn reachable(&self) -> Vec<Multiaddr> {
         let mut all = self.listening();
-        let advertised = self.advertised.list();
-        all.extend(advertised.into_iter().filter(|address| !all.contains(address)).collect::<Vec<_>>());
+        let advertised = self.advertised.list().into_iter().map(|(address, _)| address);
+        all.extend(advertised.filter(|address| !all.contains(address)).collect::<Vec<_>>());
         all
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::future::join_all;
 use stackwire_config::Stack;
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair, Multiaddr, OpenGate,
-    PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair, Metrics, Multiaddr,
+    OpenGate, PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
@@ -113,6 +113,16 @@ impl Switch {
     /// Where it is reachable, with `/p2p/…`: where it listens, and what plug-ins advertise.
     pub fn addresses(&self) -> Vec<Multiaddr> {
         self.0.reachable().iter().map(|a| address::with_peer(a, self.peer_id())).collect()
+    }
+
+    /// What plug-ins advertise, without `/p2p/…`, each with the names of those that do.
+    pub fn advertised(&self) -> Vec<(Multiaddr, Vec<&'static str>)> {
+        self.0.advertised.list()
+    }
+
+    /// The numbers of this network.
+    pub fn metrics(&self) -> Metrics {
+        self.0.metrics.all.clone()
     }
 
     /// See [`HostApi::connect`](stackwire_core::HostApi::connect).

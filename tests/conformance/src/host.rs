@@ -371,7 +371,7 @@ impl HostApi for FakeHost {
     fn services(&self) -> Services {
         self.state.lock().services.clone()
     }
-    fn advertise(&self, address: Multiaddr) -> Result<Registration> {
+    fn advertise(&self, address: Multiaddr, _: &'static str) -> Result<Registration> {
         self.change_local(|local| local.listen.push(address.clone()));
         let me = self.me.clone();
         Ok(Registration::new(move || {

@@ -186,7 +186,7 @@ fn a_discovery_that_breaks_a_law_is_found_out() {
     assert_eq!(unnamed, ["an_error_says_whose_it_is"]);
     let meddling = discovery_that(|_, host, _| {
         Box::pin(async move {
-            host.advertise(place()).map(Registration::keep)?;
+            host.advertise(place(), "fake").map(Registration::keep)?;
             Ok(())
         })
     });
@@ -216,7 +216,7 @@ impl Nat for Keeps {
         if self.fails {
             return Err(Error::closed("mapping"));
         }
-        *self.kept.lock() = Some(host.advertise(place())?);
+        *self.kept.lock() = Some(host.advertise(place(), "fake")?);
         std::future::pending().await
     }
 }

@@ -99,6 +99,29 @@ async fn who_is_reported_again_and_again_is_disconnected() {
     assert_eq!(end.await.reason, Reason::ProtocolViolation);
 }
 
+#[tokio::test]
+async fn numbers_count_what_happens_and_plug_ins_add_theirs() {
+    let (server, client) = (node("", "").await, node("", "").await);
+    client.connect(&address(&server)).await.unwrap();
+    accepted(&server).await;
+    let mut stream = client.open_stream(server.peer_id(), &["/ipfs/ping/1.0.0".into()]).await.unwrap();
+    stream.write_all(&[7; 32]).await.unwrap();
+    stream.flush().await.unwrap();
+    stream.read_exact(&mut [0; 32]).await.unwrap();
+    client.host().metrics().counter("test_things", "Things", &[]).unwrap().inc();
+    client.connect(&"/ip4/127.0.0.1/tcp/1".parse().unwrap()).await.unwrap_err();
+    let (ours, theirs) = (client.metrics().encode(), server.metrics().encode());
+    for (text, line) in [
+        (&ours, "stackwire_connections{role=\"dialer\"} 1"),
+        (&ours, "stackwire_dials_failed_total 1"),
+        (&ours, "test_things_total 1"),
+        (&theirs, "stackwire_connections{role=\"listener\"} 1"),
+        (&theirs, "stackwire_connections_opened_total{role=\"listener\"} 1"),
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+}
+
 /// What a plug-in tells.
 #[derive(Debug, Serialize)]
 struct Mapped {

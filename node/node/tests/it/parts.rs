@@ -95,7 +95,7 @@ impl Nat for Oracle {
         "oracle"
     }
     async fn run(&self, host: &Host) -> Result<()> {
-        let _mapped = host.advertise("/ip4/192.0.2.7/tcp/7".parse().expect("an address"))?;
+        let _mapped = host.advertise("/ip4/192.0.2.7/tcp/7".parse().expect("an address"), "mapper")?;
         self.run_a_part().await;
         Ok(())
     }
@@ -168,8 +168,8 @@ async fn parts_that_code_adds_run_until_the_node_stops_through_every_reload() {
 #[tokio::test]
 async fn what_is_advertised_is_told_until_it_is_withdrawn() {
     let (node, mapped) = (super::node("", "").await, "/ip4/192.0.2.9/tcp/9".parse::<Multiaddr>().unwrap());
-    let first = node.host().advertise(mapped.clone()).unwrap();
-    let second = node.host().advertise(mapped.clone()).unwrap();
+    let first = node.host().advertise(mapped.clone(), "test").unwrap();
+    let second = node.host().advertise(mapped.clone(), "test").unwrap();
     told(&node, |local| local.listen.contains(&mapped)).await;
     assert_eq!(node.host().local().listen.iter().filter(|address| **address == mapped).count(), 1);
     assert!(node.addresses().iter().any(|address| address.to_string().starts_with("/ip4/192.0.2.9")));
@@ -177,7 +177,7 @@ async fn what_is_advertised_is_told_until_it_is_withdrawn() {
     assert!(node.host().local().listen.contains(&mapped), "somebody still advertises it");
     drop(second);
     told(&node, |local| !local.listen.contains(&mapped)).await;
-    node.host().advertise(mapped.clone()).unwrap().keep();
+    node.host().advertise(mapped.clone(), "test").unwrap().keep();
     assert!(node.host().local().listen.contains(&mapped), "until the node stops");
 }
 

@@ -41,7 +41,7 @@ impl Nat for Gate {
     async fn run(&self, host: &Host) -> Result<()> {
         let Some(outside) = self.outside.clone() else { return Ok(()) };
         // It lives in this future, so what is advertised is withdrawn when the node drops that.
-        let _advertised = host.advertise(outside).map_err(|error| error.at(Layer::Nat, "gate"))?;
+        let _advertised = host.advertise(outside, "gate").map_err(|error| error.at(Layer::Nat, "gate"))?;
         std::future::pending().await
     }
 }
