@@ -102,6 +102,23 @@ impl Counted {
     }
 }
 
+pin_project! {
+    /// A task that is counted. A type of its own because an `async` block would hold the task twice.
+    struct CountedTask<F> {
+        #[pin]
+        task: F,
+        _counted: Counted,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for CountedTask<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().task.poll(cx)
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(count) = self.tasks.lock().get_mut(self.label) {
@@ -179,20 +196,14 @@ impl Env {
 
     /// Runs `task` to its end. `label` says what it is, for [`Env::tasks`].
     pub fn spawn_detached(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let counted = Counted::new(&self.0.tasks, label);
-        self.0.runtime.spawn(Box::pin(async move {
-            let _counted = counted;
-            task.await;
-        }));
+        let _counted = Counted::new(&self.0.tasks, label);
+        self.0.runtime.spawn(Box::pin(CountedTask { task, _counted }));
     }
 
     /// Runs `task` until it ends or the returned handle is dropped. `label` says what it is, for [`Env::tasks`].
     pub fn spawn(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Task {
         let (handle, registration) = AbortHandle::new_pair();
-        let task = Abortable::new(task, registration);
-        self.spawn_detached(label, async move {
-            let _aborted = task.await;
-        });
+        self.spawn_detached(label, Abortable::new(task, registration).map(drop));
         Task(Some(handle))
     }
 

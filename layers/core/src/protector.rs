@@ -4,14 +4,14 @@ use async_trait::async_trait;
 
 use crate::{BoxPipe, Env, Result, Role};
 
-/// Wraps raw pipes, so that who does not belong to the network can't even negotiate.
+/// Wraps raw pipes. A node outside of the private network can't even negotiate on them.
 #[async_trait]
 pub trait Protector: Send + Sync + 'static {
     /// The plug-in's name, as configs spell it.
     fn name(&self) -> &'static str;
 
-    /// Wraps `pipe`. What it must exchange first may as well travel with the first bytes written. A pipe of another
-    /// network shows as garbage in whatever is negotiated on it. Dropping the future closes the pipe.
+    /// Wraps `pipe`. What the two sides must exchange first may travel with the first bytes that are written. If the peer is
+    /// in another network, the negotiation above reads garbage. Dropping the future closes the pipe.
     async fn protect(&self, pipe: BoxPipe, context: ProtectContext<'_>) -> Result<BoxPipe>;
 }
 

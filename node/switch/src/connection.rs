@@ -14,7 +14,6 @@ use stackwire_core::{
 };
 use stackwire_upgrade::Negotiators;
 use stackwire_wrap::Meter;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{admission::Host, events::Events, stream_count::StreamCount};
@@ -44,7 +43,7 @@ pub(crate) struct Connection {
     /// Why the peer closes it, if it has said so.
     said: OnceLock<Reason>,
     /// How it has ended: no event of it comes after that one.
-    end: watch::Sender<Option<End>>,
+    end: OnceLock<End>,
     /// Makes events of its streams and its end come one after the other.
     telling: Mutex<()>,
     /// Closes it when it is idle, where the configuration says so.
@@ -103,7 +102,7 @@ impl Connection {
             is_spare: AtomicBool::new(false),
             closing: Mutex::default(),
             said: OnceLock::new(),
-            end: watch::Sender::new(None),
+            end: OnceLock::new(),
             telling: Mutex::default(),
             idle: Mutex::default(),
             given_up: CancellationToken::new(),
@@ -149,7 +148,7 @@ impl Connection {
     pub(crate) fn emit(&self, events: &Events, event: impl FnOnce() -> Event) {
         if events.wants_streams() {
             let _one_at_a_time = self.telling.lock();
-            if self.end.borrow().is_none() {
+            if self.end.get().is_none() {
                 events.emit(event);
             }
         }
@@ -207,12 +206,9 @@ impl Connection {
     /// Says how it ended, and has `tell` tell so. The driver's `result` counts where nobody closed it.
     pub(crate) fn finish(&self, result: Result<()>, tell: impl FnOnce(&End)) {
         let _one_at_a_time = self.telling.lock();
-        if self.end.borrow().is_some() {
-            return;
+        if self.end.get().is_none() {
+            tell(self.end.get_or_init(|| self.how(result)));
         }
-        let end = self.how(result);
-        self.end.send_replace(Some(end.clone()));
-        tell(&end);
     }
 
     fn how(&self, result: Result<()>) -> End {
@@ -234,13 +230,9 @@ impl Connection {
 
     /// Waits until it has ended. Cancel-safe.
     pub(crate) async fn closed(&self) -> End {
-        let mut ends = self.end.subscribe();
-        match ends.wait_for(Option::is_some).await {
-            Ok(end) => end.clone(),
-            // The sender is ours.
-            Err(_) => None,
-        }
-        .unwrap_or_else(|| End::new(ClosedBy::Nobody, Reason::Failed, "it has ended"))
+        self.ended.cancelled().await;
+        let unknown = || End::new(ClosedBy::Nobody, Reason::Failed, "it has ended");
+        self.end.get().cloned().unwrap_or_else(unknown)
     }
 
     /// Drops it, and with it everything that waits for it.

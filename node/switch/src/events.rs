@@ -2,8 +2,8 @@
 //!
 //! There are three rings: what matters (connections, listeners, the configuration), chatter (what peers and plug-ins say, and
 //! failures of dials and strangers), and what happens to streams. A subscriber reads several as one, in the order in which
-//! events happened. Chatter that it is too slow for is lost to it; what matters is not lost with it. Rings exist only while
-//! somebody listens.
+//! events happened. Chatter that it is too slow for is lost to it; what matters is not lost with it. They hold something only
+//! for subscribers that are behind.
 //!
 //! Failures that others cause are told of only so often for each host and peer, and counted beyond that: a stranger
 //! decides neither how much the application hears nor how much is logged.
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use parking_lot::Mutex;
 use stackwire_core::{Env, Event, EventStream, PeerId, RateLimiter};
 
@@ -113,11 +113,7 @@ impl Events {
     }
 
     fn listen(&self, rings: &[Ring]) -> EventStream {
-        stream::unfold(self.rings.listen(rings), |mut listener| async move {
-            let event = listener.next().await?;
-            Some((event, listener))
-        })
-        .boxed()
+        self.rings.listen(rings).boxed()
     }
 
     /// No more events: every subscriber hears those that there are, and then the end.

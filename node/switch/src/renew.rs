@@ -1,4 +1,4 @@
-//! Connections whose path a new configuration has made second best: a better one is made beside it, new streams go
+//! A new configuration may make a connection's path second best. Then a better connection is made beside it, new streams go
 //! there, and the old one drains and closes.
 //!
 //! Only the side that dialed can make the better one, and neither side may close the old one while the other still
@@ -9,10 +9,11 @@
 //! | `R` | the listener's stack has changed: make a better connection if you can | the dialer answers one byte, 1 if it did |
 //! | `D` | this connection drains: open no more streams on it | see below |
 //!
-//! Draining: both sides stop opening. When the streams of the side that sent `D` have ended, it sends how many it has
-//! opened, ever (u64, big-endian). The other side waits until it has taken so many and all its own have ended, and answers
-//! with its own count; the first waits likewise and closes. So no stream is cut off and none is lost on the way. A peer
-//! that does not know the protocol is closed when the connection has been quiet for a while.
+//! Draining: both sides stop opening streams. The side that sent `D` waits until its streams have ended, and sends how many
+//! it has ever opened (u64, big-endian). The other side waits until so many have arrived and its own have ended, and answers
+//! with its own count. The first side waits likewise and closes. So no stream is cut off, and none is lost on the way. If the
+//! peer does not know the protocol, the connection is closed when it has been quiet for a while. All of it has a time limit
+//! (`drain_secs`), and once a side has had time to hear of it, its new streams are refused.
 
 use std::{
     sync::{Arc, atomic::Ordering},

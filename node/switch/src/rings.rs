@@ -1,19 +1,23 @@
-//! Rings of events that are read as one.
+//! Rings of events: bounded queues for each listener, read as one in the order of events.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
+use futures::{Stream, task::AtomicWaker};
 use parking_lot::Mutex;
 use stackwire_core::Event;
-use tokio::sync::broadcast::{
-    Receiver, Sender,
-    error::{RecvError, TryRecvError},
-};
 
-/// Events of one ring that a subscriber may fall behind before it misses some.
+/// Events of one ring that a listener may fall behind before it misses the oldest.
 const BACKLOG: usize = 1024;
+/// What an empty queue keeps room for. Nodes have several listeners each, and most of them never wait.
+const LITTLE: usize = 8;
 const RINGS: usize = 3;
 
 /// A kind of events.
@@ -27,10 +31,7 @@ pub(crate) enum Ring {
     Streams,
 }
 
-/// An event, and its place among all.
-type Numbered = (u64, Event);
-
-/// The rings. Each exists while somebody listens to it.
+/// The rings. They hold something only for listeners that are behind.
 #[derive(Clone, Default)]
 pub(crate) struct Rings(Arc<Inner>);
 
@@ -43,10 +44,24 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Numbers are given and events are sent under one lock: what a listener finds in one ring is older than what comes
-    /// into the others later.
+    /// Numbers are given and events are put into all queues under one lock, so that every queue has them in order.
     next: u64,
-    senders: [Option<Sender<Numbered>>; RINGS],
+    queues: Vec<Arc<Queue>>,
+    closed: bool,
+}
+
+/// What one listener has not heard yet.
+struct Queue {
+    wanted: [bool; RINGS],
+    mail: Mutex<Mail>,
+    waker: AtomicWaker,
+}
+
+#[derive(Default)]
+struct Mail {
+    rings: [VecDeque<(u64, Event)>; RINGS],
+    /// Events that it has missed since it was last told so.
+    missed: u64,
     closed: bool,
 }
 
@@ -64,120 +79,111 @@ impl Rings {
     pub(crate) fn send(&self, ring: Ring, event: Event) {
         let mut state = self.0.state.lock();
         let number = state.next;
-        if let Some(sender) = &state.senders[ring as usize] {
-            // Fails only where the last listener is just leaving.
-            let _ = sender.send((number, event));
-            state.next += 1;
+        state.next += 1;
+        for queue in state.queues.iter().filter(|queue| queue.wanted[ring as usize]) {
+            queue.put(ring, number, event.clone());
         }
     }
 
     /// Listens to `rings` from now on.
     pub(crate) fn listen(&self, rings: &[Ring]) -> Listener {
+        let mut wanted = [false; RINGS];
+        rings.iter().for_each(|ring| wanted[*ring as usize] = true);
         let mut state = self.0.state.lock();
-        let mut receivers = [None, None, None];
+        let mail = Mutex::new(Mail { closed: state.closed, ..Mail::default() });
+        let queue = Arc::new(Queue { wanted, mail, waker: AtomicWaker::new() });
         if !state.closed {
-            for ring in rings {
-                let sender = state.senders[*ring as usize].get_or_insert_with(|| Sender::new(BACKLOG));
-                receivers[*ring as usize] = Some(sender.subscribe());
-                self.0.listeners[*ring as usize].fetch_add(1, Ordering::Relaxed);
-            }
+            state.queues.push(queue.clone());
+            self.count(&queue, |count| count.fetch_add(1, Ordering::Relaxed));
         }
-        let counted = receivers.each_ref().map(Option::is_some);
-        Listener { rings: self.clone(), counted, receivers, heads: Default::default() }
+        drop(state);
+        Listener { rings: self.clone(), queue }
     }
 
     /// No more events come; listeners get those that there are.
     pub(crate) fn close(&self) {
         let mut state = self.0.state.lock();
         state.closed = true;
-        state.senders = Default::default();
+        for queue in std::mem::take(&mut state.queues) {
+            self.count(&queue, |count| count.fetch_sub(1, Ordering::Relaxed));
+            queue.mail.lock().closed = true;
+            queue.waker.wake();
+        }
+    }
+
+    fn count(&self, queue: &Queue, change: impl Fn(&AtomicUsize) -> usize) {
+        for (counted, wanted) in self.0.listeners.iter().zip(queue.wanted) {
+            if wanted {
+                change(counted);
+            }
+        }
     }
 }
 
-/// Listens to some of the rings.
+impl Queue {
+    fn put(&self, ring: Ring, number: u64, event: Event) {
+        let mut mail = self.mail.lock();
+        let full = mail.rings[ring as usize].len() == BACKLOG;
+        if full {
+            mail.rings[ring as usize].pop_front();
+            mail.missed += 1;
+        }
+        mail.rings[ring as usize].push_back((number, event));
+        drop(mail);
+        self.waker.wake();
+    }
+}
+
+impl Mail {
+    /// The oldest event; before it, that some were missed.
+    fn next(&mut self) -> Option<Event> {
+        if self.missed > 0 {
+            return Some(Event::Lagged { count: std::mem::take(&mut self.missed) });
+        }
+        let oldest = self.rings.iter_mut().filter(|ring| !ring.is_empty()).min_by_key(|ring| ring[0].0)?;
+        let event = oldest.pop_front().map(|(_, event)| event);
+        if oldest.is_empty() && oldest.capacity() > LITTLE {
+            oldest.shrink_to(LITTLE);
+        }
+        event
+    }
+}
+
+/// Listens to some of the rings, as a stream of events in the order in which they happened. It ends when there are no more.
 pub(crate) struct Listener {
     rings: Rings,
-    counted: [bool; RINGS],
-    /// Those that have not ended.
-    receivers: [Option<Receiver<Numbered>>; RINGS],
-    /// The oldest event of each ring, once it was taken out.
-    heads: [Option<Numbered>; RINGS],
+    queue: Arc<Queue>,
 }
 
-impl Listener {
-    /// The next event, in the order in which they happened; `None` once there are no more. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(lagged) = self.fill() {
-                return Some(lagged);
-            }
-            let oldest = self.heads.iter().enumerate().filter_map(|(ring, head)| Some((head.as_ref()?.0, ring))).min();
-            if let Some((_, ring)) = oldest {
-                return self.heads[ring].take().map(|(_, event)| event);
-            }
-            if self.receivers.iter().all(Option::is_none) {
-                return None;
-            }
-            let [vital, chatter, streams] = &mut self.receivers;
-            let (ring, received) = tokio::select! {
-                biased;
-                received = receive(vital) => (0, received),
-                received = receive(chatter) => (1, received),
-                received = receive(streams) => (2, received),
-            };
-            match received {
-                Ok(event) => self.heads[ring] = Some(event),
-                Err(RecvError::Lagged(count)) => return Some(Event::Lagged { count }),
-                Err(RecvError::Closed) => self.receivers[ring] = None,
-            }
-        }
-    }
+impl Stream for Listener {
+    type Item = Event;
 
-    /// Takes the oldest event out of each ring. Repeated until nothing comes: a ring that was found empty may have got an
-    /// event that is older than one that was found after it.
-    fn fill(&mut self) -> Option<Event> {
-        loop {
-            let mut found = false;
-            for (head, receiver) in self.heads.iter_mut().zip(&mut self.receivers) {
-                let Some(ring) = receiver.as_mut().filter(|_| head.is_none()) else { continue };
-                match ring.try_recv() {
-                    Ok(event) => {
-                        *head = Some(event);
-                        found = true;
-                    }
-                    Err(TryRecvError::Lagged(count)) => return Some(Event::Lagged { count }),
-                    Err(TryRecvError::Closed) => *receiver = None,
-                    Err(TryRecvError::Empty) => {}
-                }
-            }
-            if !found {
-                return None;
-            }
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        // Before the queue is looked at: what comes in between wakes.
+        self.queue.waker.register(cx.waker());
+        let mut mail = self.queue.mail.lock();
+        match mail.next() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if mail.closed => Poll::Ready(None),
+            None => Poll::Pending,
         }
-    }
-}
-
-async fn receive(ring: &mut Option<Receiver<Numbered>>) -> Result<Numbered, RecvError> {
-    match ring {
-        Some(ring) => ring.recv().await,
-        None => std::future::pending().await,
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut state = self.rings.0.state.lock();
-        for ring in (0..RINGS).filter(|ring| self.counted[*ring]) {
-            if self.rings.0.listeners[ring].fetch_sub(1, Ordering::Relaxed) == 1 {
-                state.senders[ring] = None;
-            }
+        // A closed ring has counted everybody out.
+        if let Some(at) = state.queues.iter().position(|queue| Arc::ptr_eq(queue, &self.queue)) {
+            state.queues.remove(at);
+            self.rings.count(&self.queue, |count| count.fetch_sub(1, Ordering::Relaxed));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::{FutureExt, StreamExt};
 
     use super::*;
 
@@ -208,9 +214,8 @@ mod tests {
         assert_eq!((heard(&mut all), heard(&mut two)), (vec![1, 2, 3, 4, 5, 6], vec![2, 3, 4, 6]));
         drop(all);
         assert!(!rings.is_heard(Ring::Streams) && rings.is_heard(Ring::Vital));
-        assert!(rings.0.state.lock().senders[Ring::Streams as usize].is_none(), "nobody listens, nothing is kept");
         drop(two);
-        assert!(!rings.are_heard());
+        assert!(!rings.are_heard() && rings.0.state.lock().queues.is_empty(), "nobody listens, nothing is kept");
     }
 
     #[test]
@@ -225,6 +230,10 @@ mod tests {
         assert_eq!(heard.iter().filter(|n| **n < 1000).copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(heard.iter().filter(|n| **n >= 1_000_000).copied().collect::<Vec<_>>(), [1_000_010]);
         assert_eq!(heard.last(), Some(&2), "in order");
+        assert!(
+            all.queue.mail.lock().rings.iter().all(|ring| ring.capacity() <= LITTLE),
+            "what was kept is given back"
+        );
         assert!(rings.listen(&[Ring::Vital]).next().now_or_never().is_some_and(|end| end.is_none()));
     }
 }
