@@ -208,9 +208,9 @@ mod tests {
         let told = |change: &dyn Fn(&mut Batch)| {
             let mut batch = Batch::new();
             change(&mut batch);
-            batch.check().map_err(|error| error.kind().clone())
+            batch.check().map_err(|error| Box::new(error.kind().clone()))
         };
-        let exceeded = |limit, max: usize| Err(Kind::LimitExceeded { limit, max: max as u64 });
+        let exceeded = |limit, max: usize| Err(Box::new(Kind::LimitExceeded { limit, max: max as u64 }));
         assert_eq!(
             told(&|batch| {
                 batch.put(vec![1; MAX_KEY], vec![1; MAX_VALUE]);

@@ -19,7 +19,7 @@ pub struct Start {
     /// What the address fixes.
     pub fixed: FixedPath,
     /// Whether the peer may have dialed the same channel: then the sides agree on who goes on as the dialer, and
-    /// [`Path::role`] says who did.
+    /// [`Path::role`](stackwire_core::Path::role) says who did.
     pub may_meet: bool,
     /// The transport's name.
     pub transport: &'static str,

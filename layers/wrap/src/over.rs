@@ -218,6 +218,14 @@ impl Session for WrappedSession {
         self.inner.close(code);
     }
 
+    fn carries_codes(&self) -> bool {
+        self.inner.carries_codes()
+    }
+
+    fn window(&self) -> Option<u64> {
+        self.inner.window()
+    }
+
     fn round_trip(&self) -> Option<Duration> {
         self.inner.round_trip()
     }

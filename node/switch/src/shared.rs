@@ -87,8 +87,11 @@ pub(crate) struct Shared {
 /// A protocol that the switch itself serves.
 pub(crate) struct Own {
     pub(crate) id: ProtocolId,
-    pub(crate) serve: fn(Arc<Shared>, Arc<Connection>, Stream) -> BoxFuture<'static, Result<()>>,
+    pub(crate) serve: ServeOwn,
 }
+
+/// Serves one stream of a connection.
+type ServeOwn = fn(Arc<Shared>, Arc<Connection>, Stream) -> BoxFuture<'static, Result<()>>;
 
 /// What changes while a node runs. The lock is held for moments only, never across a wait.
 #[derive(Default)]
