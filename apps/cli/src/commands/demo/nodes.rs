@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use stackwire_config::Plan;
 use stackwire_node::{
-    ConnectionInfo, Error, Kind, Multiaddr, Node, PeerId, ProtocolId, RemoteInfo, Result, Role, address::split_peer,
+    ConnectionInfo, Error, GOODBYE, Kind, Multiaddr, Node, PeerId, ProtocolId, RENEW, RemoteInfo, Result, Role,
+    address::split_peer,
 };
 
 use super::courier::Courier;
@@ -152,10 +153,14 @@ impl Village {
         self.members.iter().find(|member| member.node.peer_id() == *peer).map_or("?", |member| member.name)
     }
 
-    /// The versions of the protocols that `peer` serves, as it told the first node that listens to it.
+    /// The versions of the protocols that `peer` serves, as it told the first node that listens to it. Left out are those that
+    /// every node has for itself.
     pub(super) fn protocols(&self, peer: &PeerId) -> String {
         let told = self.members.iter().find_map(|member| member.node.remote(peer));
-        let names = |info: Arc<RemoteInfo>| info.protocols.iter().map(short).collect::<Vec<_>>().join(" ");
+        let own = |id: &&ProtocolId| [RENEW, GOODBYE].contains(id);
+        let names = |info: Arc<RemoteInfo>| {
+            info.protocols.iter().filter(|id| !own(id)).map(short).collect::<Vec<_>>().join(" ")
+        };
         told.map_or_else(|| "-".to_string(), names)
     }
 
