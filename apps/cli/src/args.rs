@@ -102,7 +102,7 @@ pub struct Run {
     /// Which stack.
     #[command(flatten)]
     pub stack: StackArgs,
-    /// Listen here instead of where the config says; repeat for several.
+    /// Listen here instead of where the config says; repeat for several. Of several networks it is the first.
     #[arg(long, value_name = "A", value_parser = address::parse)]
     pub listen: Vec<Multiaddr>,
     /// Take the config anew whenever it or a file that it names changes. SIGHUP does the same, with or without this.

@@ -100,9 +100,12 @@ pub fn plan(args: &StackArgs, listen: Option<&[Multiaddr]>) -> Result<Plan, Fail
     let Ok(mut table) = text.parse::<Table>() else {
         return Plan::parse_in(folder, &text, &catalogue).map_err(in_file);
     };
-    apply(&mut table, args, &catalogue)?;
+    apply(first_network(&mut table), args, &catalogue)?;
     match listen {
-        None => set_listen(&mut table, &[]),
+        None => {
+            only_first_network(&mut table);
+            set_listen(&mut table, &[]);
+        }
         Some([]) if args.config.is_none() && !args.transports.is_empty() => {
             let fitting = default_listen(&table, &catalogue)?;
             set_listen(&mut table, &fitting);
@@ -261,8 +264,29 @@ fn transports(table: &Table, catalogue: &Catalogue) -> Result<Vec<Arc<dyn Transp
     Ok(silent.stack().parts.transports)
 }
 
+/// What flags change: the whole config, or its first network, which is the one that a node is used as.
+fn first_network(table: &mut Table) -> &mut Table {
+    // Asked twice, as what is lent in one branch is lent in the other, too.
+    let has_networks = networks(table).is_some_and(|networks| networks.first().is_some_and(Value::is_table));
+    match has_networks {
+        true => networks(table).and_then(|networks| networks.first_mut()?.as_table_mut()).expect("it is a table"),
+        false => table,
+    }
+}
+
+/// A tool that dials needs one network.
+fn only_first_network(table: &mut Table) {
+    if let Some(networks) = networks(table) {
+        networks.truncate(1);
+    }
+}
+
+fn networks(table: &mut Table) -> Option<&mut Vec<Value>> {
+    table.get_mut("network")?.as_array_mut()
+}
+
 fn set_listen(table: &mut Table, addresses: &[Multiaddr]) {
-    let node = table.entry("node").or_insert_with(|| Value::Table(Table::new()));
+    let node = first_network(table).entry("node").or_insert_with(|| Value::Table(Table::new()));
     if let Some(node) = node.as_table_mut() {
         node.insert(
             "listen".to_string(),

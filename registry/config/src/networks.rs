@@ -44,14 +44,21 @@ pub(crate) fn split<'a>(mut document: DeTable<'a>, problems: &mut Vec<Problem>) 
             problem(span, "not a section of `network`".into(), "write `[[network]]`");
             continue;
         };
-        match name(sections.remove("name"), span) {
-            Err((span, message)) => problem(span, message, "write `name = \"validator\"`, for example"),
-            Ok(name) if networks.iter().any(|(other, _)| *other == *name.get_ref()) => {
-                let message = format!("two networks are called `{}`", name.get_ref());
-                problem(name.span(), message, "give each a name of its own");
+        // One without a good name is read all the same, so that everything that is wrong with it is told.
+        let name = match name(sections.remove("name"), span) {
+            Ok(name) => {
+                if networks.iter().any(|(other, _)| *other == *name.get_ref()) {
+                    let message = format!("two networks are called `{}`", name.get_ref());
+                    problem(name.span(), message, "give each a name of its own");
+                }
+                name.into_inner()
             }
-            Ok(name) => networks.push((name.into_inner(), sections)),
-        }
+            Err((span, message)) => {
+                problem(span, message, "write `name = \"validator\"`, for example");
+                String::new()
+            }
+        };
+        networks.push((name, sections));
     }
     networks
 }

@@ -110,3 +110,50 @@ fn a_file_that_is_not_there_is_named() {
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.contains("/no/such/file.toml can't be read"), "{}", done.stderr);
 }
+
+/// Two networks.
+const NETWORKS: &str = r#"
+[[network]]
+name = "validator"
+[network.node]
+listen = ["/ip4/127.0.0.1/tcp/1"]
+[[network.transport]]
+use = "tcp"
+[[network.security]]
+use = "noise"
+[[network.muxer]]
+use = "yamux"
+
+[[network]]
+name = "public"
+[[network.transport]]
+use = "tcp"
+[[network.security]]
+use = "tls"
+[[network.muxer]]
+use = "mplex"
+"#;
+
+#[test]
+fn a_config_of_several_networks_is_one_config() {
+    let done = check(NETWORKS, &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    for part in ["network validator", "network public", "1. noise", "1. tls", "1. mplex"] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+    let json = check(NETWORKS, &["--json"]).json();
+    assert_eq!((&json["plan"]["name"], &json["plan"]["networks"][0]["name"]), (&"validator".into(), &"public".into()));
+    // All that is wrong is told at once.
+    let done = check(&NETWORKS.replace("public", "validator").replace("mplex", "mplax"), &[]);
+    assert_eq!(done.code, Some(1));
+    for part in ["line 14, column 8: two networks are called `validator`", "muxer `mplax` is not linked"] {
+        assert!(done.stderr.contains(part), "{part} in {}", done.stderr);
+    }
+    // A tool that dials is in the first of them, and listens nowhere.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, NETWORKS).expect("the config is written");
+    let done = finish(&["ping", "/ip4/127.0.0.1/tcp/9", "--config", text(&file), "--json"]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stdout.contains("refused"), "{}", done.stdout);
+}

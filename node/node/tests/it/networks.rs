@@ -78,6 +78,7 @@ async fn what_is_wrong_with_networks_is_told_with_its_line() {
         (section("a", "noise").replace("name = \"a\"\n", ""), "without a name"),
         ("[node]\nagent = \"x\"\n".to_string() + &section("a", "noise"), "belongs to none of the networks"),
         (section("a", "noisy"), "`noisy` is not linked"),
+        (section("a", "noise") + &section("a", "noisy"), "`noisy` is not linked"),
         ("network = []\n".to_string(), "0 networks"),
         ("network = 7\n".to_string(), "is not a list"),
     ] {
