@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -14,6 +17,9 @@ use stackwire_plugin::{Capabilities, Fixture, Parts, Plugin, Summary, register, 
 use tokio::sync::mpsc;
 
 type Listeners = Arc<Mutex<HashMap<u16, mpsc::Sender<BoxPipe>>>>;
+
+/// The number that is given next, unless it is taken.
+static NEXT: AtomicU16 = AtomicU16::new(1);
 
 static LISTENERS: std::sync::LazyLock<Listeners> = std::sync::LazyLock::new(Listeners::default);
 
@@ -75,7 +81,8 @@ impl Transport for Loop {
         let mut listeners = LISTENERS.lock().unwrap_or_else(PoisonError::into_inner);
         let free = |number: &u16| !listeners.contains_key(number);
         let number = match number(listen.address).ok_or_else(not_ours)? {
-            0 => (1..=u16::MAX).find(free),
+            // Not one that somebody has just left: who still dials that must find nobody.
+            0 => (0..u16::MAX).map(|_| NEXT.fetch_add(1, Ordering::Relaxed).max(1)).find(free),
             number => Some(number).filter(free),
         };
         let number = number.ok_or_else(taken)?;
