@@ -245,12 +245,12 @@ impl YamuxDriver {
             }
         }
         if self.cleaning.is_none() && (self.cleanings.are_due() || look.lingering) {
-            self.cleaning = Some(env.sleep_loosely(Cleanings::PAUSE));
+            self.cleaning = Some(env.sleep_loosely(Cleanings::LEAST));
         }
         if let Some(cleaning) = &mut self.cleaning {
             ready!(cleaning.poll_unpin(cx));
             let again = !self.cleanings.after_pause() || self.clean() || self.cleanings.are_due();
-            self.cleaning = again.then(|| self.env.sleep_loosely(Cleanings::PAUSE));
+            self.cleaning = again.then(|| self.env.sleep_loosely(Cleanings::LEAST));
             return Poll::Ready(Ok(()));
         }
         Poll::Pending
