@@ -58,6 +58,11 @@ impl Reason {
         }
     }
 
+    /// Whether nothing is wrong with whoever is closed for it.
+    pub fn is_polite(self) -> bool {
+        matches!(self, Self::Normal | Self::Idle | Self::Supplanted | Self::GarbageCollected | Self::Shutdown)
+    }
+
     /// What a peer says with `code`.
     pub fn of(code: CloseCode) -> Self {
         Self::CODED.iter().find(|(_, known)| *known == code).map_or(Self::Other(code), |(reason, _)| *reason)
@@ -112,6 +117,7 @@ pub enum ClosedBy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Layer;
 
     #[test]
     fn a_code_means_what_was_meant() {
@@ -119,6 +125,9 @@ mod tests {
             assert_eq!((reason.code(), Reason::of(code)), (code, reason));
         }
         assert_eq!((Reason::Idle.code(), Reason::Failed.code()), (CloseCode::NORMAL, CloseCode::NORMAL));
+        let layer = |layer| Reason::Shutdown.code().error().at(layer, "test");
+        assert!(layer(Layer::Muxer).is_a_proper_end() && !layer(Layer::Protocol).is_a_proper_end());
+        assert!(!Reason::Gated.code().error().at(Layer::Muxer, "test").is_a_proper_end());
         let unknown = Reason::of(CloseCode(77));
         assert_eq!((unknown, unknown.code()), (Reason::Other(CloseCode(77)), CloseCode(77)));
         assert_eq!(unknown.to_string(), "code 0x4d");

@@ -13,7 +13,7 @@ use std::{borrow::Cow, fmt, io, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::printable;
+use crate::{CloseCode, Reason, printable};
 
 pub use failure::AddressFailure;
 pub use kind::{Kind, Retry};
@@ -193,6 +193,18 @@ impl Error {
                 | Kind::Reset { .. }
                 | Kind::Closed
         )
+    }
+
+    /// Whether this is how a stream ends when its connection is closed and nothing is wrong: by us, or by the peer for a
+    /// [polite](Reason::is_polite) reason. A protocol that only watches a connection has not failed then.
+    pub fn is_a_proper_end(&self) -> bool {
+        // The codes of connections and of streams differ; those of connections come with the layer that was closed.
+        let of_connection = matches!(self.layer(), Some(Layer::Muxer | Layer::Transport));
+        match self.kind() {
+            Kind::Closed | Kind::Reset { code: 0 } => true,
+            Kind::Reset { code } => of_connection && Reason::of(CloseCode(*code)).is_polite(),
+            _ => false,
+        }
     }
 
     /// What was being done.
