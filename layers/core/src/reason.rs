@@ -126,8 +126,8 @@ mod tests {
         }
         assert_eq!((Reason::Idle.code(), Reason::Failed.code()), (CloseCode::NORMAL, CloseCode::NORMAL));
         let layer = |layer| Reason::Shutdown.code().error().at(layer, "test");
-        assert!(layer(Layer::Muxer).is_a_proper_end() && !layer(Layer::Protocol).is_a_proper_end());
-        assert!(!Reason::Gated.code().error().at(Layer::Muxer, "test").is_a_proper_end());
+        assert!(layer(Layer::Muxer).is_end_of_connection() && !layer(Layer::Protocol).is_end_of_connection());
+        assert!(!Reason::Gated.code().error().at(Layer::Muxer, "test").is_end_of_connection());
         let unknown = Reason::of(CloseCode(77));
         assert_eq!((unknown, unknown.code()), (Reason::Other(CloseCode(77)), CloseCode(77)));
         assert_eq!(unknown.to_string(), "code 0x4d");

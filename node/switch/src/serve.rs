@@ -129,7 +129,8 @@ fn failed(shared: &Shared, connection: &Connection, protocol: Option<ProtocolId>
     // A peer that lost interest before it said what it wanted is no news, nor is the end of a stream that lasts as long
     // as its connection.
     let matters = protocol.as_ref().is_some_and(|id| shared.serving().keep_alive(id));
-    if !matters && error.is_a_proper_end() {
+    let ended = matches!(error.kind(), Kind::Closed | Kind::Reset { code: 0 }) || error.is_end_of_connection();
+    if !matters && ended {
         return;
     }
     let error = match &protocol {

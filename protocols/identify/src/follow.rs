@@ -59,7 +59,7 @@ async fn push(host: &Host, connection: &ConnectionInfo, timeout: Duration) -> Re
 /// Tells the application, unless there is nothing to tell: the peer does not speak it, or the connection is gone.
 fn report(host: &Host, connection: &ConnectionInfo, id: &'static str, error: Error) {
     let unsupported = matches!(error.kind(), Kind::NoCommonProtocol { .. });
-    if unsupported || error.is_a_proper_end() || host.connection(connection.id).is_none() {
+    if unsupported || error.is_end_of_connection() || host.connection(connection.id).is_none() {
         return;
     }
     host.stream_failed(connection.id, ProtocolId::new(id), error.at(Layer::Protocol, NAME));

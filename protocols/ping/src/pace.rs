@@ -46,7 +46,7 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
                 }
                 let silent = matches!(error.kind(), Kind::Timeout { .. });
                 // A stream that ends properly, as all do when a connection is being closed, is no failure.
-                if !error.is_a_proper_end() {
+                if *error.kind() != Kind::Closed && !error.is_end_of_connection() {
                     host.stream_failed(connection, ProtocolId::new(ID), error.at(Layer::Protocol, "ping"));
                 }
                 if silent && !is_alive(before, host.traffic(connection)) {

@@ -195,16 +195,17 @@ impl Error {
         )
     }
 
-    /// Whether this is how a stream ends when its connection is closed and nothing is wrong: by us, or by the peer for a
+    /// Whether a stream failed because its connection was closed and nothing is wrong with that: by us, or by the peer for a
     /// [polite](Reason::is_polite) reason. A protocol that only watches a connection has not failed then.
-    pub fn is_a_proper_end(&self) -> bool {
-        // The codes of connections and of streams differ; those of connections come with the layer that was closed.
+    pub fn is_end_of_connection(&self) -> bool {
+        // The codes of connections and of streams differ; what ends a connection comes with the layer that was closed.
         let of_connection = matches!(self.layer(), Some(Layer::Muxer | Layer::Transport));
-        match self.kind() {
-            Kind::Closed | Kind::Reset { code: 0 } => true,
-            Kind::Reset { code } => of_connection && Reason::of(CloseCode(*code)).is_polite(),
-            _ => false,
-        }
+        of_connection
+            && match self.kind() {
+                Kind::Closed => true,
+                Kind::Reset { code } => Reason::of(CloseCode(*code)).is_polite(),
+                _ => false,
+            }
     }
 
     /// What was being done.
