@@ -1,12 +1,16 @@
 //! Metrics: numbers about a node, for whoever watches many of them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter, family::Family, gauge, histogram},
-    registry::Registry,
+    metrics::{
+        counter,
+        family::{Family, MetricConstructor},
+        gauge, histogram,
+    },
+    registry::{Metric, Registry},
 };
 
 use crate::{Error, Kind, Layer, Result};
@@ -38,10 +42,12 @@ struct State {
     families: BTreeMap<&'static str, Kept>,
 }
 
-enum Kept {
-    Counters(Family<Labels, Counter>, usize),
-    Gauges(Family<Labels, Gauge>, usize),
-    Histograms(Family<Labels, Histogram, fn() -> Histogram>, usize),
+/// The metrics of one name.
+struct Kept {
+    /// A family of one of the three kinds.
+    family: Box<dyn Any + Send>,
+    /// Its sets of labels.
+    labels: usize,
 }
 
 impl Metrics {
@@ -49,32 +55,12 @@ impl Metrics {
     /// without its full stop. Fails with `Internal` where the name is another kind of metric, and `LimitExceeded` beyond 512
     /// names or 64 sets of labels of one.
     pub fn counter(&self, name: &'static str, help: &str, labels: &[(&'static str, &'static str)]) -> Result<Counter> {
-        let mut state = self.0.lock();
-        let State { registry, families } = &mut *state;
-        check_names(families, name)?;
-        let kept = families.entry(name).or_insert_with(|| {
-            let family = Family::default();
-            registry.register(name, help, family.clone());
-            Kept::Counters(family, 0)
-        });
-        let Kept::Counters(family, count) = kept else { return Err(other_kind(name)) };
-        check_labels(name, count, family.get(&labels.to_vec()).is_some())?;
-        Ok(family.get_or_create_owned(&labels.to_vec()))
+        self.metric(name, help, labels, Family::<Labels, Counter>::default)
     }
 
     /// A gauge; see [`Metrics::counter`].
     pub fn gauge(&self, name: &'static str, help: &str, labels: &[(&'static str, &'static str)]) -> Result<Gauge> {
-        let mut state = self.0.lock();
-        let State { registry, families } = &mut *state;
-        check_names(families, name)?;
-        let kept = families.entry(name).or_insert_with(|| {
-            let family = Family::default();
-            registry.register(name, help, family.clone());
-            Kept::Gauges(family, 0)
-        });
-        let Kept::Gauges(family, count) = kept else { return Err(other_kind(name)) };
-        check_labels(name, count, family.get(&labels.to_vec()).is_some())?;
-        Ok(family.get_or_create_owned(&labels.to_vec()))
+        self.metric(name, help, labels, Family::<Labels, Gauge>::default)
     }
 
     /// A histogram of seconds, from a tenth of a millisecond to a minute; see [`Metrics::counter`].
@@ -84,18 +70,33 @@ impl Metrics {
         help: &str,
         labels: &[(&'static str, &'static str)],
     ) -> Result<Histogram> {
+        let make: fn() -> Histogram = || Histogram::new(histogram::exponential_buckets(0.0001, 2.0, 20));
+        self.metric(name, help, labels, || Family::new_with_constructor(make))
+    }
+
+    /// The metric of these labels in the family called `name`, which is made if there is none.
+    fn metric<M: Clone, C: MetricConstructor<M>>(
+        &self,
+        name: &'static str,
+        help: &str,
+        labels: &[(&'static str, &'static str)],
+        make: impl FnOnce() -> Family<Labels, M, C>,
+    ) -> Result<M>
+    where
+        Family<Labels, M, C>: Metric + Clone,
+    {
         let mut state = self.0.lock();
         let State { registry, families } = &mut *state;
         check_names(families, name)?;
         let kept = families.entry(name).or_insert_with(|| {
-            let make: fn() -> Histogram = || Histogram::new(histogram::exponential_buckets(0.0001, 2.0, 20));
-            let family = Family::new_with_constructor(make);
+            let family = make();
             registry.register(name, help, family.clone());
-            Kept::Histograms(family, 0)
+            Kept { family: Box::new(family), labels: 0 }
         });
-        let Kept::Histograms(family, count) = kept else { return Err(other_kind(name)) };
-        check_labels(name, count, family.get(&labels.to_vec()).is_some())?;
-        Ok(family.get_or_create_owned(&labels.to_vec()))
+        let family = kept.family.downcast_ref::<Family<Labels, M, C>>().ok_or_else(|| other_kind(name))?;
+        let labels = labels.to_vec();
+        check_labels(name, &mut kept.labels, family.get(&labels).is_some())?;
+        Ok(family.get_or_create_owned(&labels))
     }
 
     /// All of them in the OpenMetrics text format (`application/openmetrics-text; version=1.0.0`).

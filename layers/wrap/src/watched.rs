@@ -96,38 +96,11 @@ impl PipeDecorator for WatchedPipe {
 mod tests {
     use std::time::Instant;
 
-    use stackwire_conformance::{env, pipes};
-    use stackwire_core::{MuxerContext, ProtocolId, Role, Session, SessionExt};
+    use stackwire_conformance::{env, passing::Whole, pipes};
+    use stackwire_core::{MuxerContext, Role, SessionExt};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
-
-    /// A muxer whose streams are what it is started on.
-    struct Whole;
-
-    struct One(parking_lot::Mutex<Option<BoxPipe>>);
-
-    impl Session for One {
-        fn poll_open(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
-            Poll::Ready(Ok(self.0.lock().take().expect("one is opened")))
-        }
-        fn poll_accept(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
-            Poll::Pending
-        }
-        fn close(&self, _: u32) {}
-    }
-
-    impl Muxer for Whole {
-        fn name(&self) -> &'static str {
-            "whole"
-        }
-        fn id(&self) -> ProtocolId {
-            ProtocolId::new("/whole")
-        }
-        fn start(&self, pipe: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
-            (Arc::new(One(Some(pipe).into())), Box::pin(std::future::ready(Ok(()))))
-        }
-    }
 
     #[tokio::test]
     #[allow(clippy::disallowed_methods, reason = "a clock for a test")]

@@ -4,19 +4,16 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use stackwire_core::{Event, Incoming, Layer, Listen, Listener, Multiaddr, Result, Role};
+use stackwire_core::{Incoming, Listener, Multiaddr, Result, Role};
 
-use crate::shared::Shared;
+use crate::{listen, shared::Shared};
 
 /// Listens on `address` with the transport that takes it. The gate is asked about whoever arrives.
 pub(crate) async fn bind(shared: &Arc<Shared>, address: &Multiaddr) -> Result<Box<dyn Listener>> {
     shared.check_open()?;
     let active = shared.active();
     let transport = active.transport(Role::Listener, address, |transport| transport.can_listen(address))?;
-    let host = shared.host();
-    let listen =
-        Listen::new(address, &shared.identity, &shared.env).with_budgets(shared.memory.scopes()).with_host(&host);
-    let inner = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
+    let inner = listen::open(shared, &**transport, address).await?;
     Ok(Box::new(Gated { inner, node: Arc::downgrade(shared) }))
 }
 
@@ -36,12 +33,8 @@ impl Listener for Gated {
         loop {
             let incoming = self.inner.accept().await?;
             let Some(node) = self.node.upgrade() else { return Ok(incoming) };
-            match node.gate.accept(&self.inner.addresses(), &incoming.remote) {
-                Ok(()) => return Ok(incoming),
-                Err(refusal) => {
-                    let remote = incoming.remote;
-                    node.events.emit(|| Event::IncomingFailed { remote, error: refusal.into() });
-                }
+            if listen::may_pass(&node, &self.inner.addresses(), &incoming.remote) {
+                return Ok(incoming);
             }
         }
     }

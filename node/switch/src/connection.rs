@@ -118,14 +118,13 @@ impl Connection {
     /// Closes it: streams are told, what they accepted is sent, then the driver ends. The peer is told `reason`; of several
     /// the first counts.
     pub(crate) fn close(&self, reason: Reason, detail: impl Into<String>) {
-        let reason = self.closing.lock().get_or_insert_with(|| End::new(ClosedBy::Us, reason, detail)).reason;
-        self.session.close(reason.code().0);
+        self.session.close(self.announce_close(reason, detail).code().0);
     }
 
     /// Closes it unless a stream holds it. Whoever opens one counts it first and then looks at
     /// [`Connection::is_usable`]; here it is the other way round, so that one of the two sees the other.
     pub(crate) fn close_if_idle(&self) -> bool {
-        self.closing.lock().get_or_insert_with(|| End::new(ClosedBy::Us, Reason::Idle, "it was idle"));
+        self.announce_close(Reason::Idle, "it was idle");
         if !self.streams.is_idle() {
             self.closing.lock().take_if(|end| end.reason == Reason::Idle);
             return false;
@@ -134,9 +133,9 @@ impl Connection {
         true
     }
 
-    /// It will be closed for `reason`, once the peer has been told so.
-    pub(crate) fn announce_close(&self, reason: Reason, detail: impl Into<String>) {
-        self.closing.lock().get_or_insert_with(|| End::new(ClosedBy::Us, reason, detail));
+    /// It will be closed for `reason`, once the peer has been told so. Gives the reason that counts, which is the first.
+    pub(crate) fn announce_close(&self, reason: Reason, detail: impl Into<String>) -> Reason {
+        self.closing.lock().get_or_insert_with(|| End::new(ClosedBy::Us, reason, detail)).reason
     }
 
     /// The peer has said why it is about to close. Only its first word counts.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Weak};
 use futures::{StreamExt, future::BoxFuture, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Result, Role, Stage, address, peek,
+    Budget, Error, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Result, Role, Stage, Transport,
+    address, peek,
 };
 use stackwire_upgrade::Start;
 use tokio_util::sync::CancellationToken;
@@ -55,11 +56,32 @@ pub(crate) async fn bind(
         handle.follow(&host.reachable.lock());
         return Ok(Bound { handle, listener: None });
     }
+    let listener = open(shared, &*transport, &bare).await?;
+    Ok(Bound { handle: handle(listener.addresses()), listener: Some(listener) })
+}
+
+/// Has `transport` listen on `address`.
+pub(crate) async fn open(
+    shared: &Arc<Shared>,
+    transport: &dyn Transport,
+    address: &Multiaddr,
+) -> Result<Box<dyn Listener>> {
     let host = shared.host();
     let listen =
-        Listen::new(&bare, &shared.identity, &shared.env).with_budgets(shared.memory.scopes()).with_host(&host);
-    let listener = transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))?;
-    Ok(Bound { handle: handle(listener.addresses()), listener: Some(listener) })
+        Listen::new(address, &shared.identity, &shared.env).with_budgets(shared.memory.scopes()).with_host(&host);
+    transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))
+}
+
+/// Whether the gate lets a connection from `remote` pass that arrives at `local`. It tells of one that it refuses.
+pub(crate) fn may_pass(shared: &Shared, local: &[Multiaddr], remote: &Multiaddr) -> bool {
+    let asked = shared.gate.accept(local, remote);
+    asked.map_err(|refusal| failed(shared, remote.clone(), refusal.into())).is_ok()
+}
+
+/// Tells of a connection from `remote` that has not come about.
+fn failed(shared: &Shared, remote: Multiaddr, error: Error) {
+    shared.metrics.refused.inc();
+    shared.events.emit(|| Event::IncomingFailed { remote, error });
 }
 
 /// Stops a listener and waits until its address is free.
@@ -126,9 +148,7 @@ async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, listener: Box<d
                 continue;
             }
         };
-        if let Err(refusal) = shared.gate.accept(&handle.addresses(), &incoming.remote) {
-            shared.metrics.refused.inc();
-            shared.events.emit(|| Event::IncomingFailed { remote: incoming.remote.clone(), error: refusal.into() });
+        if !may_pass(shared, &handle.addresses(), &incoming.remote) {
             continue;
         }
         let active = shared.active();
@@ -175,8 +195,7 @@ fn take_in(
     env.spawn_detached("arriving connection", async move {
         let remote = incoming.remote.clone();
         if let Err(error) = place.run(upgrade(&shared, &active, &handle, incoming, &place)).await {
-            shared.metrics.refused.inc();
-            shared.events.emit(|| Event::IncomingFailed { remote, error });
+            failed(&shared, remote, error);
         }
     });
 }

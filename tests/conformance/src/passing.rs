@@ -11,7 +11,10 @@ use std::{
 use bytes::Bytes;
 use futures::task::noop_waker_ref;
 use parking_lot::Mutex;
-use stackwire_core::{BoxPipe, Buffer, Datagrams, Error, Pipe, Priority, Result, poll_read_buffered, total_len};
+use stackwire_core::{
+    BoxPipe, Buffer, Datagrams, Driver, Error, Muxer, MuxerContext, Pipe, Priority, ProtocolId, Result, Session,
+    poll_read_buffered, total_len,
+};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a [`Probe`]'s reader gets again and again.
@@ -223,4 +226,31 @@ pub fn everything_passes_but(mut pipe: BoxPipe, calls: &Calls, but: &[&str]) {
     passed("poll_shutdown");
     pipe.reset(7);
     passed("reset 7");
+}
+
+/// A muxer whose one stream is the pipe itself, and whose driver has nothing to do: for decorators of muxers.
+pub struct Whole;
+
+struct One(Mutex<Option<BoxPipe>>);
+
+impl Session for One {
+    fn poll_open(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        Poll::Ready(Ok(self.0.lock().take().expect("one is opened")))
+    }
+    fn poll_accept(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
+        Poll::Pending
+    }
+    fn close(&self, _: u32) {}
+}
+
+impl Muxer for Whole {
+    fn name(&self) -> &'static str {
+        "whole"
+    }
+    fn id(&self) -> ProtocolId {
+        ProtocolId::new("/whole")
+    }
+    fn start(&self, pipe: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
+        (Arc::new(One(Some(pipe).into())), Box::pin(std::future::ready(Ok(()))))
+    }
 }

@@ -1,20 +1,13 @@
 //! Every decorator of pipes passes every method on.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use stackwire_conformance::{
     env,
     host::connection_info,
-    passing::{everything_passes, everything_passes_but, probe},
+    passing::{Whole, everything_passes, everything_passes_but, probe},
 };
-use stackwire_core::{
-    BoxPipe, Driver, Keypair, Muxer, MuxerContext, Prefaced, ProtocolId, Result, Role, Session, SessionExt, Stream,
-    peek,
-};
+use stackwire_core::{BoxPipe, Keypair, Muxer, MuxerContext, Prefaced, ProtocolId, Role, SessionExt, Stream, peek};
 use stackwire_wrap::{
     Faults, Meter, PollTimes, Stall, StreamLimits, faulty, limited, metered, metered_and_write_timed, timed,
     watch_polls,
@@ -67,33 +60,6 @@ async fn faults_pass_everything_on() {
     let (pipe, calls) = probe(b"");
     let way = Faults { delay: Some(Duration::ZERO..=Duration::ZERO), ..Faults::default() };
     everything_passes_but(faulty(pipe, way, &env()), &calls, &["poll_fill_buf", "consume", "poll_take"]);
-}
-
-/// A muxer whose one stream is the pipe itself.
-struct Whole;
-
-struct One(parking_lot::Mutex<Option<BoxPipe>>);
-
-impl Session for One {
-    fn poll_open(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
-        Poll::Ready(Ok(self.0.lock().take().expect("one is opened")))
-    }
-    fn poll_accept(&self, _: &mut Context<'_>) -> Poll<Result<BoxPipe>> {
-        Poll::Pending
-    }
-    fn close(&self, _: u32) {}
-}
-
-impl Muxer for Whole {
-    fn name(&self) -> &'static str {
-        "whole"
-    }
-    fn id(&self) -> ProtocolId {
-        ProtocolId::new("/whole")
-    }
-    fn start(&self, pipe: BoxPipe, _: MuxerContext<'_>) -> (Arc<dyn Session>, Driver) {
-        (Arc::new(One(Some(pipe).into())), Box::pin(std::future::pending()))
-    }
 }
 
 #[tokio::test]
