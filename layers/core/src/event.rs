@@ -177,6 +177,19 @@ pub enum Event {
         #[serde(serialize_with = "plugin_event")]
         fact: Arc<dyn PluginEvent>,
     },
+    /// Something was refused because a limit of ours is met. Told once a minute for each limit.
+    LimitReached {
+        /// The option that sets the limit.
+        limit: &'static str,
+        /// What it is.
+        max: u64,
+        /// Whom: this node, a peer, or a host.
+        who: String,
+        /// How often that one has been refused something because of it.
+        count: u64,
+        /// What that means, and what to do about it.
+        help: String,
+    },
     /// The list of our addresses or protocols changed.
     LocalChanged,
     /// Failures that one host or peer causes are told of only so often; `count` were left out since this was last said.

@@ -95,7 +95,7 @@ mod transport;
 pub mod trust;
 
 pub use address::{Multiaddr, Protocol as AddressPart};
-pub use budget::{Budget, Budgets, Reservation};
+pub use budget::{Allowance, Budget, Budgets, OnExcess, Reservation, Resource};
 pub use buffer::Buffer;
 pub use claims::Claims;
 pub use close_code::CloseCode;

@@ -58,6 +58,7 @@ shared!(impl Transport {
     async['life1] fn dial(&self, dial: Dial<'life1>) -> Result<Dialed>;
     async['life1] fn listen(&self, listen: Listen<'life1>) -> Result<Box<dyn Listener>>;
     fn may_meet(&self, address: &Multiaddr) -> bool;
+    fn descriptors(&self) -> usize;
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr>;
     fn recognizes(&self, address: &Multiaddr, first: &[u8]) -> Recognition;
     async['life1] fn accept_over(&self, over: Over<'life1>) -> Result<Opened>;

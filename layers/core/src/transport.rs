@@ -39,6 +39,11 @@ pub trait Transport: Send + Sync + 'static {
         false
     }
 
+    /// Descriptors that one connection takes, dialed or accepted. 0 where connections share a socket, or need none.
+    fn descriptors(&self) -> usize {
+        1
+    }
+
     /// For a transport that runs over another one's channel (WebSocket over TCP): the address of that one. Where a node
     /// listens on both, they share the port; [`Transport::recognizes`] tells whose a connection is.
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {

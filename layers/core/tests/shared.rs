@@ -31,6 +31,9 @@ impl Transport for Odd {
     async fn listen(&self, _: Listen<'_>) -> Result<Box<dyn Listener>> {
         odd()
     }
+    fn descriptors(&self) -> usize {
+        7
+    }
     fn may_meet(&self, _: &Multiaddr) -> bool {
         true
     }

@@ -14,7 +14,8 @@ const FEW: usize = 512;
 pub struct Cleanings(u8);
 
 impl Cleanings {
-    /// The time between two. A connection keeps its memory for at most two of these after the last byte.
+    /// The time between two. A connection keeps its memory for at most three of these after
+    /// the last byte.
     pub const PAUSE: Duration = Duration::from_secs(1);
     /// The same for [`Env::sleep_loosely`](stackwire_core::Env::sleep_loosely), which rounds it up to a whole second of the
     /// clock: a pause that begins on one takes one.

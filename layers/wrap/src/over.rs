@@ -121,6 +121,10 @@ impl Transport for WrappedTransport {
         self.inner.may_meet(address)
     }
 
+    fn descriptors(&self) -> usize {
+        self.inner.descriptors()
+    }
+
     fn carrier(&self, address: &Multiaddr) -> Option<Multiaddr> {
         self.inner.carrier(address)
     }

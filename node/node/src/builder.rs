@@ -8,12 +8,12 @@ use std::{
 use futures::stream::BoxStream;
 use stackwire_config::{Catalogue, DEFAULT_NETWORK, Parts, Plan, Settings, Stack};
 use stackwire_core::{
-    Discovery, Env, Event, EventStream, Gate, Keypair, Lookup, Multiaddr, Muxer, Nat, Negotiator, Protector, Protocol,
-    Result, Router, Runtime, Security, Transport, identity::KeyType,
+    Budget, Discovery, Env, Event, EventStream, Gate, Keypair, Lookup, Multiaddr, Muxer, Nat, Negotiator, Protector,
+    Protocol, Result, Router, Runtime, Security, Transport, identity::KeyType,
 };
 use stackwire_files::load_or_create_key_file;
 use stackwire_store::Storage;
-use stackwire_switch::{Settings as SwitchSettings, Stores, Switch, TokioRuntime};
+use stackwire_switch::{Settings as SwitchSettings, Stores, Switch, TokioRuntime, node_allowance};
 
 use crate::{Node, all_events, network::Network};
 
@@ -213,7 +213,9 @@ impl Builder {
             Some(folder) => open_storage(folder, &env)?,
             None => Storage::memory(),
         });
-        let common = Common { env, storage, networks: 1 + self.networks.len() };
+        let all = std::iter::once(&self.stack).chain(self.networks.iter().map(|(_, stack)| stack));
+        let budget = Budget::unlimited().scope(node_allowance(all.map(|stack| &stack.settings.limits)));
+        let common = Common { env, storage, budget, networks: 1 + self.networks.len() };
         let name = self.stack.plan.as_ref().map_or(DEFAULT_NETWORK, |plan| plan.name()).to_string();
         let first = common.network(&name, self.stack, self.identity, self.gate)?;
         let others = self.networks.into_iter().map(|(name, stack)| common.network(&name, stack, None, None));
@@ -243,6 +245,8 @@ fn open_storage(folder: &Path, env: &Env) -> Result<Storage> {
 pub(crate) struct Common {
     pub(crate) env: Env,
     pub(crate) storage: Arc<Storage>,
+    /// What all of them may hold.
+    pub(crate) budget: Budget,
     /// How many there are.
     pub(crate) networks: usize,
 }
@@ -265,7 +269,7 @@ impl Common {
         let stores: Stores =
             Arc::new(move |namespace, bounds| storage.namespace(&format!("{prefix}/{namespace}"), bounds));
         let mut made = SwitchSettings::new(stack, identity, self.env.clone(), stores);
-        made.networks = self.networks;
+        (made.budget, made.networks) = (self.budget.clone(), self.networks);
         if let Some(gate) = gate {
             made.gate = gate;
         }

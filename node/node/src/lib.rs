@@ -22,4 +22,4 @@ pub use node::Node;
 pub use stackwire_config::{Catalogue, DEFAULT_NETWORK, Limits, Parts, Settings, Timeouts};
 pub use stackwire_core::*;
 pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};
-pub use stackwire_switch::{Changes, GOODBYE, RENEW, TokioRuntime};
+pub use stackwire_switch::{Amount, Changes, GOODBYE, Holding, RENEW, Refused, TokioRuntime};

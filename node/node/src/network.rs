@@ -7,7 +7,7 @@ use stackwire_core::{
     Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Metrics, Multiaddr, PeerId,
     ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, address::Origin,
 };
-use stackwire_switch::{Changes, Switch};
+use stackwire_switch::{Changes, Holding, Refused, Switch};
 
 use crate::{candidates::Candidates, tasks::PluginTasks};
 
@@ -163,6 +163,16 @@ impl Network {
     /// Bytes that are held for others now: what waits to be read or sent, and open streams.
     pub fn held(&self) -> usize {
         self.switch.held()
+    }
+
+    /// Who holds what: the node, this network, and every scope that holds something, those with the most memory first.
+    pub fn holdings(&self) -> Vec<Holding> {
+        self.switch.holdings()
+    }
+
+    /// What was refused because of limits, to whom and how often, the most frequent first.
+    pub fn refused(&self) -> Vec<Refused> {
+        self.switch.refused()
     }
 
     /// What a connected peer told about itself.

@@ -5,7 +5,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use futures::{future::join_all, stream::BoxStream};
 use stackwire_config::{Catalogue, Plan, Stack};
 use stackwire_core::{Error, Event, EventStream, Kind, Layer, Result};
-use stackwire_switch::Changes;
+use stackwire_switch::{Changes, node_allowance};
 use tokio::sync::watch;
 
 use crate::{
@@ -35,6 +35,15 @@ impl Deref for Node {
 
     fn deref(&self) -> &Network {
         &self.0.first
+    }
+}
+
+impl Running {
+    /// Lets the node hold what the configurations of its networks say now.
+    fn allow(&self) {
+        let stacks: Vec<Stack> =
+            std::iter::once(&self.first).chain(self.others.borrow().iter()).map(|it| it.switch.stack()).collect();
+        self.common.budget.allow(node_allowance(stacks.iter().map(|stack| &stack.settings.limits)));
     }
 }
 
@@ -148,6 +157,7 @@ impl Node {
             running.into_iter().skip(1).partition(|network| plan.networks().all(|plan| plan.name() != network.name()));
         stay.append(&mut done.added);
         self.0.others.send_replace(stay);
+        self.0.allow();
         for network in gone {
             done.changes.closed.extend(network.addresses());
             // Its streams get their time to finish; the node has no use for it any more.
@@ -159,7 +169,9 @@ impl Node {
     /// As [`Node::reload`], with a stack that was made by hand, for the first network: plug-ins stay the ones they are where
     /// the stack holds the same ones.
     pub async fn reload_stack(&self, stack: Stack) -> Result<Changes> {
-        self.0.first.reload(|_| Ok(stack)).await
+        let changes = self.0.first.reload(|_| Ok(stack)).await?;
+        self.0.allow();
+        Ok(changes)
     }
 
     /// Stops gracefully. No new connections and no new listeners; plug-ins wind up

@@ -13,6 +13,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -31,6 +32,20 @@ pub(crate) enum Host {
     V6([u8; 7]),
     /// This machine, over a transport without IP addresses.
     Machine,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(ip) => ip.fmt(f),
+            Self::V6(prefix) => {
+                let mut octets = [0; 16];
+                octets[..7].copy_from_slice(prefix);
+                write!(f, "{}/56", Ipv6Addr::from(octets))
+            }
+            Self::Machine => f.write_str("this machine"),
+        }
+    }
 }
 
 impl Host {

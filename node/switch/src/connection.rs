@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Reason, Result, Session, Task,
+    Budget, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Reason, Reservation, Result, Session, Task,
 };
 use stackwire_upgrade::Negotiators;
 use stackwire_wrap::Meter;
@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     pub(crate) meter: Arc<Meter>,
     /// What it holds in memory.
     pub(crate) budget: Budget,
+    /// The socket that it has, until it has ended.
+    descriptors: Mutex<Option<Reservation>>,
     /// Choose the protocols of its streams.
     pub(crate) negotiators: Negotiators,
     /// Open streams, both directions.
@@ -68,6 +70,7 @@ pub(crate) struct Made {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) budget: Budget,
+    pub(crate) descriptors: Reservation,
     pub(crate) negotiators: Negotiators,
     pub(crate) host: Option<Host>,
     pub(crate) origin: Origin,
@@ -87,13 +90,14 @@ pub(crate) enum Origin {
 
 impl Connection {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { info, session, meter, budget, negotiators, host, origin, since } = made;
+        let Made { info, session, meter, budget, descriptors, negotiators, host, origin, since } = made;
         Arc::new(Self {
             info,
             session,
             meter,
             streams: StreamCount::new(budget.clone()),
             budget,
+            descriptors: Mutex::new(Some(descriptors)),
             negotiators,
             ended: CancellationToken::new(),
             host,
@@ -238,7 +242,8 @@ impl Connection {
     pub(crate) fn abort(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock());
         let idle = self.idle.lock().take();
-        drop((tasks, idle));
+        let descriptors = self.descriptors.lock().take();
+        drop((tasks, idle, descriptors));
         self.ended.cancel();
     }
 }

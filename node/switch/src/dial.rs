@@ -8,19 +8,20 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::OptionFuture, stream, stream::BoxStream};
 use stackwire_core::{
-    AddressFailure, Dial, DialOptions, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, Result, Role, Route, Target,
+    AddressFailure, Dial, DialOptions, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, Resource, Result, Role,
+    Route, Target,
     address::{self, Origin},
 };
-use stackwire_upgrade::{Start, Upgraded};
-use stackwire_wrap::Meter;
+use stackwire_upgrade::Start;
 
 use crate::{
     active_config::ActiveConfig,
     connection::{self, Connection},
     dial_places::DialPlace,
-    life,
+    life::{self, Reached},
     pending::{By, Joined, PendingDial, Whom},
     race::{Next, Source, race},
+    refusals::Who,
     resolve::{Candidate, MAX_ADDRESSES, Named, Resolver},
     shared::Shared,
     traffic,
@@ -177,13 +178,12 @@ async fn beside(
 struct Dialed {
     active: Arc<ActiveConfig>,
     candidate: Candidate,
-    upgraded: Upgraded,
-    meter: Arc<Meter>,
+    reached: Reached,
 }
 
 fn adopt(shared: &Arc<Shared>, dialed: Dialed, origin: connection::Origin) -> Result<Arc<Connection>> {
-    let Dialed { active, candidate, upgraded, meter } = dialed;
-    let connection = life::adopt(shared, &active, upgraded, meter, origin)?;
+    let Dialed { active, candidate, reached } = dialed;
+    let connection = life::adopt(shared, &active, reached, origin)?;
     shared.add_addresses(connection.info.peer, &[candidate.address], candidate.origin);
     Ok(connection)
 }
@@ -216,15 +216,15 @@ async fn dial(
         let (active, host) = (&active, &host);
         async move {
             let candidate = candidate?;
-            let upgraded = attempt_unless_met(shared, host, active, &candidate, joined).await?;
-            Ok((candidate, upgraded))
+            let reached = attempt_unless_met(shared, host, active, &candidate, joined).await?;
+            Ok((candidate, reached))
         }
     });
     let reached = attempts.await;
     let failed = addresses.failed.take();
     drop(addresses);
-    let (candidate, (upgraded, meter)) = reached.map_err(|failures| all_failed(peer, failures, failed))?;
-    Ok(Dialed { active, candidate, upgraded, meter })
+    let (candidate, reached) = reached.map_err(|failures| all_failed(peer, failures, failed))?;
+    Ok(Dialed { active, candidate, reached })
 }
 
 /// The candidates of a dial, from all who have some.
@@ -290,7 +290,7 @@ async fn attempt_unless_met(
     active: &ActiveConfig,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Upgraded, Arc<Meter>), AddressFailure> {
+) -> Result<Reached, AddressFailure> {
     let first = attempt(shared, host, active, candidate, joined).await;
     if !first.as_ref().is_err_and(|failure| *failure.error.kind() == Kind::SimultaneousOpen) {
         return first;
@@ -316,7 +316,7 @@ async fn attempt(
     active: &ActiveConfig,
     candidate: &Candidate,
     joined: &Joined,
-) -> Result<(Upgraded, Arc<Meter>), AddressFailure> {
+) -> Result<Reached, AddressFailure> {
     let Candidate { address, peer, .. } = candidate;
     let bare = address.without_fixed();
     let mut reached = false;
@@ -327,7 +327,9 @@ async fn attempt(
         let timeouts = &active.stack.settings.timeouts;
         let name = transport.name();
         let begin = shared.env.now();
-        let budget = shared.memory.scope(address);
+        let budget = shared.scopes.connection(address);
+        let taken = budget.take(Resource::Descriptors, transport.descriptors());
+        let descriptors = taken.inspect_err(|error| shared.refused(error, Who::Us))?;
         let dial =
             Dial::new(&bare, &shared.identity, &shared.env).to(*peer).with_budget(budget.clone()).with_host(host);
         let dialing = shared.env.timeout(timeouts.dial, "connecting", transport.dial(dial));
@@ -350,7 +352,7 @@ async fn attempt(
             limit: timeouts.handshake,
             budget,
         };
-        Ok((active.upgrader.upgrade(start).await?, meter))
+        Ok(Reached { upgraded: active.upgrader.upgrade(start).await?, meter, descriptors })
     };
     let upgraded: Result<_> = upgrading.await;
     upgraded.map_err(|error| AddressFailure { address: address.clone(), error, reached })

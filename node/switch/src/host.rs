@@ -128,7 +128,7 @@ impl HostApi for NodeHost {
     }
 
     fn scope(&self, name: &'static str) -> Budget {
-        self.0.memory.plugin(name)
+        self.0.scopes.plugin(name)
     }
 
     async fn stopping(&self) -> StopGuard {

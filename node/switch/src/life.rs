@@ -11,7 +11,7 @@ use futures::{
     future::{Either, select},
 };
 use stackwire_core::{
-    ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Reason, Result, Role, SessionExt,
+    ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Reason, Reservation, Result, Role, SessionExt,
 };
 use stackwire_upgrade::Upgraded;
 use stackwire_wrap::Meter;
@@ -21,6 +21,7 @@ use crate::{
     admission::Host,
     capacity::{Newcomer, Verdict},
     connection::{Connection, Made, Origin},
+    refusals::Who,
     serve,
     shared::{Shared, State},
 };
@@ -31,6 +32,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long after a dial of ours a connection of its peer may arrive that was dialed at the same time.
 const MEETING: Duration = Duration::from_secs(10);
 
+/// A connection that has come about, before the node knows of it.
+pub(crate) struct Reached {
+    pub(crate) upgraded: Upgraded,
+    pub(crate) meter: Arc<Meter>,
+    /// What it has of the node's descriptors.
+    pub(crate) descriptors: Reservation,
+}
+
 /// Takes a connection into the node that was upgraded under `active`, and starts its tasks. Gives the one that there is if that
 /// is to be used instead. Fails where a limit is met or the gate refuses it, which the peer is told, or the node is closing.
 ///
@@ -39,10 +48,10 @@ const MEETING: Duration = Duration::from_secs(10);
 pub(crate) fn adopt(
     shared: &Arc<Shared>,
     active: &Arc<ActiveConfig>,
-    upgraded: Upgraded,
-    meter: Arc<Meter>,
+    reached: Reached,
     origin: Origin,
 ) -> Result<Arc<Connection>> {
+    let Reached { upgraded, meter, descriptors } = reached;
     let Upgraded { peer: key, session, driver, negotiators, path, budget, claims, .. } = upgraded;
     let peer = key.peer_id();
     if peer == shared.peer_id() {
@@ -53,7 +62,9 @@ pub(crate) fn adopt(
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
     let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims));
     let since = shared.env.now();
-    let connection = Connection::new(Made { info, session, meter, budget, negotiators, host, origin, since });
+    budget.join(&shared.scopes.peer(&peer));
+    let connection =
+        Connection::new(Made { info, session, meter, budget, descriptors, negotiators, host, origin, since });
     let admitted = allowed.map_err(Error::from).and_then(|()| admit(shared, &connection));
     match admitted {
         Ok(Admitted::New { leaving }) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),
@@ -62,6 +73,7 @@ pub(crate) fn adopt(
             return Ok(other);
         }
         Err(error) => {
+            shared.refused(&error, host.map_or(Who::Us, |_| Who::Peer(peer)));
             let reason = match error.kind() {
                 Kind::LimitExceeded { .. } => Reason::ResourceLimit,
                 Kind::Gated { reason } => *reason,

@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use futures::{StreamExt, future::BoxFuture, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, Error, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Result, Role, Stage, Transport,
-    address, peek,
+    Budget, Error, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Resource, Result, Role, Stage,
+    Transport, address, peek,
 };
 use stackwire_upgrade::Start;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,9 @@ use crate::{
     admission,
     arriving::Place,
     connection::Origin,
-    life,
+    life::{self, Reached},
     listener::{Bound, ListenerHandle, host_of, suffix, whose},
+    refusals::Who,
     shared::Shared,
     traffic,
 };
@@ -68,7 +69,7 @@ pub(crate) async fn open(
 ) -> Result<Box<dyn Listener>> {
     let host = shared.host();
     let listen =
-        Listen::new(address, &shared.identity, &shared.env).with_budgets(shared.memory.scopes()).with_host(&host);
+        Listen::new(address, &shared.identity, &shared.env).with_budgets(shared.scopes.for_listener()).with_host(&host);
     transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))
 }
 
@@ -195,6 +196,7 @@ fn take_in(
     env.spawn_detached("arriving connection", async move {
         let remote = incoming.remote.clone();
         if let Err(error) = place.run(upgrade(&shared, &active, &handle, incoming, &place)).await {
+            shared.refused(&error, Who::Host(admission::Host::of(&remote)));
             failed(&shared, remote, error);
         }
     });
@@ -218,7 +220,8 @@ async fn upgrade(
     };
     let begin = shared.env.now();
     let limit = active.stack.settings.timeouts.handshake;
-    let budget = shared.memory.scope(&remote);
+    let budget = shared.scopes.connection(&remote);
+    let descriptors = budget.take(Resource::Descriptors, handle.transport.descriptors())?;
     let mut arrived = Arrived { handle: handle.clone(), remote, local, budget };
     let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
     let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.handle.transport.name()))?;
@@ -242,7 +245,7 @@ async fn upgrade(
         budget: arrived.budget,
     };
     let upgraded = active.upgrader.upgrade(start).await?;
-    life::adopt(shared, active, upgraded, meter, Origin::Inbound).map(drop)
+    life::adopt(shared, active, Reached { upgraded, meter, descriptors }, Origin::Inbound).map(drop)
 }
 
 /// A connection at a listener, which may turn out to be a guest's.

@@ -1,5 +1,8 @@
 //! The metrics of the switch itself.
 
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 use stackwire_core::{Counter, Gauge, Metrics, Role};
 
 /// The metrics of a network, and those of them that the switch counts.
@@ -11,6 +14,8 @@ pub(crate) struct Numbers {
     pub(crate) dials_failed: Counter,
     pub(crate) streams_inbound: Counter,
     pub(crate) streams_outbound: Counter,
+    /// By limit: as many as the config has.
+    limits_met: Mutex<BTreeMap<&'static str, Counter>>,
 }
 
 impl Default for Numbers {
@@ -31,6 +36,7 @@ impl Default for Numbers {
             dials_failed: counter("stackwire_dials_failed", "Dials that came to nothing", &[]),
             streams_inbound: streams("inbound"),
             streams_outbound: streams("outbound"),
+            limits_met: Mutex::default(),
             all,
         }
     }
@@ -40,6 +46,13 @@ impl Numbers {
     pub(crate) fn connected(&self, role: Role) {
         self.connections[index(role)].inc();
         self.opened[index(role)].inc();
+    }
+
+    /// Something was refused because of `limit`.
+    pub(crate) fn limit_met(&self, limit: &'static str) {
+        let (name, help) = ("stackwire_limits_met", "What was refused because of a limit");
+        let counter = || self.all.counter(name, help, &[("limit", limit)]).unwrap_or_default();
+        self.limits_met.lock().entry(limit).or_insert_with(counter).inc();
     }
 
     pub(crate) fn disconnected(&self, role: Role) {

@@ -7,7 +7,7 @@ use stackwire_core::{
     SelectContext, SessionExt, Stream, Wait, no_common_protocol,
 };
 
-use crate::{connection::Connection, dial, own::RENEW, shared::Shared};
+use crate::{connection::Connection, dial, own::RENEW, refusals::Who, shared::Shared};
 
 /// Times a connection may begin to be replaced or closed just as we open a stream on it.
 const MAX_MOVES: usize = 4;
@@ -41,7 +41,8 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     let is_ours = remote.is_some_and(|remote| remote.protocols.contains(&RENEW));
     let serving = shared.serving();
     let holds = offers.iter().any(|id| serving.keep_alive(id));
-    let guard = connection.streams.add(active.stack.settings.limits.max_streams_per_connection, holds)?;
+    let max = active.stack.settings.limits.max_streams_per_connection;
+    let guard = connection.streams.add(max, holds).inspect_err(|error| shared.refused(error, Who::Us))?;
     let counts = !offers.iter().all(|id| shared.own(id).is_some());
     // Looked at only after it was counted: who drains or closes a connection first says so and then looks at the count.
     if counts && !connection.is_usable() {
@@ -72,6 +73,8 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
             return Err(error);
         }
     };
+    let counted = shared.scopes.stream_of(&protocol).inspect_err(|error| shared.refused(error, Who::Us))?;
+    let guard = guard.of_protocol(counted);
     shared.metrics.streams_outbound.inc();
     let (id, peer) = (connection.info.id, connection.info.peer);
     connection.emit(&shared.events, || Event::StreamOpened {

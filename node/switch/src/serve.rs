@@ -10,7 +10,8 @@ use stackwire_wrap::RESOURCE_LIMIT;
 use tokio_util::future::FutureExt;
 
 use crate::{
-    active_config::ActiveConfig, connection::Connection, serving::Serving, shared::Shared, stream_count::StreamGuard,
+    active_config::ActiveConfig, connection::Connection, refusals::Who, serving::Serving, shared::Shared,
+    stream_count::StreamGuard,
 };
 
 /// Serves a stream that the peer opened, in a task of its own that ends with the connection at the latest.
@@ -32,6 +33,7 @@ fn begin(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe, 
         Ok(guard) => guard,
         Err(error) => {
             pipe.reset(RESOURCE_LIMIT);
+            shared.refused(&error, Who::Peer(connection.info.peer));
             return failed(shared, connection, None, error);
         }
     };
@@ -83,19 +85,24 @@ async fn run(
     shared: &Arc<Shared>,
     (active, serving): (&ActiveConfig, &Serving),
     connection: &Arc<Connection>,
-    (index, pipe): (usize, BoxPipe),
+    (index, mut pipe): (usize, BoxPipe),
     chosen: Chosen,
     guard: StreamGuard,
 ) {
     let id = serving.ids[index].clone();
     let max = active.stack.settings.limits.max_streams_per_connection;
-    let guard = if serving.keep_alive(&id) {
-        guard
+    let counted = if serving.keep_alive(&id) {
+        Ok(guard)
     } else {
         drop(guard);
-        match connection.streams.add(max, false) {
-            Ok(guard) => guard,
-            Err(error) => return failed(shared, connection, Some(id), error),
+        connection.streams.add(max, false)
+    };
+    let guard = match counted.and_then(|guard| Ok(guard.of_protocol(shared.scopes.stream_of(&id)?))) {
+        Ok(guard) => guard,
+        Err(error) => {
+            pipe.reset(RESOURCE_LIMIT);
+            shared.refused(&error, Who::Peer(connection.info.peer));
+            return failed(shared, connection, Some(id), error);
         }
     };
     shared.metrics.streams_inbound.inc();

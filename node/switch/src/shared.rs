@@ -11,8 +11,8 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
 use stackwire_core::{
-    ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store, Stream,
-    Trust,
+    Budget, ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store,
+    Stream, Trust,
     address::{self, Origin},
     store::Bounds,
 };
@@ -28,9 +28,10 @@ use crate::{
     dial_places::DialPlaces,
     events::Events,
     listener::ListenerHandle,
-    memory::Memory,
     numbers::Numbers,
     pending::{Answered, PendingDial, Whom},
+    refusals::Refusals,
+    scopes::Scopes,
     serving::Serving,
 };
 
@@ -67,7 +68,10 @@ pub(crate) struct Shared {
     pub(crate) dial_places: DialPlaces,
     pub(crate) metrics: Numbers,
     /// What is held for others.
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) scopes: Arc<Scopes>,
+    pub(crate) refusals: Refusals,
+    /// How many networks the node has, this one included.
+    pub(crate) networks: usize,
     /// Permits to tell peers why their connections are refused or closed for others.
     pub(crate) farewells: Arc<Semaphore>,
     /// A connection has come about under a configuration that is no longer the active one.
@@ -127,16 +131,17 @@ pub(crate) struct Made {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) trust: Trust,
     pub(crate) stores: Stores,
+    pub(crate) budget: Budget,
     pub(crate) networks: usize,
     pub(crate) own: &'static [Own],
 }
 
 impl Shared {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { active, identity, env, gate, trust, stores, networks, own } = made;
+        let Made { active, identity, env, gate, trust, stores, budget, networks, own } = made;
         let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
         let dial_places = DialPlaces::new(active.stack.settings.limits.max_pending_dials);
-        let memory = Memory::new(&active.stack.settings.limits, networks);
+        let scopes = Scopes::new(budget, &active.stack.settings.limits);
         Arc::new(Self {
             identity,
             events: Events::new(env.clone()),
@@ -155,7 +160,9 @@ impl Shared {
             reloading: tokio::sync::Mutex::default(),
             dial_places,
             metrics: Numbers::default(),
-            memory,
+            scopes,
+            refusals: Refusals::default(),
+            networks,
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             outdated: Notify::new(),
             closing: AtomicBool::new(false),
@@ -178,7 +185,7 @@ impl Shared {
     }
 
     pub(crate) fn swap_active(&self, active: ActiveConfig) {
-        self.memory.configure(&active.stack.settings.limits);
+        self.scopes.configure(&active.stack.settings.limits);
         self.dial_places.resize(active.stack.settings.limits.max_pending_dials);
         *self.active.write() = Arc::new(active);
         self.change_registered(|_| ());

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use stackwire_core::{Budget, Error, Kind, Result};
+use stackwire_core::{Budget, Error, Kind, Reservation, Resource, Result};
 use tokio::sync::Notify;
 
 /// What an open stream takes, beside the bytes that wait in it: its place in the muxer's table, its negotiation, its task.
@@ -28,6 +28,16 @@ pub(crate) struct StreamCount {
 pub(crate) struct StreamGuard {
     count: Arc<StreamCount>,
     holds: bool,
+    _in_scopes: Reservation,
+    in_protocol: Option<Reservation>,
+}
+
+impl StreamGuard {
+    /// Counts it for its protocol, too, once that is known.
+    pub(crate) fn of_protocol(mut self, taken: Reservation) -> Self {
+        self.in_protocol = Some(taken);
+        self
+    }
 }
 
 impl StreamCount {
@@ -35,8 +45,9 @@ impl StreamCount {
         Arc::new(Self { budget, ..Self::default() })
     }
 
-    /// Counts one more, or fails at `max`.
+    /// Counts one more, or fails at `max`, or where a scope of the connection allows no more.
     pub(crate) fn add(self: &Arc<Self>, max: usize, holds: bool) -> Result<StreamGuard> {
+        let in_scopes = self.budget.take(Resource::Streams, 1)?;
         let one_more = |n: usize| (n < max).then_some(n + 1);
         if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             let kind = Kind::LimitExceeded { limit: "max_streams_per_connection", max: max as u64 };
@@ -46,7 +57,7 @@ impl StreamCount {
             self.changed.notify_waiters();
         }
         self.budget.charge(STREAM_MEMORY);
-        Ok(StreamGuard { count: self.clone(), holds })
+        Ok(StreamGuard { count: self.clone(), holds, _in_scopes: in_scopes, in_protocol: None })
     }
 
     /// Streams that are open now.

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use stackwire_config::Stack;
+use stackwire_config::{Limits, Stack};
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair, Metrics, Multiaddr,
-    OpenGate, PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
+    Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair,
+    Metrics, Multiaddr, OpenGate, PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
 use crate::{
     active_config::ActiveConfig,
-    dial, excess, goodbye, handle, life, listen, open,
+    dial, excess, goodbye, handle,
+    holdings::{self, Holding, Refused},
+    life, listen, open,
     reload::{self, Changes},
-    renew,
+    renew, scopes,
     shared::{Made, Own, Shared, Stores},
     traffic,
 };
@@ -32,17 +34,26 @@ pub struct Settings {
     pub env: Env,
     /// Whom we refuse.
     pub gate: Arc<dyn Gate>,
-    /// How many networks there are in this node: what the configuration does not say about memory is shared by them.
+    /// What the whole node may hold: see [`node_allowance`].
+    pub budget: Budget,
+    /// How many networks there are in this node.
     pub networks: usize,
     /// What survives a restart.
     pub stores: Stores,
 }
 
 impl Settings {
-    /// With a gate that refuses nobody.
+    /// With a gate that refuses nobody, as the only network of its node.
     pub fn new(stack: Stack, identity: Keypair, env: Env, stores: Stores) -> Self {
-        Self { stack, identity, env, gate: Arc::new(OpenGate), networks: 1, stores }
+        let budget = Budget::unlimited().scope(node_allowance([&stack.settings.limits]));
+        Self { stack, identity, env, gate: Arc::new(OpenGate), budget, networks: 1, stores }
     }
+}
+
+/// What a whole node may hold, whose networks have these limits: what they say together, and for those that leave it out what
+/// the machine bears.
+pub fn node_allowance<'a>(networks: impl IntoIterator<Item = &'a Limits>) -> Allowance {
+    scopes::of_node(networks)
 }
 
 /// A switch that runs. Cheap to clone. It runs until [`Switch::stop`], whoever holds it.
@@ -53,10 +64,10 @@ impl Switch {
     /// Makes a switch. It listens from [`Switch::begin`] on. Fails with `ConfigInvalid` where a part is missing or two
     /// protocols answer to one id.
     pub fn new(settings: Settings) -> Result<Self> {
-        let Settings { stack, identity, env, gate, networks, stores } = settings;
+        let Settings { stack, identity, env, gate, budget, networks, stores } = settings;
         let trust = Trust::default();
         let active = ActiveConfig::new(stack, &identity, &trust, &env)?;
-        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, stores, networks, own: &OWN })))
+        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, stores, budget, networks, own: &OWN })))
     }
 
     /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.
@@ -183,7 +194,17 @@ impl Switch {
     /// Bytes that are held for others now: what waits to be read or sent, and open streams. Crumbs are left out, see
     /// [`Budget`](stackwire_core::Budget).
     pub fn held(&self) -> usize {
-        self.0.memory.held()
+        self.0.scopes.held()
+    }
+
+    /// Who holds what: the node, this network, and every scope that holds something.
+    pub fn holdings(&self) -> Vec<Holding> {
+        holdings::holdings(&self.0)
+    }
+
+    /// What was refused because of limits, the most frequent first.
+    pub fn refused(&self) -> Vec<Refused> {
+        holdings::refused(&self.0)
     }
 
     /// What a connected peer told about itself.

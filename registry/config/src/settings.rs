@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
-use crate::values::{addresses, bytes, count, millis, optional_bytes, optional_file, optional_seconds, seconds};
+use crate::values::{
+    addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_seconds, seconds,
+};
 
 /// The `[node]` section.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +91,28 @@ pub struct Limits {
     #[serde(deserialize_with = "optional_bytes", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
     pub max_memory: Option<u64>,
+    /// Bytes that the connections with one peer may hold together. Where it is more, the connection that holds most is closed.
+    /// Twice what one connection may hold, for one that takes the place of another.
+    #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = 65536, max = 1_099_511_627_776_u64))]
+    pub max_memory_per_peer: u64,
+    /// Sockets of connections. One that would be too many is refused. Omitted: three quarters of what the system lets the
+    /// process have (`ulimit -n`); the rest is for files, listeners and what is just being closed.
+    #[serde(deserialize_with = "optional_count", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_descriptors: Option<usize>,
+    /// Open streams of all connections together. 65 536 of them take 128 MiB, half of what a node holds on a machine of 1 GiB.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_streams: usize,
+    /// Open streams with one peer, on all its connections: twice what one connection may have.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_streams_per_peer: usize,
+    /// Open streams of one protocol, with all peers: half of all, so that no protocol keeps out the others.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_streams_per_protocol: usize,
     /// Open streams on one connection, both directions together.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -107,6 +131,11 @@ impl Default for Limits {
             max_memory_per_connection: 16 << 20,
             max_memory_per_host: 64 << 20,
             max_memory: None,
+            max_memory_per_peer: 32 << 20,
+            max_descriptors: None,
+            max_streams: 65_536,
+            max_streams_per_peer: 2048,
+            max_streams_per_protocol: 32_768,
             max_streams_per_connection: 1024,
         }
     }

@@ -19,6 +19,11 @@ pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Err
     }
 }
 
+/// A count that may be left out.
+pub fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    count(deserializer).map(Some)
+}
+
 /// The most memory that a config may speak of: a tebibyte.
 const MAX_BYTES: u64 = 1 << 40;
 /// The least: what a connection needs to do anything.

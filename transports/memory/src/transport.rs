@@ -33,6 +33,11 @@ impl Transport for Memory {
         NAME
     }
 
+    /// There is no socket.
+    fn descriptors(&self) -> usize {
+        0
+    }
+
     fn can_dial(&self, address: &Multiaddr) -> bool {
         number_of(address).is_some_and(|number| number != 0)
     }

@@ -60,6 +60,11 @@ impl Transport for Quic {
         NAME
     }
 
+    /// Connections share the socket.
+    fn descriptors(&self) -> usize {
+        0
+    }
+
     fn can_dial(&self, address: &Multiaddr) -> bool {
         socket_of(address).is_some_and(|to| can_be_dialed(to.socket))
     }

@@ -175,6 +175,7 @@ fn line(event: &Event) -> String {
             format!("discovered    {} by {}", plain(&candidate.address), candidate.source)
         }
         Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
+        Event::LimitReached { help, .. } => format!("{BAD}limit met{BAD:#}     {}", plain(help)),
         Event::Lagged { count: missed } => format!("{DIM}{} went by unseen{DIM:#}", count(*missed, "event", "events")),
         other => plain(format_args!("{other:?}")),
     }

@@ -224,7 +224,8 @@ const fn connect(parallel: usize) -> Workload {
 }
 
 const fn idle(bulk_bytes: u64) -> Workload {
-    Workload::Idle { connections: 1_000, bulk_bytes, settle_ms: 2_000 }
+    // An idle connection of ours has given back what it does not need 3.5 s after its last byte.
+    Workload::Idle { connections: 1_000, bulk_bytes, settle_ms: 4_000 }
 }
 
 /// Long enough for a few thousand pings, of which one in a hundred counts.

@@ -11,6 +11,7 @@ mod foreign;
 mod gate;
 mod host;
 mod leaks;
+mod limits;
 mod life;
 mod named;
 mod networks;
