@@ -67,6 +67,10 @@ pub trait HostApi: Send + Sync + 'static {
     /// Says how `peer` behaves. The node decides what comes of it: a peer that breaks protocols again and again is
     /// disconnected.
     fn report(&self, peer: &PeerId, conduct: Conduct);
+    /// Counts a message that `peer` has sent. Fails with `LimitExceeded` where it sends more in a second than it may
+    /// (`messages_per_peer`): the message is then to be dropped, and the stream to be reset with
+    /// [`CloseCode::RATE_LIMITED`](crate::CloseCode::RATE_LIMITED).
+    fn count_message(&self, peer: &PeerId) -> Result<()>;
     /// Whom the node trusts: security protocols ask it, and whoever learns of trusted peers feeds it.
     fn trust(&self) -> Trust;
     /// A scope for what a plug-in holds for others, in the node's. `name` is the plug-in's.

@@ -108,7 +108,7 @@ pub use discovery::{Candidate, CandidateSink, Discovery};
 pub use env::{Env, Runtime, Task, Timeout};
 pub use error::{AddressFailure, Error, Kind, Layer, Result, Retry, Violation};
 pub use event::{ConnectionId, ConnectionInfo, Direction, Event, EventStream, PluginEvent};
-pub use gate::{Gate, OpenGate, Refusal};
+pub use gate::{AccessList, Gate, OpenGate, Party, Refusal};
 pub use host::{Host, HostApi, LocalInfo, RemoteInfo, StopGuard, Traffic};
 pub use identity::{Keypair, PeerId, PublicKey};
 pub use lookup::{Lookup, NoLookup};

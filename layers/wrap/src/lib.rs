@@ -5,6 +5,7 @@
 //! | [`metered`] | counts bytes | pipes |
 //! | [`limited`] | fails after so many bytes | pipes |
 //! | [`StreamLimits`] | so many streams at once | sessions, muxers |
+//! | [`throttled`] | lets so many bytes a second pass | pipes |
 //! | [`timed`] | fails when nothing moves | pipes |
 //! | [`metered_and_write_timed`] | counts bytes, and fails when the other side takes none | pipes |
 //! | [`faulty`] | what networks do: delay, rate, fragments, stalls, damage, loss | pipes and their datagrams |
@@ -36,6 +37,7 @@ mod over;
 mod over_layers;
 mod polls;
 mod streams;
+mod throttled;
 mod timed;
 mod watched;
 mod write_timed;
@@ -47,6 +49,7 @@ pub use over::{Wrap, over_muxer, over_session, over_transport};
 pub use over_layers::{over_negotiator, over_protector, over_security};
 pub use polls::PollTimes;
 pub use streams::{RESOURCE_LIMIT, StreamLimits};
+pub use throttled::{Rate, Throttle, throttled};
 pub use timed::timed;
 pub use watched::watch_polls;
 pub use write_timed::metered_and_write_timed;

@@ -34,6 +34,17 @@ pub(crate) enum Host {
     Machine,
 }
 
+/// Hosts that are close to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Subnet {
+    /// A /24 of IPv4.
+    V4([u8; 3]),
+    /// A /48 of IPv6, what a provider gives one site (RFC 6177).
+    V6([u8; 6]),
+    /// This machine.
+    Machine,
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,6 +69,15 @@ impl Host {
                 Self::V6(prefix)
             }
             None => Self::Machine,
+        }
+    }
+
+    /// The network that it is in, which one party may have for little.
+    pub(crate) fn subnet(self) -> Subnet {
+        match self {
+            Self::V4(ip) => Subnet::V4([ip.octets()[0], ip.octets()[1], ip.octets()[2]]),
+            Self::V6([a, b, c, d, e, f, _]) => Subnet::V6([a, b, c, d, e, f]),
+            Self::Machine => Subnet::Machine,
         }
     }
 

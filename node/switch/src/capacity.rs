@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stackwire_config::Limits;
 use stackwire_core::{ConnectionId, Kind};
 
-use crate::admission::Host;
+use crate::admission::{Host, Subnet};
 
 /// This part of `max_connections` is for connections that we dial, and for those of peers that we trust.
 const KEPT: usize = 8;
@@ -20,6 +20,8 @@ pub(crate) struct Population {
     /// What others made with us, by host, oldest first; no empty sets.
     inbound: BTreeMap<Host, BTreeSet<ConnectionId>>,
     inbound_count: usize,
+    /// How many of them there are by network; no zeros.
+    by_subnet: BTreeMap<Subnet, usize>,
     outbound: BTreeSet<ConnectionId>,
 }
 
@@ -49,7 +51,10 @@ impl Population {
     pub(crate) fn add(&mut self, id: ConnectionId, host: Option<Host>) {
         match host {
             Some(host) => {
-                self.inbound_count += usize::from(self.inbound.entry(host).or_default().insert(id));
+                if self.inbound.entry(host).or_default().insert(id) {
+                    self.inbound_count += 1;
+                    *self.by_subnet.entry(host.subnet()).or_default() += 1;
+                }
             }
             None => {
                 self.outbound.insert(id);
@@ -64,7 +69,14 @@ impl Population {
             return;
         };
         if let Some(ids) = self.inbound.get_mut(&host) {
-            self.inbound_count -= usize::from(ids.remove(&id));
+            if ids.remove(&id) {
+                self.inbound_count -= 1;
+                let count = self.by_subnet.entry(host.subnet()).or_default();
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.by_subnet.remove(&host.subnet());
+                }
+            }
             if ids.is_empty() {
                 self.inbound.remove(&host);
             }
@@ -94,10 +106,18 @@ impl Population {
         let oldest_unused = |ids: &BTreeSet<ConnectionId>| ids.iter().copied().find(|id| unused(*id));
         let own = self.inbound.get(&host);
         // Whoever is in this machine without an IP address has rights here that no limit takes away.
-        let per_host = if host == Host::Machine { usize::MAX } else { host.share(limits.max_connections_per_host) };
+        let exempt = newcomer.trusted || host == Host::Machine;
+        let per_host = if exempt { usize::MAX } else { host.share(limits.max_connections_per_host) };
         if let Some(own) = own.filter(|own| own.len() >= per_host) {
             return oldest_unused(own)
                 .map_or_else(|| refused("max_connections_per_host", per_host), Verdict::InsteadOf);
+        }
+        let subnet = host.subnet();
+        let per_subnet = if exempt || host.is_near() { usize::MAX } else { limits.max_connections_per_subnet };
+        if self.by_subnet.get(&subnet).is_some_and(|count| *count >= per_subnet) {
+            let there = self.inbound.iter().filter(|(other, _)| other.subnet() == subnet);
+            let oldest = there.filter_map(|(_, ids)| oldest_unused(ids)).min();
+            return oldest.map_or_else(|| refused("max_connections_per_subnet", per_subnet), Verdict::InsteadOf);
         }
         let kept = if newcomer.trusted { 0 } else { limits.max_connections / KEPT };
         let for_inbound = limits.max_connections - kept;
@@ -168,6 +188,24 @@ mod tests {
         let dialed = population(&[0; 16]);
         assert_eq!(verdict(&dialed, 0, &limits, &[]), refused("max_connections", 16));
         assert_eq!(verdict(&dialed, 1, &limits, &[]), refused("max_connections", 16), "dials make room for nobody");
+    }
+
+    #[test]
+    fn a_subnet_that_has_all_it_may_have_renews_what_nobody_uses_and_trusted_peers_are_exempt() {
+        let limits = Limits { max_connections_per_subnet: 3, ..limits(100, 2) };
+        let all = population(&[1, 2, 3]);
+        assert_eq!(verdict(&all, 9, &limits, &[]), Verdict::InsteadOf(ConnectionId(1)));
+        assert_eq!(verdict(&all, 9, &limits, &[1, 2]), Verdict::InsteadOf(ConnectionId(3)));
+        assert_eq!(verdict(&all, 9, &limits, &[1, 2, 3]), refused("max_connections_per_subnet", 3));
+        let elsewhere = Newcomer { host: Some(Host::V4([198, 51, 101, 1].into())), with_peer: 0, trusted: false };
+        assert_eq!(all.verdict(elsewhere, &limits, |_| false), Verdict::Room);
+        let near = Newcomer { host: Some(Host::V4([10, 0, 0, 1].into())), ..elsewhere };
+        let mut home = Population::default();
+        (1..20).for_each(|n| home.add(ConnectionId(n), Some(Host::V4([10, 0, 0, n as u8].into()))));
+        assert_eq!(home.verdict(near, &limits, |_| false), Verdict::Room);
+        let crowded = population(&[1, 1, 2]);
+        let trusted = Newcomer { host: Some(far(1)), with_peer: 0, trusted: true };
+        assert_eq!(crowded.verdict(trusted, &limits, |_| false), Verdict::Room);
     }
 
     #[test]

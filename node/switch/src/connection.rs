@@ -10,19 +10,19 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Reason, Reservation, Result, Session, Task,
+    Budget, Chosen, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Layer, Reason, Reservation, Result,
+    Rung, Session, Task,
 };
 use stackwire_upgrade::Negotiators;
-use stackwire_wrap::Meter;
 use tokio_util::sync::CancellationToken;
 
-use crate::{admission::Host, events::Events, stream_count::StreamCount};
+use crate::{admission::Host, events::Events, stream_count::StreamCount, traffic::Watched};
 
 /// A live connection.
 pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) session: Arc<dyn Session>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) watched: Watched,
     /// What it holds in memory.
     pub(crate) budget: Budget,
     /// The socket that it has, until it has ended.
@@ -68,7 +68,7 @@ pub(crate) struct Connection {
 pub(crate) struct Made {
     pub(crate) info: Arc<ConnectionInfo>,
     pub(crate) session: Arc<dyn Session>,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) watched: Watched,
     pub(crate) budget: Budget,
     pub(crate) descriptors: Reservation,
     pub(crate) negotiators: Negotiators,
@@ -90,11 +90,11 @@ pub(crate) enum Origin {
 
 impl Connection {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { info, session, meter, budget, descriptors, negotiators, host, origin, since } = made;
+        let Made { info, session, watched, budget, descriptors, negotiators, host, origin, since } = made;
         Arc::new(Self {
             info,
             session,
-            meter,
+            watched,
             streams: StreamCount::new(budget.clone()),
             budget,
             descriptors: Mutex::new(Some(descriptors)),
@@ -236,6 +236,12 @@ impl Connection {
         self.ended.cancelled().await;
         let unknown = || End::new(ClosedBy::Nobody, Reason::Failed, "it has ended");
         self.end.get().cloned().unwrap_or_else(unknown)
+    }
+
+    /// Whether its transport brings the streams along, so that nobody sees the bytes below them.
+    pub(crate) fn brings_streams(&self) -> bool {
+        let brought = |rung: &Rung| rung.layer == Layer::Muxer && matches!(rung.chosen, Chosen::Transport);
+        self.info.path.rungs.iter().any(brought)
     }
 
     /// Drops it, and with it everything that waits for it.

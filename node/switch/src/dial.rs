@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::OptionFuture, stream, stream::BoxStream};
 use stackwire_core::{
-    AddressFailure, Dial, DialOptions, Error, Event, Host, Kind, Layer, Multiaddr, PeerId, Resource, Result, Role,
-    Route, Target,
+    AddressFailure, Dial, DialOptions, Error, Event, Gate as _, Host, Kind, Layer, Multiaddr, PeerId, Resource, Result,
+    Role, Route, Target,
     address::{self, Origin},
 };
 use stackwire_upgrade::Start;
@@ -336,7 +336,7 @@ async fn attempt(
         let dialed = dialing.await.map_err(|e| e.at(Layer::Transport, name))?;
         reached = true;
         let now = shared.env.now();
-        let (stage, meter) = traffic::watch(dialed.stage, timeouts.write_stall, &shared.env);
+        let (stage, watched) = traffic::watch(&shared.paces, dialed.stage, address, timeouts.write_stall, &shared.env);
         let start = Start {
             stage,
             role: Role::Dialer,
@@ -352,7 +352,7 @@ async fn attempt(
             limit: timeouts.handshake,
             budget,
         };
-        Ok(Reached { upgraded: active.upgrader.upgrade(start).await?, meter, descriptors })
+        Ok(Reached { upgraded: active.upgrader.upgrade(start).await?, watched, descriptors })
     };
     let upgraded: Result<_> = upgrading.await;
     upgraded.map_err(|error| AddressFailure { address: address.clone(), error, reached })

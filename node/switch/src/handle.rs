@@ -4,8 +4,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    Chosen, ConnectionApi, ConnectionInfo, ConnectionStats, End, Error, Layer, ProtocolId, Reason, Result, Rung,
-    Stream, Traffic,
+    ConnectionApi, ConnectionInfo, ConnectionStats, End, Error, ProtocolId, Reason, Result, Stream, Traffic,
 };
 
 use crate::{connection::Connection, goodbye, open, shared::Shared, traffic as count};
@@ -17,8 +16,7 @@ pub(crate) fn of(shared: &Arc<Shared>, connection: Arc<Connection>) -> stackwire
 
 /// What a connection has moved; `None` if nobody counts that: streams that a transport brings along.
 pub(crate) fn traffic(connection: &Connection) -> Option<Traffic> {
-    let brought = |rung: &Rung| rung.layer == Layer::Muxer && matches!(rung.chosen, Chosen::Transport);
-    (!connection.info.path.rungs.iter().any(brought)).then(|| count::of(&connection.meter))
+    (!connection.brings_streams()).then(|| count::of(&connection.watched.meter))
 }
 
 struct Handle {

@@ -11,7 +11,9 @@ use stackwire_core::{
 };
 
 use crate::{
-    bind, dial, goodbye, handle, open, register,
+    bind, dial, goodbye, handle, open,
+    refusals::Who,
+    register,
     shared::{NodeHost, Shared},
 };
 
@@ -121,6 +123,11 @@ impl HostApi for NodeHost {
         if !self.0.book.report(peer, conduct, self.0.env.now()) {
             self.disconnect(peer, Reason::ProtocolViolation, "it has broken protocols again and again");
         }
+    }
+
+    fn count_message(&self, peer: &PeerId) -> Result<()> {
+        let counted = self.0.paces.message(*peer, self.0.env.now());
+        counted.inspect_err(|error| self.0.refused(error, Who::Peer(*peer)))
     }
 
     fn trust(&self) -> Trust {

@@ -11,10 +11,10 @@ use futures::{
     future::{Either, select},
 };
 use stackwire_core::{
-    ConnectionInfo, Driver, Env, Error, Event, Kind, Layer, PeerId, Reason, Reservation, Result, Role, SessionExt,
+    ConnectionInfo, Driver, Env, Error, Event, Gate as _, Kind, Layer, PeerId, Reason, Reservation, Result, Role,
+    SessionExt,
 };
 use stackwire_upgrade::Upgraded;
-use stackwire_wrap::Meter;
 
 use crate::{
     active_config::ActiveConfig,
@@ -24,6 +24,7 @@ use crate::{
     refusals::Who,
     serve,
     shared::{Shared, State},
+    traffic::Watched,
 };
 
 /// How long a peer has to take the word that its connection is refused, or makes room for another.
@@ -35,7 +36,7 @@ const MEETING: Duration = Duration::from_secs(10);
 /// A connection that has come about, before the node knows of it.
 pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) watched: Watched,
     /// What it has of the node's descriptors.
     pub(crate) descriptors: Reservation,
 }
@@ -51,7 +52,7 @@ pub(crate) fn adopt(
     reached: Reached,
     origin: Origin,
 ) -> Result<Arc<Connection>> {
-    let Reached { upgraded, meter, descriptors } = reached;
+    let Reached { upgraded, watched, descriptors } = reached;
     let Upgraded { peer: key, session, driver, negotiators, path, budget, claims, .. } = upgraded;
     let peer = key.peer_id();
     if peer == shared.peer_id() {
@@ -63,8 +64,11 @@ pub(crate) fn adopt(
     let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims));
     let since = shared.env.now();
     budget.join(&shared.scopes.peer(&peer));
+    if let (Some(throttle), Some(rate)) = (&watched.throttle, shared.paces.bytes_of_peer(peer)) {
+        throttle.add(rate);
+    }
     let connection =
-        Connection::new(Made { info, session, meter, budget, descriptors, negotiators, host, origin, since });
+        Connection::new(Made { info, session, watched, budget, descriptors, negotiators, host, origin, since });
     let admitted = allowed.map_err(Error::from).and_then(|()| admit(shared, &connection));
     match admitted {
         Ok(Admitted::New { leaving }) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use futures::{StreamExt, future::BoxFuture, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, Error, Event, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Resource, Result, Role, Stage,
-    Transport, address, peek,
+    Budget, Error, Event, Gate as _, Incoming, Layer, Listen, Listener, Multiaddr, Opened, Over, Resource, Result,
+    Role, Stage, Transport, address, peek,
 };
 use stackwire_upgrade::Start;
 use tokio_util::sync::CancellationToken;
@@ -73,10 +73,13 @@ pub(crate) async fn open(
     transport.listen(listen).await.map_err(|e| e.at(Layer::Transport, transport.name()))
 }
 
-/// Whether the gate lets a connection from `remote` pass that arrives at `local`. It tells of one that it refuses.
+/// Whether a connection from `remote` that arrives at `local` may begin its handshake: whether the gate lets it pass, and its
+/// host has not begun too many of late. It tells of one that may not.
 pub(crate) fn may_pass(shared: &Shared, local: &[Multiaddr], remote: &Multiaddr) -> bool {
-    let asked = shared.gate.accept(local, remote);
-    asked.map_err(|refusal| failed(shared, remote.clone(), refusal.into())).is_ok()
+    let host = admission::Host::of(remote);
+    let paced = || shared.paces.handshake(host, shared.env.now()).inspect_err(|e| shared.refused(e, Who::Host(host)));
+    let asked = shared.gate.accept(local, remote).map_err(Error::from).and_then(|()| paced());
+    asked.map_err(|error| failed(shared, remote.clone(), error)).is_ok()
 }
 
 /// Tells of a connection from `remote` that has not come about.
@@ -226,8 +229,9 @@ async fn upgrade(
     let opening = shared.env.timeout(limit, "opening a connection", arrived.open(shared, open));
     let stage = opening.await.map_err(|e| e.at(Layer::Transport, arrived.handle.transport.name()))?;
     let took = shared.env.now().saturating_duration_since(begin);
-    let (stage, meter) = traffic::watch(stage, active.stack.settings.timeouts.write_stall, &shared.env);
-    place.watch(&meter);
+    let (stage, watched) =
+        traffic::watch(&shared.paces, stage, &arrived.remote, active.stack.settings.timeouts.write_stall, &shared.env);
+    place.watch(&watched.meter);
     let fixed = arrived.handle.asked.fixed().clone();
     let start = Start {
         stage,
@@ -245,7 +249,7 @@ async fn upgrade(
         budget: arrived.budget,
     };
     let upgraded = active.upgrader.upgrade(start).await?;
-    life::adopt(shared, active, Reached { upgraded, meter, descriptors }, Origin::Inbound).map(drop)
+    life::adopt(shared, active, Reached { upgraded, watched, descriptors }, Origin::Inbound).map(drop)
 }
 
 /// A connection at a listener, which may turn out to be a guest's.

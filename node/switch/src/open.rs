@@ -58,6 +58,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
             return Ok((offers[index].clone(), pipe, Chosen::Muxer));
         }
         let pipe = connection.session.open().await?;
+        let pipe = connection.watched.paced(pipe, connection.brings_streams(), &shared.env);
         let (negotiator, pipe) = connection.negotiators.settle(pipe, Role::Dialer).await?;
         let context = SelectContext::new(Role::Dialer, &offers).waiting(Wait::Lazy).with_early_end(is_ours);
         let negotiated = negotiator.select(pipe, context).await?;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stackwire_core::{Error, Event, Kind, PeerId};
+use stackwire_core::PeerId;
 
-use crate::{admission::Host, shared::Shared};
+use crate::admission::Host;
 
 /// Whoever was refused something, with the limit: so many are counted one by one. Beyond, whoever was refused least is
 /// forgotten.
@@ -53,7 +53,7 @@ struct Table {
 
 impl Refusals {
     /// Counts one. How many there have been of `who`, if it is time to tell of this limit.
-    fn count(&self, limit: Limit, who: Who, now: Instant) -> Option<u64> {
+    pub(crate) fn count(&self, limit: Limit, who: Who, now: Instant) -> Option<u64> {
         let mut table = self.0.lock();
         if table.counts.len() >= MAX_COUNTED && !table.counts.contains_key(&(limit, who)) {
             let least = table.counts.iter().min_by_key(|(_, count)| **count).map(|(key, _)| *key);
@@ -77,24 +77,13 @@ impl Refusals {
     }
 }
 
-impl Shared {
-    /// Counts that `who` was refused something because of `error`, if that is a limit of ours, and tells the operator once in
-    /// a while.
-    pub(crate) fn refused(&self, error: &Error, who: Who) {
-        let Kind::LimitExceeded { limit, max } = *error.kind() else { return };
-        self.metrics.limit_met(limit);
-        let Some(count) = self.refusals.count(limit, who, self.env.now()) else { return };
-        self.events.emit(|| Event::LimitReached {
-            limit,
-            max,
-            who: who.to_string(),
-            count,
-            help: format!(
-                "{who} would have had more than `{limit} = {max}` in `[node.limits]` allows: what was too much was refused, \
-                 and raising it allows more"
-            ),
-        });
-    }
+/// What may be done about a `limit` of so much that `who` has met.
+pub(crate) fn help(limit: Limit, max: u64, who: Who) -> String {
+    let section = if limit.starts_with("max_") { "limits" } else { "rates" };
+    format!(
+        "{who} would have had more than `{limit} = {max}` in `[node.{section}]` allows: what was too much was refused, and \
+         raising it allows more"
+    )
 }
 
 #[cfg(test)]

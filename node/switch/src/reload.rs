@@ -8,7 +8,7 @@ use stackwire_core::{Error, Event, Kind, Multiaddr, Result, Role};
 
 use crate::{
     active_config::ActiveConfig,
-    life, listen,
+    goodbye, life, listen,
     listener::{self, Bound, ListenerHandle},
     renew,
     shared::Shared,
@@ -96,7 +96,11 @@ pub(crate) async fn reload(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> R
 
     let closed: Vec<Multiaddr> = removed.iter().map(|handle| handle.asked.clone()).collect();
     let idle = active.stack.settings.timeouts.idle;
+    let gate = active.stack.settings.gate.clone();
     shared.swap_active(active);
+    if gate != before.stack.settings.gate {
+        close_refused(shared);
+    }
     if idle != before.stack.settings.timeouts.idle {
         shared.live().iter().for_each(|connection| life::watch_idle(shared, connection));
     }
@@ -106,6 +110,15 @@ pub(crate) async fn reload(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> R
     bound.into_iter().for_each(|bound| listen::start(shared, bound));
     let upgrading = renew::all(shared);
     Ok(Changes { listening: wanted, closed, upgrading })
+}
+
+/// Closes the connections that the lists of the configuration no longer allow.
+fn close_refused(shared: &Arc<Shared>) {
+    for connection in shared.live() {
+        if let Some(refusal) = shared.gate.would_refuse(&connection.info) {
+            goodbye::close(shared, &connection, refusal.reason, refusal.detail);
+        }
+    }
 }
 
 struct Rebinding {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, Direction, Error, Event, Kind, Layer, Pipe as _, ProtocolId, Role, SelectContext, Stream,
-    no_common_protocol,
+    BoxPipe, Chosen, CloseCode, Direction, Error, Event, Kind, Layer, Pipe as _, ProtocolId, Role, SelectContext,
+    Stream, no_common_protocol,
 };
 use stackwire_wrap::RESOURCE_LIMIT;
 use tokio_util::future::FutureExt;
@@ -29,19 +29,25 @@ fn begin(shared: &Arc<Shared>, connection: &Arc<Connection>, mut pipe: BoxPipe, 
     let (active, serving) = (shared.active(), shared.serving());
     let max = active.stack.settings.limits.max_streams_per_connection;
     // Counted as holding until the protocol is known: a shutdown waits for a request that is just arriving.
-    let guard = match connection.streams.add(max, true) {
+    let counted = match shared.paces.stream(connection.info.peer, shared.env.now()) {
+        Ok(()) => connection.streams.add(max, true).map_err(|error| (RESOURCE_LIMIT, error)),
+        Err(error) => Err((CloseCode::RATE_LIMITED.0, error)),
+    };
+    let guard = match counted {
         Ok(guard) => guard,
-        Err(error) => {
-            pipe.reset(RESOURCE_LIMIT);
+        Err((code, error)) => {
+            pipe.reset(code);
             shared.refused(&error, Who::Peer(connection.info.peer));
             return failed(shared, connection, None, error);
         }
     };
+    let pipe = connection.watched.paced(pipe, connection.brings_streams(), &shared.env);
     let (shared, connection) = (shared.clone(), connection.clone());
     let env = shared.env.clone();
     env.spawn_detached("inbound stream", async move {
         let ended = connection.ended.clone();
         let served = async {
+            let mut pipe = pipe;
             match named {
                 None => negotiate(&shared, (&active, &serving), &connection, pipe, guard).await,
                 Some(id) => match serving.ids.iter().position(|known| *known == id) {

@@ -10,9 +10,10 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use parking_lot::{Mutex, RwLock};
+use stackwire_config::Access;
 use stackwire_core::{
-    Budget, ConnectionId, Env, Error, Gate, Host, Keypair, Multiaddr, PeerId, Protocol, ProtocolId, Result, Store,
-    Stream, Trust,
+    AccessList, Budget, ConnectionId, Env, Error, Event, Gate, Host, Keypair, Kind, Multiaddr, PeerId, Protocol,
+    ProtocolId, Result, Store, Stream, Trust,
     address::{self, Origin},
     store::Bounds,
 };
@@ -27,10 +28,12 @@ use crate::{
     connection::Connection,
     dial_places::DialPlaces,
     events::Events,
+    gates::Gates,
     listener::ListenerHandle,
     numbers::Numbers,
     pending::{Answered, PendingDial, Whom},
-    refusals::Refusals,
+    rates::Paces,
+    refusals::{self, Refusals, Who},
     scopes::Scopes,
     serving::Serving,
 };
@@ -45,7 +48,9 @@ pub type Stores = Arc<dyn Fn(&str, Bounds) -> Result<Arc<dyn Store>> + Send + Sy
 pub(crate) struct Shared {
     pub(crate) identity: Keypair,
     pub(crate) env: Env,
-    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) gate: Gates,
+    /// How often others may do things.
+    pub(crate) paces: Paces,
     /// Whom security protocols trust, beside what they are configured with.
     pub(crate) trust: Trust,
     pub(crate) stores: Stores,
@@ -146,7 +151,8 @@ impl Shared {
             identity,
             events: Events::new(env.clone()),
             env,
-            gate,
+            gate: Gates::new(lists(&active), gate),
+            paces: Paces::new(active.stack.settings.rates),
             trust,
             stores,
             active: RwLock::new(Arc::new(active)),
@@ -187,6 +193,8 @@ impl Shared {
     pub(crate) fn swap_active(&self, active: ActiveConfig) {
         self.scopes.configure(&active.stack.settings.limits);
         self.dial_places.resize(active.stack.settings.limits.max_pending_dials);
+        self.gate.configure(lists(&active));
+        self.paces.configure(active.stack.settings.rates);
         *self.active.write() = Arc::new(active);
         self.change_registered(|_| ());
     }
@@ -268,6 +276,17 @@ impl Shared {
         }
     }
 
+    /// Counts that `who` was refused something because of `error`, if that is a limit of ours, and tells the operator once in
+    /// a while.
+    pub(crate) fn refused(&self, error: &Error, who: Who) {
+        let Kind::LimitExceeded { limit, max } = *error.kind() else { return };
+        self.metrics.limit_met(limit);
+        if let Some(count) = self.refusals.count(limit, who, self.env.now()) {
+            let help = || refusals::help(limit, max, who);
+            self.events.emit(|| Event::LimitReached { limit, max, who: who.to_string(), count, help: help() });
+        }
+    }
+
     /// Runs `task` until it ends or the node stops acting on its own.
     pub(crate) fn keep(&self, label: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.keep_until(self.quiet.clone(), label, task);
@@ -285,6 +304,12 @@ impl Shared {
         });
         self.env.spawn_detached(label, task.map(drop));
     }
+}
+
+/// Who may connect, as the configuration says.
+fn lists(active: &ActiveConfig) -> AccessList {
+    let Access { allow, deny } = active.stack.settings.gate.clone();
+    AccessList::new(allow, deny)
 }
 
 /// The node as its plug-ins see it; what it does for them stands in `host.rs`.

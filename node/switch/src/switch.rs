@@ -188,7 +188,7 @@ impl Switch {
 
     /// What a live connection has moved so far, by its pipe; `None` once it has ended.
     pub fn traffic(&self, id: ConnectionId) -> Option<Traffic> {
-        self.0.connection(id).map(|connection| traffic::of(&connection.meter))
+        self.0.connection(id).map(|connection| traffic::of(&connection.watched.meter))
     }
 
     /// Bytes that are held for others now: what waits to be read or sent, and open streams. Crumbs are left out, see

@@ -39,6 +39,7 @@
 //! use = "tcp"
 //! ```
 
+mod admission;
 mod error;
 mod files;
 mod keys;
@@ -50,6 +51,7 @@ mod settings;
 mod stack;
 mod values;
 
+pub use admission::{Access, Rates};
 pub use error::{ConfigError, ConfigProblem};
 pub use networks::DEFAULT_NETWORK;
 pub use plan::{Plan, PlannedPlugin};

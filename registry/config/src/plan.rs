@@ -216,7 +216,7 @@ impl PlannedPlugin {
 /// The resolved stack as a listing.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { identity, listen, agent, limits, timeouts } = &self.settings;
+        let Settings { identity, listen, agent, limits, rates, gate, timeouts } = &self.settings;
         match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
             false => writeln!(f, "network {}", self.name)?,
@@ -236,11 +236,15 @@ impl fmt::Display for Plan {
         writeln!(f, "  agent       {agent}")?;
         writeln!(
             f,
-            "  limits      {} connections ({} per peer, {} per host), {} streams each, {} arriving ({} per host), {} dials",
+            "  limits      {} connections ({} per peer, {} per host, {} per subnet), {} streams each ({} per peer, {} per protocol, {} in all), {} arriving ({} per host), {} dials",
             limits.max_connections,
             limits.max_connections_per_peer,
             limits.max_connections_per_host,
+            limits.max_connections_per_subnet,
             limits.max_streams_per_connection,
+            limits.max_streams_per_peer,
+            limits.max_streams_per_protocol,
+            limits.max_streams,
             limits.max_pending_incoming,
             limits.max_pending_incoming_per_host,
             limits.max_pending_dials
@@ -249,10 +253,15 @@ impl fmt::Display for Plan {
         let all = limits.max_memory.map_or_else(|| "a quarter of the machine's, at most 512 MiB".into(), mib);
         writeln!(
             f,
-            "  memory      {} per connection, {} per host, {all} in all",
+            "  memory      {} per connection, {} per peer, {} per host, {all} in all",
             mib(limits.max_memory_per_connection),
+            mib(limits.max_memory_per_peer),
             mib(limits.max_memory_per_host)
         )?;
+        writeln!(f, "  rates       {rates}")?;
+        if !gate.is_open() {
+            writeln!(f, "  gate        {gate}")?;
+        }
         write!(
             f,
             "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, stalled write {:?}, shutdown {:?}, next address after {:?}, ",

@@ -6,8 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
-use crate::values::{
-    addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_seconds, seconds,
+use crate::{
+    admission::{Access, Rates},
+    values::{
+        addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_seconds, seconds,
+    },
 };
 
 /// The `[node]` section.
@@ -26,6 +29,10 @@ pub struct Settings {
     pub agent: String,
     /// Upper bounds.
     pub limits: Limits,
+    /// How often things may happen.
+    pub rates: Rates,
+    /// Who may connect.
+    pub gate: Access,
     /// Time limits.
     pub timeouts: Timeouts,
 }
@@ -37,6 +44,8 @@ impl Default for Settings {
             listen: Vec::new(),
             agent: concat!("stackwire/", env!("CARGO_PKG_VERSION")).to_string(),
             limits: Limits::default(),
+            rates: Rates::default(),
+            gate: Access::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -76,6 +85,12 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_host: usize,
+    /// Live connections that the hosts of one network have made with us: a /24 of IPv4, or a /48 of IPv6, which one party may
+    /// have for little. Networks of this machine and private ones have no limit. As for `max_connections_per_host`, a newcomer
+    /// beyond takes the place of the oldest one there that no stream uses. A quarter of all connections.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_subnet: usize,
     /// Bytes that one connection may hold: what has arrived and is not read, what is written and not sent, and 2 KiB for
     /// each open stream. Where it is more, its streams that hold most are reset.
     #[serde(deserialize_with = "bytes")]
@@ -128,6 +143,7 @@ impl Default for Limits {
             max_pending_dials: 64,
             max_connections_per_peer: 8,
             max_connections_per_host: 64,
+            max_connections_per_subnet: 256,
             max_memory_per_connection: 16 << 20,
             max_memory_per_host: 64 << 20,
             max_memory: None,

@@ -24,6 +24,17 @@ pub fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     count(deserializer).map(Some)
 }
 
+/// The most that may happen in a second.
+const MAX_RATE: u64 = 1_000_000_000_000;
+
+/// How often in a second; 0 is no limit.
+pub fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        n if n <= MAX_RATE => Ok(n),
+        _ => Err(D::Error::custom(format!("must be at most {MAX_RATE} a second; 0 is no limit"))),
+    }
+}
+
 /// The most memory that a config may speak of: a tebibyte.
 const MAX_BYTES: u64 = 1 << 40;
 /// The least: what a connection needs to do anything.
@@ -106,6 +117,29 @@ pub mod millis {
             n if n <= MAX_MILLIS => Ok(Duration::from_millis(n)),
             _ => Err(D::Error::custom(format!("must be at most {MAX_MILLIS} milliseconds"))),
         }
+    }
+}
+
+/// Peers and hosts as text.
+pub mod parties {
+    use serde::{Deserializer, Serializer};
+    use stackwire_core::Party;
+
+    use super::*;
+
+    /// Entries of a list.
+    const MAX_PARTIES: usize = 65_536;
+
+    pub fn serialize<S: Serializer>(value: &[Party], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(value.iter().map(Party::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Party>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        if texts.len() > MAX_PARTIES {
+            return Err(D::Error::custom(format!("{} entries; there may be {MAX_PARTIES}", texts.len())));
+        }
+        texts.iter().map(|text| text.parse().map_err(|e: stackwire_core::Error| D::Error::custom(e.during()))).collect()
     }
 }
 

@@ -355,6 +355,9 @@ impl HostApi for FakeHost {
     fn report(&self, peer: &PeerId, conduct: Conduct) {
         self.state.lock().reports.push((*peer, conduct));
     }
+    fn count_message(&self, _: &PeerId) -> Result<()> {
+        Ok(())
+    }
     fn trust(&self) -> Trust {
         self.trust.clone()
     }

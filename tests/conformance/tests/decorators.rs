@@ -7,7 +7,8 @@ use stackwire_conformance::{muxer, muxer_laws, transport, transport_laws};
 use stackwire_core::{BoxPipe, Driver, Env, Layer, Muxer, MuxerContext, ProtocolId, Session};
 use stackwire_plugin::{Catalogue, Descriptor};
 use stackwire_wrap::{
-    Faults, Meter, StreamLimits, Wrap, faulty, limited, metered, over_muxer, over_session, over_transport, timed,
+    Faults, Meter, Rate, StreamLimits, Throttle, Wrap, faulty, limited, metered, over_muxer, over_session,
+    over_transport, throttled, timed,
 };
 
 /// More than any law lets pass or waits for.
@@ -26,6 +27,10 @@ fn bound(pipe: BoxPipe, _: &Env) -> BoxPipe {
     limited(pipe, "max_bytes", MANY_BYTES)
 }
 
+fn slow(pipe: BoxPipe, env: &Env) -> BoxPipe {
+    throttled(pipe, Throttle::new(Some(Rate::new(MANY_BYTES))), env)
+}
+
 fn time(pipe: BoxPipe, env: &Env) -> BoxPipe {
     timed(pipe, LONG, env)
 }
@@ -41,7 +46,7 @@ fn delay(pipe: BoxPipe, env: &Env) -> BoxPipe {
 }
 
 fn guarded(pipe: BoxPipe, env: &Env) -> BoxPipe {
-    count(time(bound(pipe, env), env), env)
+    count(time(slow(bound(pipe, env), env), env), env)
 }
 
 fn everything(pipe: BoxPipe, env: &Env) -> BoxPipe {

@@ -9,8 +9,8 @@ use stackwire_conformance::{
 };
 use stackwire_core::{BoxPipe, Keypair, Muxer, MuxerContext, Prefaced, ProtocolId, Role, SessionExt, Stream, peek};
 use stackwire_wrap::{
-    Faults, Meter, PollTimes, Stall, StreamLimits, faulty, limited, metered, metered_and_write_timed, timed,
-    watch_polls,
+    Faults, Meter, PollTimes, Rate, Stall, StreamLimits, Throttle, faulty, limited, metered, metered_and_write_timed,
+    throttled, timed, watch_polls,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -43,6 +43,7 @@ async fn a_pipe_that_was_looked_at_passes_everything_on() {
 fn counts_and_limits_pass_everything_on() {
     check(|pipe| metered(pipe, Arc::new(Meter::default())));
     check(|pipe| limited(pipe, "max_bytes", 1 << 40));
+    check(|pipe| throttled(pipe, Throttle::new(Some(Rate::new(1 << 40))), &env()));
 }
 
 #[tokio::test]

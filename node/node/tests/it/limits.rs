@@ -67,7 +67,8 @@ async fn streams_of_a_peer_are_bounded_on_all_its_connections() {
     assert!(client.connections().len() == 2, "the connections live");
     drop(open);
     in_time("streams are given back", async {
-        let held = |name: &str| server.holdings().iter().find(|one| one.scope == name).map_or(0, |one| one.streams.held);
+        let held =
+            |name: &str| server.holdings().iter().find(|one| one.scope == name).map_or(0, |one| one.streams.held);
         while held("network") > 0 || held(&format!("protocol {ECHO}")) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -131,7 +132,8 @@ async fn two_networks_share_what_their_node_may_hold() {
     let one = "[[network.transport]]\nuse = \"tcp\"\n[[network.security]]\nuse = \"noise\"\n[[network.muxer]]\nuse = \"yamux\"\n";
     let limits = "[network.node.limits]\nmax_descriptors = 1\n";
     let listen = "[network.node]\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n";
-    let text = format!("[[network]]\nname = \"a\"\n{listen}{limits}{one}[[network]]\nname = \"b\"\n{listen}{limits}{one}");
+    let text =
+        format!("[[network]]\nname = \"a\"\n{listen}{limits}{one}[[network]]\nname = \"b\"\n{listen}{limits}{one}");
     let server = Node::from_config(&text, &catalogue()).await.unwrap_or_else(|error| panic!("{error}"));
     let holdings = server.holdings();
     assert_eq!((row(&holdings, "node").descriptors.max, row(&holdings, "network").descriptors.max), (Some(2), Some(1)));

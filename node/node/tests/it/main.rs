@@ -1,5 +1,6 @@
 //! A node, as its users meet it: made of text or in code, over loopback.
 
+mod admission;
 mod bad_input;
 mod candidates;
 mod configure;
@@ -11,8 +12,8 @@ mod foreign;
 mod gate;
 mod host;
 mod leaks;
-mod limits;
 mod life;
+mod limits;
 mod named;
 mod networks;
 mod parts;

@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{
-    BoxPipe, Budget, Buffer, Error, Kind, MuxerContext, Pipe, PipeDecorator, Role, SessionExt, pipe_decorator,
+    BoxPipe, Budget, Buffer, Error, Kind, MuxerContext, OnExcess, Pipe, PipeDecorator, Role, SessionExt, pipe_decorator,
 };
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
@@ -64,9 +64,10 @@ pub async fn a_peer_that_takes_nothing_is_held_within_the_budget(subject: Subjec
     let budget = Budget::root(NAME, LIMIT);
     let peak = Arc::new(AtomicUsize::new(0));
     let (highest, held) = (peak.clone(), budget.clone());
-    budget.on_excess(move || {
+    let tell: Arc<OnExcess> = Arc::new(move || {
         highest.fetch_max(held.held(), Ordering::Relaxed);
     });
+    budget.on_excess(Arc::downgrade(&tell));
     let deaf = Arc::new(AtomicBool::new(false));
     let (a, b) = pipes::pair();
     let dialer = Side::start(muxer, Box::new(Deaf { inner: a, deaf: deaf.clone() }), Role::Dialer);

@@ -1,6 +1,10 @@
 //! The gate: whom a node refuses, asked before anything is spent on a connection.
 
+mod access;
+
 use std::borrow::Cow;
+
+pub use access::{AccessList, Party};
 
 use crate::{ConnectionInfo, Error, Kind, Layer, Multiaddr, PeerId, PublicKey, Reason, Role};
 
