@@ -66,6 +66,19 @@ pub enum Event {
         /// Why, unless it was asked for.
         error: Option<Error>,
     },
+    /// A peer has come: there was no connection with it. Whatever replaces that one makes no new peer. The connection is told of
+    /// next.
+    NewPeer {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+    },
+    /// A peer has gone: its last connection has ended, which was told of before.
+    LostPeer {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+    },
     /// A connection is ready for streams.
     Connected {
         /// The connection.

@@ -38,8 +38,8 @@ pub(crate) struct Connection {
     pub(crate) origin: Origin,
     /// Since when it is there.
     pub(crate) since: Instant,
-    /// It was dialed while its peer dialed us, and the peer's is the one that stays.
-    pub(crate) is_spare: AtomicBool,
+    /// When it is to be drained, and why, if there is another one with its peer that stays.
+    pub(crate) spare: Mutex<Option<(Instant, &'static str)>>,
     /// Why we close it, if we do.
     closing: Mutex<Option<End>>,
     /// Why the peer closes it, if it has said so.
@@ -103,7 +103,7 @@ impl Connection {
             host,
             origin,
             since,
-            is_spare: AtomicBool::new(false),
+            spare: Mutex::default(),
             closing: Mutex::default(),
             said: OnceLock::new(),
             end: OnceLock::new(),

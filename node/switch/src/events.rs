@@ -126,6 +126,8 @@ fn ring_of(event: &Event) -> Ring {
     match event {
         Event::Connected { .. }
         | Event::Disconnected { .. }
+        | Event::NewPeer { .. }
+        | Event::LostPeer { .. }
         | Event::Upgraded { .. }
         | Event::Listening { .. }
         | Event::ListenerClosed { .. }

@@ -49,6 +49,7 @@ mod scopes;
 mod serve;
 mod serving;
 mod shared;
+mod spares;
 mod stream_count;
 mod switch;
 mod system_lookup;

@@ -1,10 +1,6 @@
 //! The life of a connection in the node: taken in, served, closed when idle, taken out.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt,
@@ -24,6 +20,7 @@ use crate::{
     refusals::Who,
     serve,
     shared::{Shared, State},
+    spares::{Seen, spares},
     traffic::Watched,
 };
 
@@ -144,7 +141,8 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
                 && connection.since.saturating_duration_since(other.since) < MEETING
         };
         for spare in state.with(&peer).filter(met) {
-            spare.is_spare.store(true, Ordering::Relaxed);
+            *spare.spare.lock() =
+                Some((connection.since, "the peer had dialed at the same time, and its connection stays"));
             shared.outdated.notify_one();
         }
     }
@@ -153,12 +151,37 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
     }
     state.population.add(id, connection.host);
     state.connections.insert(id, connection.clone());
-    state.by_peer.entry(peer).or_default().push(id);
+    let ids = state.by_peer.entry(peer).or_default();
+    let is_new = ids.is_empty();
+    ids.push(id);
+    mark_spares(shared, &state, connection);
     shared.book.connected(connection.info.clone());
     shared.metrics.connected(connection.info.path.role);
+    if is_new {
+        shared.events.emit(|| Event::NewPeer { peer });
+    }
     // Before anybody can find it: the first event of a connection is that there is one.
     shared.events.emit(|| Event::Connected { connection: connection.info.clone() });
     Ok(Admitted::New { leaving })
+}
+
+/// Has the spare ones of a peer's connections drained, now that `newest` is there. A node of ours that has dialed one of them
+/// gives it up itself; the time is for that.
+fn mark_spares(shared: &Shared, state: &State, newest: &Connection) {
+    let seen = |one: &Arc<Connection>| {
+        let path = &one.info.path;
+        Seen { id: one.info.id, role: path.role, relayed: path.relayed }
+    };
+    let counted = |one: &&Arc<Connection>| one.is_usable() && one.origin != Origin::Fresh;
+    let all: Vec<Seen> = state.with(&newest.info.peer).filter(counted).map(seen).collect();
+    let max = shared.active().stack.settings.limits.max_connections_per_path;
+    for id in spares(&all, shared.peer_id() > newest.info.peer, max) {
+        if let Some(spare) = state.connections.get(&id) {
+            let why = "there is another connection with the peer, which stays";
+            spare.spare.lock().get_or_insert((newest.since + MEETING, why));
+            shared.outdated.notify_one();
+        }
+    }
 }
 
 /// Who must leave, if anybody, for one more connection with `peer`, if known, that comes from `host`, if we do not dial.
@@ -257,18 +280,22 @@ pub(crate) fn end(shared: &Shared, connection: &Connection, result: Result<()>) 
             return;
         }
         state.population.remove(id, connection.host);
-        if let Some(ids) = state.by_peer.get_mut(&peer) {
-            ids.retain(|other| *other != id);
-            if ids.is_empty() {
-                state.by_peer.remove(&peer);
-            }
+        let ids = state.by_peer.entry(peer).or_default();
+        ids.retain(|other| *other != id);
+        let is_last = ids.is_empty();
+        if is_last {
+            state.by_peer.remove(&peer);
         }
         shared.book.disconnected(&connection.info);
         shared.metrics.disconnected(connection.info.path.role);
+        // Under the lock, so that a peer that comes back is new after it was lost.
+        connection.finish(result, |end| {
+            shared.events.emit(|| Event::Disconnected { connection: id, peer, end: end.clone() });
+        });
+        if is_last {
+            shared.events.emit(|| Event::LostPeer { peer });
+        }
     }
-    connection.finish(result, |end| {
-        shared.events.emit(|| Event::Disconnected { connection: id, peer, end: end.clone() });
-    });
     // The tasks hold the connection, and the connection the tasks: ending them lets both go.
     connection.abort();
 }

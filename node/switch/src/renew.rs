@@ -17,12 +17,12 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
     FutureExt,
-    future::{BoxFuture, Either, select},
+    future::{BoxFuture, Either, OptionFuture, select},
 };
 use stackwire_core::{ConnectionId, Error, Event, Reason, Result, Role, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,20 +45,44 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What a peer may ask of one connection in vain: each time costs a handshake.
 const MAX_RENEWALS: usize = 16;
 
-/// Sees to connections that have come about under a configuration that was no longer the active one, and to those of two that
-/// were dialed at the same time. Runs as long as the node does.
+/// Sees to connections that have come about under a configuration that was no longer the active one, and to spare ones. Runs
+/// as long as the node does.
 pub(crate) async fn watch(shared: &Arc<Shared>) {
+    let mut next = None;
     loop {
-        shared.outdated.notified().await;
-        for spare in shared.live().into_iter().filter(|it| it.is_spare.load(Ordering::Relaxed)) {
-            if spare.begin_draining() {
-                let node = shared.clone();
-                let why = "the peer had dialed at the same time, and its connection stays";
-                shared.keep("renewal", async move { drain(&node, &spare, Reason::Supplanted, why.to_string()).await });
+        let until = next.map(|at: Instant| at.saturating_duration_since(shared.env.now()));
+        let due = OptionFuture::from(until.map(|wait| shared.env.sleep(wait)));
+        tokio::select! {
+            () = shared.outdated.notified() => {
+                all(shared);
             }
+            Some(()) = due => {}
         }
-        all(shared);
+        next = drain_spares(shared);
     }
+}
+
+/// Drains the spare connections that are due. When the next one is.
+fn drain_spares(shared: &Arc<Shared>) -> Option<Instant> {
+    let now = shared.env.now();
+    let mut next = None;
+    for spare in shared.live().into_iter().filter(|it| it.is_usable()) {
+        match *spare.spare.lock() {
+            // The one that was to stay may have ended meanwhile.
+            Some((at, _)) if at <= now && shared.has_another(&spare) => {}
+            Some((at, _)) if at > now => {
+                next = next.into_iter().chain([at]).min();
+                continue;
+            }
+            _ => continue,
+        }
+        let why = spare.spare.lock().map_or("", |(_, why)| why);
+        if spare.begin_draining() {
+            let node = shared.clone();
+            shared.keep("renewal", async move { drain(&node, &spare, Reason::Supplanted, why.to_string()).await });
+        }
+    }
+    next
 }
 
 /// Sees to every connection that the stack would make otherwise now. Returns how many there are.

@@ -256,6 +256,12 @@ impl Shared {
         self.state.lock().connections.get(&id).cloned()
     }
 
+    /// Whether there is another connection with the peer of `connection` that new streams may go to.
+    pub(crate) fn has_another(&self, connection: &Connection) -> bool {
+        let (id, peer) = (connection.info.id, connection.info.peer);
+        self.state.lock().with(&peer).any(|other| other.info.id != id && other.is_usable())
+    }
+
     /// Live connections, oldest first.
     pub(crate) fn live(&self) -> Vec<Arc<Connection>> {
         self.state.lock().connections.values().cloned().collect()

@@ -79,6 +79,12 @@ pub struct Limits {
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections_per_peer: usize,
+    /// Connections that are kept with one peer over one kind of path, direct or relayed. More are not refused: some seconds after
+    /// one more has come about, the older ones, or those in the direction that both sides choose alike, take no new streams and
+    /// close when their streams have ended. A relayed one goes when there is a direct one. 1 as in Diem and Aptos.
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_path: usize,
     /// Live connections that one host has made with us: an IPv4 address, or a /56 of IPv6. Hosts of this machine and of
     /// private networks may have eight times as many; transports without IP addresses are not counted. A newcomer beyond
     /// takes the place of the oldest one that no stream uses; where there is none, it is refused.
@@ -142,6 +148,7 @@ impl Default for Limits {
             max_pending_incoming_per_host: 64,
             max_pending_dials: 64,
             max_connections_per_peer: 8,
+            max_connections_per_path: 1,
             max_connections_per_host: 64,
             max_connections_per_subnet: 256,
             max_memory_per_connection: 16 << 20,

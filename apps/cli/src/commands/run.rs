@@ -175,6 +175,8 @@ fn line(event: &Event) -> String {
             format!("discovered    {} by {}", plain(&candidate.address), candidate.source)
         }
         Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
+        Event::NewPeer { peer } => format!("{GOOD}new peer{GOOD:#}      {peer}"),
+        Event::LostPeer { peer } => format!("lost peer     {peer}"),
         Event::LimitReached { help, .. } => format!("{BAD}limit met{BAD:#}     {}", plain(help)),
         Event::Lagged { count: missed } => format!("{DIM}{} went by unseen{DIM:#}", count(*missed, "event", "events")),
         other => plain(format_args!("{other:?}")),
