@@ -36,7 +36,7 @@ pub struct Cli {
 pub enum Command {
     /// Start five nodes with five different mixes and watch them negotiate, talk, move a file, and change a path under it.
     Demo(Demo),
-    /// Run a node until Ctrl-C.
+    /// Run a node until Ctrl-C. SIGUSR1 shows who holds how much, SIGHUP takes the config anew.
     Run(Run),
     /// Measure round trips to any libp2p node.
     Ping(Ping),

@@ -1,4 +1,4 @@
-//! Memory that was freed goes back to the system.
+//! What the program asks of its system: free memory goes back to it, and it gives as many descriptors as it may.
 
 use std::time::{Duration, Instant};
 
@@ -29,3 +29,18 @@ fn trim() {
 /// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim() {}
+
+/// Takes as many descriptors as the system gives. The usual limit of 1024 is for programs that `select`.
+#[cfg(unix)]
+pub(crate) fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
+}
+
+/// There is no limit to raise.
+#[cfg(not(unix))]
+pub(crate) fn raise_descriptors() {}

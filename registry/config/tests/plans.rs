@@ -4,7 +4,7 @@ mod fake;
 
 use std::time::Duration;
 
-use stackwire_config::{Limits, Plan, Settings, Timeouts};
+use stackwire_config::{Access, Limits, Plan, Rates, Settings, Timeouts};
 use stackwire_core::Layer;
 
 const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
@@ -81,11 +81,27 @@ fn every_setting_is_read() {
         max_pending_incoming_per_host = 6
         max_pending_dials = 3
         max_connections_per_peer = 4
+        max_connections_per_path = 8
         max_connections_per_host = 7
+        max_connections_per_subnet = 9
         max_memory_per_connection = 65536
         max_memory_per_host = 65537
+        max_memory_per_peer = 65539
         max_memory = 65538
+        max_descriptors = 10
+        max_streams = 11
+        max_streams_per_peer = 12
+        max_streams_per_protocol = 13
         max_streams_per_connection = 5
+        [node.rates]
+        handshakes_per_host = 1
+        streams_per_peer = 2
+        messages_per_peer = 3
+        bytes_per_peer = 4
+        bytes_per_host = 0
+        [node.gate]
+        allow = ["192.0.2.0/24"]
+        deny = ["192.0.2.7", "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq"]
         [node.timeouts]
         dial_secs = 1
         handshake_secs = 2.5
@@ -108,11 +124,31 @@ fn every_setting_is_read() {
             max_pending_incoming_per_host: 6,
             max_pending_dials: 3,
             max_connections_per_peer: 4,
+            max_connections_per_path: 8,
             max_connections_per_host: 7,
+            max_connections_per_subnet: 9,
             max_memory_per_connection: 65536,
             max_memory_per_host: 65537,
+            max_memory_per_peer: 65539,
             max_memory: Some(65538),
+            max_descriptors: Some(10),
+            max_streams: 11,
+            max_streams_per_peer: 12,
+            max_streams_per_protocol: 13,
             max_streams_per_connection: 5,
+        },
+        rates: Rates {
+            handshakes_per_host: 1,
+            streams_per_peer: 2,
+            messages_per_peer: 3,
+            bytes_per_peer: 4,
+            bytes_per_host: 0,
+        },
+        gate: Access {
+            allow: vec!["192.0.2.0/24".parse().unwrap()],
+            deny: ["192.0.2.7", "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq"]
+                .map(|text| text.parse().unwrap())
+                .into(),
         },
         timeouts: Timeouts {
             dial: Duration::from_secs(1),
@@ -142,8 +178,11 @@ fn a_plan_is_listed_for_people_and_machines() {
     assert_eq!(
         plan.to_string(),
         "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
-         limits      1024 connections (8 per peer, 64 per host), 1024 streams each, 256 arriving (64 per host), 64 dials\n  \
-         memory      16 MiB per connection, 64 MiB per host, a quarter of the machine's, at most 512 MiB in all\n  \
+         limits      1024 connections (8 per peer, 64 per host, 256 per subnet), 1024 streams each (2048 per peer, 32768 per \
+         protocol, 65536 in all), 256 arriving (64 per host), 64 dials\n  \
+         memory      16 MiB per connection, 32 MiB per peer, 64 MiB per host, a quarter of the machine's, at most 512 MiB in \
+         all\n  \
+         rates       50 handshakes per host a second\n  \
          timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, stalled write 30s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
          transport\n  1. tcp          fake TCP\nsecurity\n  1. noise        fake Noise\nmuxer\n  1. yamux        fake yamux\n\

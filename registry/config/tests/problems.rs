@@ -141,8 +141,10 @@ fn an_unknown_key_deep_inside() {
     assert_eq!(
         problem(&format!("[node.limits]\nmax_conections = 1\n{TCP}")),
         "line 2, column 1: unknown key `max_conections`; available: max_connections, max_connections_per_host, \
-         max_connections_per_peer, max_memory, max_memory_per_connection, max_memory_per_host, max_pending_dials, \
-         max_pending_incoming, max_pending_incoming_per_host, max_streams_per_connection; did you mean `max_connections`?"
+         max_connections_per_path, max_connections_per_peer, max_connections_per_subnet, max_descriptors, max_memory, \
+         max_memory_per_connection, max_memory_per_host, max_memory_per_peer, max_pending_dials, max_pending_incoming, \
+         max_pending_incoming_per_host, max_streams, max_streams_per_connection, max_streams_per_peer, \
+         max_streams_per_protocol; did you mean `max_connections`?"
     );
     assert!(
         problem(&format!("[node]\ntimeouts.dail_secs = 1\n{TCP}"))
@@ -211,7 +213,13 @@ fn every_limit_has_a_range() {
         "max_pending_dials",
         "max_pending_incoming_per_host",
         "max_connections_per_peer",
+        "max_connections_per_path",
         "max_connections_per_host",
+        "max_connections_per_subnet",
+        "max_descriptors",
+        "max_streams",
+        "max_streams_per_peer",
+        "max_streams_per_protocol",
         "max_streams_per_connection",
     ] {
         for value in ["0", "1000001", "9223372036854775807", "99999999999999999999", "-1", "0x7fffffffffffffff"] {
@@ -225,13 +233,31 @@ fn every_limit_has_a_range() {
 
 #[test]
 fn amounts_of_memory_have_a_range() {
-    for limit in ["max_memory", "max_memory_per_connection", "max_memory_per_host"] {
+    for limit in ["max_memory", "max_memory_per_connection", "max_memory_per_peer", "max_memory_per_host"] {
         for value in ["0", "65535", "1099511627777"] {
             let found = problems(&format!("[node.limits]\n{limit} = {value}\n{TCP}{REST}"));
             let [told] = found.as_slice() else { panic!("{limit} = {value}: {found:#?}") };
             assert!(told.contains(limit) && told.contains("from 65536 to 1099511627776"), "{told}");
         }
     }
+}
+
+#[test]
+fn rates_and_lists_are_checked() {
+    assert_eq!(
+        problem(&format!("[node.rates]\nhandshake_per_host = 1\n{TCP}")),
+        "line 2, column 1: unknown key `handshake_per_host`; available: bytes_per_host, bytes_per_peer, handshakes_per_host, \
+         messages_per_peer, streams_per_peer; did you mean `handshakes_per_host`?"
+    );
+    let told = problem(&format!("[node.rates]\nbytes_per_peer = 1000000000001\n{TCP}"));
+    assert!(told.starts_with("line 2") && told.contains("at most 1000000000000 a second; 0 is no limit"), "{told}");
+    let told = problem(&format!("[node.gate]\ndeny = [\"10.0.0.0/8\", \"10.0.0.0/99\"]\n{TCP}"));
+    assert!(
+        told.starts_with("line 2") && told.contains("“10.0.0.0/99” is no peer id, IP address or network"),
+        "{told}"
+    );
+    let told = problem(&format!("[node.gate]\nblock = []\n{TCP}"));
+    assert!(told.contains("unknown key `block`; available: allow, deny"), "{told}");
 }
 
 #[test]

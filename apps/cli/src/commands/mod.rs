@@ -5,6 +5,7 @@ mod check;
 mod contract;
 mod demo;
 mod echo;
+mod holdings;
 mod identify;
 mod key;
 pub mod matrix;

@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use stackwire_node::{Builder, DEFAULT_NETWORK as DEFAULT, Direction, Event, Node};
 
-use super::{reload::Reloads, stop};
+use super::{holdings, reload::Reloads, stop};
 use crate::{
     args::Run,
     failure::Failure,
@@ -46,6 +46,8 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
     tokio::pin!(stop);
     // Before the node starts, too: a SIGHUP that nobody waits for ends the program.
     let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
+    let mut asked = holdings::Asked::new()?;
+    memory::raise_descriptors();
     let starting = async {
         let stack = stack::plan(&args.stack, Some(&args.listen))?.stack();
         Ok::<_, Failure>(Builder::from(stack).start_watched_all().await?)
@@ -77,6 +79,7 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
             },
             // Before the events, which may come without a pause.
             _ = &mut giving_back => {}
+            () = asked.next() => holdings::show(&node, out),
             Some((network, event)) = events.next() => show(&network, &event, out),
         }
     }
@@ -119,12 +122,12 @@ async fn reload(node: &Node, args: &Run, out: &Output) {
 }
 
 /// In front of what is told of a network; nothing for the one network of most nodes.
-fn prefix(network: &str) -> String {
+pub(super) fn prefix(network: &str) -> String {
     if network == DEFAULT { String::new() } else { format!("{DIM}{network}{DIM:#} ") }
 }
 
 /// `report` of a network.
-fn of(network: &str, mut report: Value) -> Value {
+pub(super) fn of(network: &str, mut report: Value) -> Value {
     if network != DEFAULT {
         report["network"] = network.into();
     }

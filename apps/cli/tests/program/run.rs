@@ -79,3 +79,21 @@ fn logs_go_to_the_error_output_without_colour() {
     done.error();
     assert!(!done.stderr.contains('\u{1b}'), "{}", done.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_running_node_shows_who_holds_what() {
+    let node = Node::start(&["--listen", "/ip4/127.0.0.1/tcp/0"], 1);
+    let pinged = finish(&["ping", &node.addresses[0], "--count", "1", "--json"]);
+    assert_eq!(pinged.code, Some(0), "{pinged:?}");
+    node.ask_for_holdings();
+    let told = node.until("holdings");
+    let network = &told["scopes"][1];
+    assert_eq!(network["scope"], "network");
+    assert_eq!(network["streams"]["limit"], "max_streams");
+    assert!(network["streams"]["max"].as_u64().is_some_and(|max| max > 0), "{told}");
+    assert!(told["scopes"][0]["descriptors"]["max"].as_u64().is_some_and(|max| max > 0), "{told}");
+    assert!(told["refused"].as_array().is_some_and(Vec::is_empty), "{told}");
+    node.interrupt();
+    assert_eq!(node.end().1, Some(0));
+}

@@ -196,6 +196,11 @@ impl Node {
         self.child.signal("-HUP");
     }
 
+    /// What makes it take its config anew.
+    pub fn ask_for_holdings(&self) {
+        self.child.signal("-USR1");
+    }
+
     /// The events until its end, and its exit code.
     pub fn end(mut self) -> (Vec<Value>, Option<i32>) {
         let mut events = Vec::new();
