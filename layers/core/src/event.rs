@@ -31,18 +31,29 @@ pub struct ConnectionInfo {
     /// What the security handshake told beside the peer's key.
     #[serde(skip_serializing_if = "Claims::is_empty")]
     pub claims: Claims,
+    /// What names this very connection to both of its sides and to nobody else, where its security has such a thing.
+    /// Whoever signs it signs for this connection alone. It is not in reports.
+    #[serde(skip)]
+    pub binding: Option<[u8; 32]>,
 }
 
 impl ConnectionInfo {
     /// A connection of which the handshake told no more than the peer.
     pub fn new(id: ConnectionId, peer: PeerId, path: Path) -> Self {
-        Self { id, peer, path, claims: Claims::default() }
+        Self { id, peer, path, claims: Claims::default(), binding: None }
     }
 
     /// With what the handshake told.
     #[must_use]
     pub fn with_claims(mut self, claims: Claims) -> Self {
         self.claims = claims;
+        self
+    }
+
+    /// With this channel binding, if there is one.
+    #[must_use]
+    pub fn with_binding(mut self, binding: impl Into<Option<[u8; 32]>>) -> Self {
+        self.binding = binding.into();
         self
     }
 }

@@ -162,12 +162,14 @@ pub struct Multiplexed {
     pub budget: Budget,
     /// What the security handshake agreed on beside the peer's key.
     pub claims: Claims,
+    /// What names this very connection to both of its sides; see [`SecuredPipe::binding`](crate::SecuredPipe::binding).
+    pub binding: Option<[u8; 32]>,
 }
 
 impl Multiplexed {
-    /// Streams with this peer, with an unlimited budget and without claims.
+    /// Streams with this peer, with an unlimited budget, without claims and without a binding.
     pub fn new(peer: PublicKey, session: Arc<dyn Session>, driver: Driver) -> Self {
-        Self { peer, session, driver, budget: Budget::unlimited(), claims: Claims::default() }
+        Self { peer, session, driver, budget: Budget::unlimited(), claims: Claims::default(), binding: None }
     }
 
     /// With this scope, which the streams charge.
@@ -181,6 +183,13 @@ impl Multiplexed {
     #[must_use]
     pub fn with_claims(mut self, claims: Claims) -> Self {
         self.claims = claims;
+        self
+    }
+
+    /// With this channel binding, if there is one.
+    #[must_use]
+    pub fn with_binding(mut self, binding: impl Into<Option<[u8; 32]>>) -> Self {
+        self.binding = binding.into();
         self
     }
 }

@@ -61,12 +61,23 @@ pub struct SecuredPipe {
     pub round_trips: u8,
     /// What else the handshake agreed on.
     pub claims: Claims,
+    /// What names this very connection to both of its sides and to nobody else, where the protocol has such a thing: the
+    /// handshake's hash, or what TLS exports. Whoever signs it signs for this connection alone. It is no secret.
+    pub binding: Option<[u8; 32]>,
 }
 
 impl SecuredPipe {
-    /// A channel with a peer that the handshake has proven, without a muxer, round trips or claims.
+    /// A channel with a peer that the handshake has proven, without a muxer, round trips, claims or a binding.
     pub fn new(pipe: BoxPipe, peer: PublicKey) -> Self {
-        Self { pipe, peer, proof: Proof::Complete, muxer: None, round_trips: 0, claims: Claims::default() }
+        Self {
+            pipe,
+            peer,
+            proof: Proof::Complete,
+            muxer: None,
+            round_trips: 0,
+            claims: Claims::default(),
+            binding: None,
+        }
     }
 
     /// With this proof of the peer.
@@ -94,6 +105,13 @@ impl SecuredPipe {
     #[must_use]
     pub fn with_claims(mut self, claims: Claims) -> Self {
         self.claims = claims;
+        self
+    }
+
+    /// With this channel binding, if the protocol has one.
+    #[must_use]
+    pub fn with_binding(mut self, binding: impl Into<Option<[u8; 32]>>) -> Self {
+        self.binding = binding.into();
         self
     }
 

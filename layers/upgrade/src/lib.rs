@@ -61,6 +61,8 @@ pub struct Upgraded {
     pub budget: Budget,
     /// What the security handshake agreed on beside the peer's key.
     pub claims: Claims,
+    /// What names this very connection to both of its sides, where its security has such a thing.
+    pub binding: Option<[u8; 32]>,
 }
 
 impl Upgrader {
@@ -96,8 +98,8 @@ impl Upgrader {
             Some(settled) => Negotiators::new(vec![settled]),
             None => self.negotiators.choosing()?,
         };
-        let Multiplexed { peer, session, driver, budget, claims, .. } = top;
-        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget, claims })
+        let Multiplexed { peer, session, driver, budget, claims, binding, .. } = top;
+        Ok(Upgraded { peer, session, driver, negotiators, path: upgrade.path, budget, claims, binding })
     }
 }
 
@@ -229,7 +231,7 @@ impl Upgrade<'_> {
         let (session, driver) = muxer.start(pipe, context);
         self.reached(Layer::Muxer, muxer.name(), Some(muxer.id()), chosen, round_trips.max(waited));
         let top = Multiplexed::new(secured.peer, session, driver);
-        Ok(top.with_budget(self.budget.clone()).with_claims(secured.claims))
+        Ok(top.with_budget(self.budget.clone()).with_claims(secured.claims).with_binding(secured.binding))
     }
 
     /// Chooses one of `offers`; `step` says of what.

@@ -50,7 +50,7 @@ pub(crate) fn adopt(
     origin: Origin,
 ) -> Result<Arc<Connection>> {
     let Reached { upgraded, watched, descriptors } = reached;
-    let Upgraded { peer: key, session, driver, negotiators, path, budget, claims, .. } = upgraded;
+    let Upgraded { peer: key, session, driver, negotiators, path, budget, claims, binding, .. } = upgraded;
     let peer = key.peer_id();
     if peer == shared.peer_id() {
         return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
@@ -58,7 +58,7 @@ pub(crate) fn adopt(
     let allowed = shared.gate.secured(path.role, &key, &path.remote);
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
-    let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims));
+    let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims).with_binding(binding));
     let since = shared.env.now();
     budget.join(&shared.scopes.peer(&peer));
     if let (Some(throttle), Some(rate)) = (&watched.throttle, shared.paces.bytes_of_peer(peer)) {

@@ -131,6 +131,13 @@ impl Exchange {
         key.ok_or_else(|| Error::misbehaved("a handshake without a static key"))
     }
 
+    /// What names a finished handshake: the hash of all that was said in it (Noise, "Channel binding"). `None` before its
+    /// last message.
+    pub fn binding(&self) -> Option<[u8; 32]> {
+        let hash = self.state.is_handshake_finished().then(|| self.state.get_handshake_hash());
+        hash.and_then(|hash| hash.try_into().ok())
+    }
+
     /// The channel that a finished handshake leads to.
     pub fn channel(self, role: Role) -> Channel<Frames> {
         self.channel_of(role, |frames| frames)

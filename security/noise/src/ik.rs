@@ -96,6 +96,7 @@ impl NoiseIk {
         };
         let theirs = exchange.remote_static()?;
         // Message 1 may be one that somebody recorded.
+        let binding = exchange.binding();
         let (channel, mut proof) = exchange.unproven_channel(role);
         let mut pipe: BoxPipe = Box::new(channel);
         let mut claims = Claims::default().with_role(trusted.role(Some(&account), &theirs)).with_account(account);
@@ -110,7 +111,8 @@ impl NoiseIk {
             // The listener's message is behind its part of IK, so only the listener waits for another.
             round_trips += u8::from(role == Role::Listener);
         }
-        Ok(SecuredPipe::new(pipe, peer).with_proof(proof).after(round_trips).with_claims(claims))
+        let secured = SecuredPipe::new(pipe, peer).with_proof(proof);
+        Ok(secured.after(round_trips).with_claims(claims).with_binding(binding))
     }
 
     async fn dial(

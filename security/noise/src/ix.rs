@@ -83,9 +83,11 @@ impl NoiseIx {
         };
         let theirs = exchange.remote_static()?;
         // The dialer may have told somebody else's key.
+        let binding = exchange.binding();
         let (channel, proof) = exchange.unproven_channel(role);
         let claims = Claims::default().with_role(trusted.role(None, &theirs));
-        Ok(SecuredPipe::new(Box::new(channel), peer).with_proof(proof).after(round_trips).with_claims(claims))
+        let secured = SecuredPipe::new(Box::new(channel), peer).with_proof(proof);
+        Ok(secured.after(round_trips).with_claims(claims).with_binding(binding))
     }
 }
 

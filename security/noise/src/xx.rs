@@ -105,8 +105,10 @@ impl Noise {
         };
         let muxer = agreed_muxer(role, muxers, &theirs.muxers);
         let claims = Claims::default().with_role(trusted.role_of(&theirs.key));
+        let binding = exchange.binding();
         let channel = exchange.channel(role);
-        Ok(SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(muxer).after(1).with_claims(claims))
+        let secured = SecuredPipe::new(Box::new(channel), theirs.key).with_muxer(muxer);
+        Ok(secured.after(1).with_claims(claims).with_binding(binding))
     }
 }
 

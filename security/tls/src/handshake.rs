@@ -24,6 +24,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
 
 use crate::{
     alpn, errors,
+    exporter::Exporter,
     side::{Progress, Side},
 };
 
@@ -43,10 +44,12 @@ pub(crate) async fn dial(pipe: BoxPipe, settings: &Settings) -> Result<(BoxPipe,
 /// Runs the dialer's side with a config of its own.
 pub(crate) async fn dial_with(pipe: BoxPipe, mut config: ClientConfig, settings: &Settings) -> Result<(BoxPipe, Side)> {
     config.enable_secret_extraction = true;
+    let exporter = Exporter::new(config.key_log);
+    config.key_log = exporter.clone();
     // A name is required, and never sent.
     let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
     let client = UnbufferedClientConnection::new(Arc::new(config), name).map_err(|e| errors::of_session(&e))?;
-    complete(pipe, Side::Client(Box::new(client)), Inbox::default(), settings, &[]).await
+    complete(pipe, Side::client(client, exporter), Inbox::default(), settings, &[]).await
 }
 
 /// Runs the listener's side. The ClientHello is looked at before the connection is configured, because rustls on its own
@@ -56,13 +59,15 @@ pub(crate) async fn listen(mut pipe: BoxPipe, settings: &Settings) -> Result<(Bo
     let offered = read_offers(&mut pipe, &mut inbox).await?;
     let mut config = settings.server().map_err(|e| errors::of_session(&e))?;
     config.enable_secret_extraction = true;
+    let exporter = Exporter::new(config.key_log);
+    config.key_log = exporter.clone();
     // Without a match rustls gets everything we have, finds no match either, and ends the handshake with the alert for
     // it. A dialer without any ALPN is let in, as go-libp2p and rust-libp2p do: it gets its muxer afterwards.
     if let Some(chosen) = alpn::choose(&offered, &settings.alpn) {
         config.alpn_protocols = vec![chosen];
     }
     let server = UnbufferedServerConnection::new(Arc::new(config)).map_err(|e| errors::of_session(&e))?;
-    complete(pipe, Side::Server(Box::new(server)), inbox, settings, &offered).await
+    complete(pipe, Side::server(server, exporter), inbox, settings, &offered).await
 }
 
 /// Reads the ClientHello, and what it offers. None where it is no ClientHello: the connection will say what is wrong.

@@ -19,11 +19,12 @@
 //! with dialers that list ChaCha20 first. Where the environment variable `SSLKEYLOGFILE` is set, session keys are written
 //! to that file, so that captured traffic can be read.
 //!
-//! Sources: libp2p specs `tls/tls.md`, `connections/inlined-muxer-negotiation.md`; RFC 8446.
+//! Sources: libp2p specs `tls/tls.md`, `connections/inlined-muxer-negotiation.md`; RFC 8446; RFC 9266 for the channel binding.
 
 mod alpn;
 mod config;
 mod errors;
+mod exporter;
 mod handshake;
 mod keys;
 mod messages;

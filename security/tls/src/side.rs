@@ -1,5 +1,7 @@
 //! rustls's state machine of one handshake, either side's, over buffers of ours.
 
+use std::sync::Arc;
+
 use rustls::{
     CommonState, Error as TlsError,
     client::UnbufferedClientConnection,
@@ -8,10 +10,15 @@ use rustls::{
 };
 use stackwire_core::{Error, Kind, Result, Role};
 
-use crate::{errors, records::Records};
+use crate::{errors, exporter::Exporter, records::Records};
 
 /// One side of a handshake.
-pub(crate) enum Side {
+pub(crate) struct Side {
+    machine: Machine,
+    exporter: Arc<Exporter>,
+}
+
+enum Machine {
     /// The dialer's.
     Client(Box<UnbufferedClientConnection>),
     /// The listener's.
@@ -28,11 +35,26 @@ pub(crate) enum Progress {
 }
 
 impl Side {
+    /// The dialer's. `exporter` is its key log.
+    pub(crate) fn client(client: UnbufferedClientConnection, exporter: Arc<Exporter>) -> Self {
+        Self { machine: Machine::Client(Box::new(client)), exporter }
+    }
+
+    /// The listener's. `exporter` is its key log.
+    pub(crate) fn server(server: UnbufferedServerConnection, exporter: Arc<Exporter>) -> Self {
+        Self { machine: Machine::Server(Box::new(server)), exporter }
+    }
+
+    /// The channel binding, once the handshake is complete.
+    pub(crate) fn binding(&self) -> Option<[u8; 32]> {
+        self.exporter.binding()
+    }
+
     /// What rustls knows about the connection.
     pub(crate) fn state(&self) -> &CommonState {
-        match self {
-            Self::Client(client) => client,
-            Self::Server(server) => server,
+        match &self.machine {
+            Machine::Client(client) => client,
+            Machine::Server(server) => server,
         }
     }
 
@@ -59,9 +81,9 @@ impl Side {
     }
 
     fn step(&mut self, received: &mut Vec<u8>, out: &mut Vec<u8>) -> Step {
-        let (taken, step) = match self {
-            Self::Client(client) => follow(client.process_tls_records(received), out),
-            Self::Server(server) => follow(server.process_tls_records(received), out),
+        let (taken, step) = match &mut self.machine {
+            Machine::Client(client) => follow(client.process_tls_records(received), out),
+            Machine::Server(server) => follow(server.process_tls_records(received), out),
         };
         received.drain(..taken.min(received.len()));
         step
@@ -70,12 +92,12 @@ impl Side {
     /// The records that follow a complete handshake whose last message was sent.
     pub(crate) fn into_records(self) -> Result<Records> {
         let failed = |error: TlsError| Error::new(Kind::Internal, "taking over from the handshake").caused_by(error);
-        match self {
-            Self::Client(client) => {
+        match self.machine {
+            Machine::Client(client) => {
                 let (secrets, rekey) = client.dangerous_into_kernel_connection().map_err(failed)?;
                 Records::new(secrets.tx, secrets.rx, Box::new(rekey), Role::Dialer)
             }
-            Self::Server(server) => {
+            Machine::Server(server) => {
                 let (secrets, rekey) = server.dangerous_into_kernel_connection().map_err(failed)?;
                 Records::new(secrets.tx, secrets.rx, Box::new(rekey), Role::Listener)
             }

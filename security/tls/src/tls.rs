@@ -76,7 +76,8 @@ impl Security for Tls {
             Some(HandshakeKind::FullWithHelloRetryRequest) => 2,
             _ => 1,
         };
+        let binding = side.binding();
         let channel = Channel::new(pipe, side.into_records()?);
-        Ok(SecuredPipe::new(Box::new(channel), peer).with_muxer(muxer).after(round_trips))
+        Ok(SecuredPipe::new(Box::new(channel), peer).with_muxer(muxer).after(round_trips).with_binding(binding))
     }
 }

@@ -80,6 +80,7 @@ macro_rules! security_laws {
             every_key_type_proves_itself
             a_wrong_peer_is_refused_and_named
             muxers_are_agreed_on_as_declared
+            both_sides_have_one_binding_that_no_other_connection_has
             data_sent_right_after_the_handshake_arrives
             messages_of_awkward_sizes_arrive_whole
             megabytes_flow_both_ways_at_once

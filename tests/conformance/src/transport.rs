@@ -177,6 +177,7 @@ macro_rules! transport_laws {
             a_connection_is_at_the_rung_that_was_declared
             whoever_proves_identities_proves_both
             whoever_proves_identities_refuses_others
+            both_sides_have_one_binding_that_no_other_connection_has
             megabytes_flow_both_ways_at_once
             reads_are_exact
             a_read_can_be_given_up

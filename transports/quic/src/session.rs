@@ -26,10 +26,14 @@ pub(crate) fn start(
     let Some(peer) = verifier.identity().cloned() else {
         return Err(named(Error::new(Kind::Internal, "a handshake without a peer")));
     };
+    // "tls-exporter" (RFC 9266).
+    let mut binding = [0; 32];
+    let exported = connection.export_keying_material(&mut binding, b"EXPORTER-Channel-Binding", b"");
+    exported.map_err(|e| named(Error::new(Kind::Internal, format!("exporting the channel binding: {e:?}"))))?;
     let shared = Arc::new(Shared::new(connection, party, &budget));
     let driver = driver::drive(shared.clone(), env.clone());
     let session = QuicSession { shared, opening: Mutex::new(None), accepting: Mutex::new(None) };
-    Ok(Multiplexed::new(peer, Arc::new(session), driver).with_budget(budget))
+    Ok(Multiplexed::new(peer, Arc::new(session), driver).with_budget(budget).with_binding(binding))
 }
 
 type Halves = Result<(SendStream, RecvStream), ConnectionError>;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use futures::future::join;
 use rustls::{
-    AlertDescription, Error as TlsError, SupportedCipherSuite,
+    AlertDescription, Connection, Error as TlsError, SupportedCipherSuite,
     crypto::aws_lc_rs::cipher_suite::{
         TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
     },
@@ -79,6 +79,30 @@ async fn data_goes_both_ways_with_every_suite_in_either_role() {
             for length in [1, 2, 16 * 1024, 16 * 1024 + 1, 300_000] {
                 trade(&mut ours, &mut theirs, &bytes(length), &bytes(length + 3)).await;
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_binding_is_what_rustls_exports() {
+    for suite in SUITES {
+        for role in ROLES {
+            let (ours, theirs) = pipes::pair();
+            let mut plain = Plain::new(theirs, role.other(), &only(suite));
+            let us = honest(1);
+            let shaking = async {
+                match role {
+                    Role::Dialer => handshake::dial(ours, &us).await,
+                    Role::Listener => handshake::listen(ours, &us).await,
+                }
+            };
+            let (done, ours) = in_time("the handshake", join(plain.handshake(), shaking)).await;
+            done.unwrap();
+            let exported = match &plain.tls {
+                Connection::Client(tls) => tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None),
+                Connection::Server(tls) => tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None),
+            };
+            assert_eq!(ours.unwrap().1.binding(), Some(exported.unwrap()), "{suite:?} as {role:?}");
         }
     }
 }

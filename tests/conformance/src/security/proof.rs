@@ -101,3 +101,15 @@ pub async fn muxers_are_agreed_on_as_declared(subject: Subject) {
         assert_eq!(at_listener.muxer, agreed, "dialer offers {ours:?}, listener {theirs:?}: at the listener");
     }
 }
+
+/// Both sides have the same channel binding, and two connections of the same two have different ones; or nobody has one.
+pub async fn both_sides_have_one_binding_that_no_other_connection_has(subject: Subject) {
+    let (a, b) = (dialer(), listener());
+    let mut bindings = Vec::new();
+    for _ in 0..2 {
+        let (at_dialer, at_listener) = connect(&subject, pipes::pair(), &a, &b).await;
+        assert_eq!(at_dialer.binding, at_listener.binding, "what names the connection on either side");
+        bindings.push(at_dialer.binding);
+    }
+    assert!(bindings == [None, None] || bindings[0] != bindings[1], "two connections have one binding");
+}

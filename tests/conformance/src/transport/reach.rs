@@ -24,6 +24,14 @@ fn peer(stage: &Stage) -> Option<&PublicKey> {
     }
 }
 
+fn binding(stage: &Stage) -> Option<[u8; 32]> {
+    match stage {
+        Stage::Raw(_) => None,
+        Stage::Secured(secured) => secured.binding,
+        Stage::Multiplexed(top) => top.binding,
+    }
+}
+
 /// Both ends of a connection are at the rung that the transport declares.
 pub async fn a_connection_is_at_the_rung_that_was_declared(subject: Subject) {
     let (mut listener, address) = subject.listening().await;
@@ -60,4 +68,17 @@ pub async fn whoever_proves_identities_refuses_others(subject: Subject) {
     let mismatch = Kind::PeerMismatch { expected: other, actual: listener_identity().peer_id() };
     assert_eq!(error.kind(), &mismatch, "{error}");
     assert_named(&subject, &error);
+}
+
+/// Both ends have the same channel binding, and two connections have different ones; or nobody has one.
+pub async fn both_sides_have_one_binding_that_no_other_connection_has(subject: Subject) {
+    let (mut listening, address) = subject.listening().await;
+    let mut bindings = Vec::new();
+    for _ in 0..2 {
+        let connection = connect(&subject, &mut listening, &address).await;
+        let ours = binding(&connection.dialed.stage);
+        assert_eq!(ours, binding(&connection.accepted), "what names the connection on either side");
+        bindings.push(ours);
+    }
+    assert!(bindings == [None, None] || bindings[0] != bindings[1], "two connections have one binding");
 }
