@@ -29,6 +29,6 @@ pub use ping::Ping;
 pub const ID: &str = "/ipfs/ping/1.0.0";
 
 /// The size of a ping, in bytes.
-pub const SIZE: usize = 32;
+pub const SIZE: usize = stackwire_liveness::SIZE;
 
 stackwire_plugin::register!(PingConfig);

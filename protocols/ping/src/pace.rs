@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use stackwire_core::{ConnectionId, Env, Error, Host, Kind, Layer, PeerId, ProtocolId, Traffic};
+use stackwire_core::{ConnectionId, Error, Host, Kind, Layer, PeerId, ProtocolId};
+use stackwire_liveness::{is_alive, is_in_use, jittered};
 
 use crate::{ID, client::Pinger};
 
 /// Pings in a row that a connection may leave unanswered while it moves nothing else.
 const MAX_UNANSWERED: u32 = 2;
-/// A connection that has moved more than this since the last ping is in use: pings, keep-alives and their framing are less.
-const IN_USE: u64 = 1024;
-/// A connection that has sent more than this while a ping waited is alive, though nothing came back: no machine's own
-/// buffers take so much from a peer that is gone again and again.
-const SENDING: u64 = 64 * 1024;
 
 /// How often, and how long.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +45,8 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
                 if *error.kind() != Kind::Closed && !error.is_end_of_connection() {
                     host.stream_failed(connection, ProtocolId::new(ID), error.at(Layer::Protocol, "ping"));
                 }
-                if silent && !is_alive(before, host.traffic(connection)) {
+                // What is not counted is not judged: transports without counts notice by themselves.
+                if silent && is_alive(before, host.traffic(connection), 0) == Some(false) {
                     unanswered += 1;
                     if unanswered >= MAX_UNANSWERED {
                         let limit = pace.timeout * MAX_UNANSWERED;
@@ -76,20 +73,4 @@ pub(crate) async fn keep_pinging(host: &Host, connection: ConnectionId, peer: Pe
         }
         interval = interval.saturating_mul(2);
     }
-}
-
-/// Whether anything moved. What is not counted is not judged: transports without counts notice by themselves.
-fn is_alive(before: Option<Traffic>, after: Option<Traffic>) -> bool {
-    let (Some(before), Some(after)) = (before, after) else { return true };
-    after.received > before.received || after.sent.saturating_sub(before.sent) > SENDING
-}
-
-fn is_in_use(before: Option<Traffic>, after: Option<Traffic>) -> bool {
-    let total = |traffic: Option<Traffic>| traffic.map_or(0, |t| t.received.saturating_add(t.sent));
-    total(after).saturating_sub(total(before)) > IN_USE
-}
-
-/// Up to a fifth less, so that connections that were made at once are not pinged at once for ever.
-fn jittered(interval: Duration, env: &Env) -> Duration {
-    interval - interval.mul_f64(f64::from(u16::from_be_bytes(env.random())) / f64::from(u16::MAX) / 5.0)
 }

@@ -8,10 +8,9 @@ fn may_need(member: &Member, other: &str) -> bool {
         "layers/core" => false,
         "registry/plugin" => other == "layers/core",
         "registry/config" => ["layers/core", "layers/files", "registry/plugin"].contains(&other),
-        // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers, BCS.
-        "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" | "layers/bcs" => {
-            other == "layers/core"
-        }
+        // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers, BCS, watching connections.
+        "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" | "layers/bcs"
+        | "layers/liveness" => other == "layers/core",
         "registry/bundle" => PLUGIN_FOLDERS.contains(&area(other)),
         // Policy is pure, and what survives a restart knows only the contract.
         "node/peers" | "node/connectivity" | "node/store" => other == "layers/core",
@@ -27,6 +26,7 @@ fn may_need(member: &Member, other: &str) -> bool {
                 "layers/records",
                 "layers/driver",
                 "layers/bcs",
+                "layers/liveness",
                 "registry/plugin",
             ]
             .contains(&other),
