@@ -32,6 +32,10 @@ impl CloseCode {
     pub const GATED: Self = Self(0x1007);
     /// A code that the muxer could not carry.
     pub const OUT_OF_RANGE: Self = Self(0x1008);
+    /// The peer had no answer of us for long. Nobody's but Stackwire's, as is the next.
+    pub const HEALTH_CHECK: Self = Self(0x5701);
+    /// The peer refuses our application's status, or had none of us in time.
+    pub const STATUS_REFUSED: Self = Self(0x5702);
 
     /// The error of a connection that the peer closed with this code, which is not [`CloseCode::NORMAL`]: `Reset` with
     /// the code, and what it means in words.
@@ -55,6 +59,8 @@ impl CloseCode {
             }
             Self::SHUTDOWN => "the peer closed the connection: it is shutting down",
             Self::GATED => "the peer refused the connection: it wants none with us (gated)",
+            Self::HEALTH_CHECK => "the peer closed the connection: it had no answer of us for long",
+            Self::STATUS_REFUSED => "the peer closed the connection: it refuses our status, or had none in time",
             _ => "the peer closed the connection",
         }
     }

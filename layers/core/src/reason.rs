@@ -30,6 +30,10 @@ pub enum Reason {
     Shutdown,
     /// One side does not want connections with the other.
     Gated,
+    /// One side had no answer of the other for long.
+    HealthCheck,
+    /// One side refuses the status of the other's application, or had none in time.
+    StatusRefused,
     /// It broke: nobody closed it.
     Failed,
     /// The peer gave a code that says nothing to us.
@@ -38,7 +42,7 @@ pub enum Reason {
 
 impl Reason {
     /// Those that have a code of their own on the wire.
-    const CODED: [(Self, CloseCode); 9] = [
+    const CODED: [(Self, CloseCode); 11] = [
         (Self::Normal, CloseCode::NORMAL),
         (Self::NegotiationFailed, CloseCode::NEGOTIATION_FAILED),
         (Self::ResourceLimit, CloseCode::RESOURCE_LIMIT_EXCEEDED),
@@ -48,6 +52,8 @@ impl Reason {
         (Self::GarbageCollected, CloseCode::GARBAGE_COLLECTED),
         (Self::Shutdown, CloseCode::SHUTDOWN),
         (Self::Gated, CloseCode::GATED),
+        (Self::HealthCheck, CloseCode::HEALTH_CHECK),
+        (Self::StatusRefused, CloseCode::STATUS_REFUSED),
     ];
 
     /// What the peer is told. Nothing is wrong with an idle connection, and who breaks off says nothing.
@@ -81,6 +87,8 @@ impl Reason {
             Self::GarbageCollected => "garbage_collected",
             Self::Shutdown => "shutdown",
             Self::Gated => "gated",
+            Self::HealthCheck => "health_check",
+            Self::StatusRefused => "status_refused",
             Self::Failed => "failed",
             Self::Other(_) => "other",
         }

@@ -4,7 +4,7 @@ use stackwire_bundle as _;
 use stackwire_config::{Catalogue, Plan};
 use stackwire_core::Layer;
 
-const PLUGINS: [(Layer, &str); 26] = [
+const PLUGINS: [(Layer, &str); 27] = [
     (Layer::Transport, "memory"),
     (Layer::Transport, "quic"),
     (Layer::Transport, "tcp"),
@@ -28,6 +28,7 @@ const PLUGINS: [(Layer, &str); 26] = [
     (Layer::Routing, "direct"),
     (Layer::Discovery, "seeds"),
     (Layer::Protocol, "echo"),
+    (Layer::Protocol, "health"),
     (Layer::Protocol, "identify"),
     (Layer::Protocol, "perf"),
     (Layer::Protocol, "ping"),

@@ -81,9 +81,9 @@ impl ConnectionApi for FakeConnection {
         stats.traffic = self.host.upgrade().and_then(|host| host.traffic(self.link.info.id));
         stats
     }
-    fn close(&self, _: Reason, detail: &str) {
+    fn close(&self, reason: Reason, detail: &str) {
         if let Some(host) = self.host.upgrade() {
-            host.remove_link(self.link.info.id, detail, None);
+            host.close_link(&self.link, reason, detail);
         }
     }
     async fn closed(&self) -> End {
@@ -217,15 +217,26 @@ impl FakeHost {
         self.emit(Event::Connected { connection });
     }
 
+    /// Ends a connection at both ends, as a node's close does.
+    fn close_link(&self, link: &Link, reason: Reason, detail: &str) {
+        self.end_link(link.info.id, End::new(ClosedBy::Us, reason, detail));
+        if let Some(peer) = link.peer.upgrade() {
+            peer.end_link(link.theirs, End::new(ClosedBy::Peer, Reason::of(reason.code()), ""));
+        }
+    }
+
     fn remove_link(&self, connection: ConnectionId, reason: &str, error: Option<Error>) {
+        let by = if error.is_some() { ClosedBy::Nobody } else { ClosedBy::Us };
+        self.end_link(connection, End::new(by, Reason::Normal, reason).with_error(error));
+    }
+
+    fn end_link(&self, connection: ConnectionId, end: End) {
         let removed = {
             let mut state = self.state.lock();
             let index = state.links.iter().position(|link| link.info.id == connection);
             index.map(|index| state.links.remove(index))
         };
         if let Some(link) = removed {
-            let by = if error.is_some() { ClosedBy::Nobody } else { ClosedBy::Us };
-            let end = End::new(by, Reason::Normal, reason).with_error(error);
             link.ended.send_replace(Some(end.clone()));
             self.emit(Event::Disconnected { connection, peer: link.info.peer, end });
             self.moved();
@@ -309,10 +320,10 @@ impl HostApi for FakeHost {
             .and_then(|id| self.connection(id))
             .ok_or_else(|| Error::new(Kind::Unreachable, "a fake host dials nobody"))
     }
-    fn disconnect(&self, peer: &PeerId, _: Reason, detail: &str) {
+    fn disconnect(&self, peer: &PeerId, reason: Reason, detail: &str) {
         let links = self.state.lock().links.clone();
         for link in links.iter().filter(|link| link.info.peer == *peer) {
-            self.remove_link(link.info.id, detail, None);
+            self.close_link(link, reason, detail);
         }
     }
     fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
@@ -443,6 +454,13 @@ pub fn connect(dialer: &Arc<FakeHost>, listener: &Arc<FakeHost>) -> (ConnectionI
     connect_at(dialer, address(1), listener, address(2))
 }
 
+/// As [`connect`], by a security that has no channel binding.
+pub fn connect_unbound(dialer: &Arc<FakeHost>, listener: &Arc<FakeHost>) -> (ConnectionId, ConnectionId) {
+    let address = |n: u64| Multiaddr::empty().with(stackwire_core::AddressPart::Memory(n));
+    let next = next_connections();
+    connect_by(next, None, (dialer, address(1)), (listener, address(2)))
+}
+
 /// Connects two hosts that see each other at these addresses.
 pub fn connect_at(
     dialer: &Arc<FakeHost>,
@@ -450,15 +468,34 @@ pub fn connect_at(
     listener: &Arc<FakeHost>,
     listener_address: Multiaddr,
 ) -> (ConnectionId, ConnectionId) {
+    let next = next_connections();
+    let mut binding = [0; 32];
+    binding[..8].copy_from_slice(&next.0.0.to_be_bytes());
+    connect_by(next, Some(binding), (dialer, dialer_address), (listener, listener_address))
+}
+
+/// The names of a connection at its two ends.
+fn next_connections() -> (ConnectionId, ConnectionId) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let first = NEXT.fetch_add(2, Ordering::Relaxed);
-    let (near, far) = (ConnectionId(first), ConnectionId(first + 1));
+    (ConnectionId(first), ConnectionId(first + 1))
+}
+
+fn connect_by(
+    (near, far): (ConnectionId, ConnectionId),
+    binding: Option<[u8; 32]>,
+    (dialer, dialer_address): (&Arc<FakeHost>, Multiaddr),
+    (listener, listener_address): (&Arc<FakeHost>, Multiaddr),
+) -> (ConnectionId, ConnectionId) {
     let link = |id, role, peer: &Arc<FakeHost>, theirs, local: &Multiaddr, remote: &Multiaddr| Link {
-        info: Arc::new(ConnectionInfo::new(
-            id,
-            peer.peer(),
-            Path { role, local: Some(local.clone()), remote: remote.clone(), relayed: false, rungs: Vec::new() },
-        )),
+        info: Arc::new(
+            ConnectionInfo::new(
+                id,
+                peer.peer(),
+                Path { role, local: Some(local.clone()), remote: remote.clone(), relayed: false, rungs: Vec::new() },
+            )
+            .with_binding(binding),
+        ),
         peer: Arc::downgrade(peer),
         theirs,
         ended: watch::Sender::new(None),
