@@ -4,7 +4,7 @@ use stackwire_bundle as _;
 use stackwire_config::{Catalogue, Plan};
 use stackwire_core::Layer;
 
-const PLUGINS: [(Layer, &str); 27] = [
+const PLUGINS: [(Layer, &str); 28] = [
     (Layer::Transport, "memory"),
     (Layer::Transport, "quic"),
     (Layer::Transport, "tcp"),
@@ -30,6 +30,7 @@ const PLUGINS: [(Layer, &str); 27] = [
     (Layer::Protocol, "echo"),
     (Layer::Protocol, "health"),
     (Layer::Protocol, "identify"),
+    (Layer::Protocol, "monitor"),
     (Layer::Protocol, "perf"),
     (Layer::Protocol, "ping"),
 ];
