@@ -4,7 +4,7 @@ use stackwire_bundle as _;
 use stackwire_config::{Catalogue, Plan};
 use stackwire_core::Layer;
 
-const PLUGINS: [(Layer, &str); 28] = [
+const PLUGINS: [(Layer, &str); 29] = [
     (Layer::Transport, "memory"),
     (Layer::Transport, "quic"),
     (Layer::Transport, "tcp"),
@@ -33,6 +33,7 @@ const PLUGINS: [(Layer, &str); 28] = [
     (Layer::Protocol, "monitor"),
     (Layer::Protocol, "perf"),
     (Layer::Protocol, "ping"),
+    (Layer::Protocol, "status"),
 ];
 
 #[test]
