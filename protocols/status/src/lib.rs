@@ -18,7 +18,7 @@
 //! The domain `stackwire status 1`, the phase and with it the role, both peer ids, the channel binding of this very
 //! connection ([`ConnectionInfo::binding`](stackwire_core::ConnectionInfo)), the nonces of both sides as far as they are
 //! known, the time, and the status. So a status can't be replayed on another connection, by another peer, or in another
-//! exchange. `PROTOCOL` in `statement.rs` has the bytes. A time that is more than `max_age_ms` from our clock, on either
+//! exchange. [`Statement`] has the bytes. A time that is more than `max_age_ms` from our clock, on either
 //! side, is refused.
 //!
 //! Over a security without a binding, such as plaintext, statuses are refused unless the config says
