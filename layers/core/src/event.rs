@@ -188,6 +188,23 @@ pub enum Event {
         #[serde(serialize_with = "address_text")]
         address: Multiaddr,
     },
+    /// A peer is refused from now on.
+    Banned {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+        /// The unix time at which it is refused no more; `None`: when the ban is lifted.
+        #[serde(rename = "until_secs", serialize_with = "option_seconds")]
+        until: Option<Duration>,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// A peer is refused no more: its ban has ended, was lifted, or has made room for others.
+    Unbanned {
+        /// Who.
+        #[serde(serialize_with = "peer_text")]
+        peer: PeerId,
+    },
     /// Discovery volunteered a candidate.
     Discovered {
         /// The candidate.
@@ -269,6 +286,13 @@ fn option_peer_text<S: Serializer>(peer: &Option<PeerId>, serializer: S) -> Resu
 
 fn plugin_event<S: Serializer>(event: &Arc<dyn PluginEvent>, serializer: S) -> Result<S::Ok, S::Error> {
     erased_serde::serialize(&**event, serializer)
+}
+
+fn option_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.serialize_u64(time.as_secs()),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn millis<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener,
-    Metrics, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services,
+    Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services,
     Store, Stream, Trust, address::Origin, store::Bounds,
 };
 
@@ -71,6 +71,9 @@ pub trait HostApi: Send + Sync + 'static {
     /// (`messages_per_peer`): the message is then to be dropped, and the stream to be reset with
     /// [`CloseCode::RATE_LIMITED`](crate::CloseCode::RATE_LIMITED).
     fn count_message(&self, peer: &PeerId) -> Result<()>;
+    /// Notes something about `peer`, which every snapshot from then on shows. Fails with `LimitExceeded` where a bound of the
+    /// book is met, and with the error of its proof for a record that is not the peer's.
+    fn note(&self, peer: &PeerId, note: Note) -> Result<()>;
     /// Whom the node trusts: security protocols ask it, and whoever learns of trusted peers feeds it.
     fn trust(&self) -> Trust;
     /// A scope for what a plug-in holds for others, in the node's. `name` is the plug-in's.

@@ -118,7 +118,7 @@ pub use nat::Nat;
 pub use negotiator::{Negotiated, Negotiator, Recognition, SelectContext, Wait, no_common_protocol};
 pub use path::{Chosen, Path, Rung};
 pub use peek::peek;
-pub use peers::{Peer, Peers};
+pub use peers::{Ban, Fading, KnownAddress, Latency, Note, Peer, Peers, SignedRecord, Tag};
 pub use pipe::{BoxPipe, Buffered, Datagrams, Pipe, Priority, reset_code, reset_error, total_len};
 pub use prefaced::{Prefaced, wake_both};
 pub use printable::{Printable, is_unprintable, printable};

@@ -46,6 +46,11 @@ pub trait Store: Send + Sync + 'static {
     /// How much it may hold.
     fn bounds(&self) -> Bounds;
 
+    /// Whether what it holds outlives the process.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     /// How much it holds. From memory.
     fn usage(&self) -> Usage;
 

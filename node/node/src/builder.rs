@@ -154,7 +154,8 @@ impl Builder {
         self
     }
 
-    /// Keeps what is to survive a restart in this folder, which is made. Without one it is kept in memory.
+    /// Keeps what is to survive a restart in this folder, which is made, whatever the config says. Without one here and there
+    /// it is kept in memory.
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
         self
@@ -209,7 +210,8 @@ impl Builder {
         if let Some(lookup) = self.lookup {
             env = env.with_lookup(lookup);
         }
-        let storage = Arc::new(match &self.data_dir {
+        let folder = self.data_dir.as_ref().or(self.stack.settings.data_dir.as_ref());
+        let storage = Arc::new(match folder {
             Some(folder) => open_storage(folder, &env)?,
             None => Storage::memory(),
         });

@@ -1,11 +1,12 @@
 //! A network of a node: a switch, what plug-ins do on it on their own, and whom it wants to be connected with.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use stackwire_config::Stack;
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Metrics, Multiaddr, PeerId,
-    ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, address::Origin,
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Metrics, Multiaddr, Note,
+    PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Tag, Traffic, address::Origin,
 };
 use stackwire_switch::{Changes, Holding, Refused, Switch};
 
@@ -122,7 +123,7 @@ impl Network {
         Ok(self.switch.connect(peer, options).await?.info().clone())
     }
 
-    /// Tells the routers where `peer` may be reached. They are the application's own: whoever passes on what strangers say
+    /// Puts into the peer book where `peer` may be reached, and tells the routers. They are the application's own: whoever passes on what strangers say
     /// goes through [`Host`], with its origin.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
         self.switch.add_addresses(peer, addresses, Origin::Operator);
@@ -173,6 +174,72 @@ impl Network {
     /// What was refused because of limits, to whom and how often, the most frequent first.
     pub fn refused(&self) -> Vec<Refused> {
         self.switch.refused()
+    }
+
+    /// Whom the node knows, connected or not, as a snapshot. Costs nothing.
+    pub fn peers(&self) -> Arc<Peers> {
+        self.switch.peers()
+    }
+
+    /// Waits for a snapshot whose revision is greater than `revision`. Several changes may be in one; none is left out.
+    /// Cancel-safe.
+    pub async fn peers_after(&self, revision: u64) -> Arc<Peers> {
+        self.switch.peers_after(revision).await
+    }
+
+    /// Notes something about `peer`, which every snapshot from then on shows. It is written down within some seconds, a ban at
+    /// once; [`Network::save_peers`] waits for that. Fails with `LimitExceeded` where a bound is met, and with
+    /// `PeerMisbehaved` for a record that is not the peer's.
+    pub fn note(&self, peer: PeerId, note: Note) -> Result<()> {
+        self.switch.note(&peer, note)
+    }
+
+    /// Refuses `peer` from now on, for `term` (`None`: until [`Network::unban`]), and closes its connections. When it returns
+    /// `Ok`, the ban survives a crash, if there is a folder for what survives. Dropping the future leaves the ban in force.
+    /// Fails with `LimitExceeded` where there are too many that last longer, and as the store does: then the ban is in force
+    /// and not written down yet.
+    pub async fn ban(&self, peer: PeerId, term: Option<Duration>, why: &str) -> Result<()> {
+        self.note(peer, Note::Ban { term, why: why.into() })?;
+        self.save_peers().await
+    }
+
+    /// Refuses `peer` no more. As [`Network::ban`].
+    pub async fn unban(&self, peer: PeerId) -> Result<()> {
+        self.note(peer, Note::Unban)?;
+        self.save_peers().await
+    }
+
+    /// Says what `peer` is worth to `name`, in the place of what that name said before; `None`: nothing any more. Whose
+    /// connections are closed to make room have the lowest sum. Fails with `LimitExceeded`.
+    pub fn tag(&self, peer: PeerId, name: &str, tag: Option<Tag>) -> Result<()> {
+        let note = match tag {
+            Some(tag) => Note::Tag(name.into(), tag),
+            None => Note::Untag(name.into()),
+        };
+        self.note(peer, note)
+    }
+
+    /// Has connections with `peer` stay when room is made, for this reason. Several reasons stand side by side. Fails with
+    /// `LimitExceeded`.
+    pub fn protect(&self, peer: PeerId, reason: &str) -> Result<()> {
+        self.note(peer, Note::Protect(reason.into()))
+    }
+
+    /// This reason is gone; others may be left. Fails as [`Network::protect`] does.
+    pub fn unprotect(&self, peer: PeerId, reason: &str) -> Result<()> {
+        self.note(peer, Note::Unprotect(reason.into()))
+    }
+
+    /// Keeps something of the application's own about `peer`; `None` removes it. At most 16 keys of a peer, 64 bytes a key,
+    /// 4 KiB a value: beyond that it fails with `LimitExceeded`.
+    pub fn set_metadata(&self, peer: PeerId, key: &str, value: Option<Bytes>) -> Result<()> {
+        self.note(peer, Note::Metadata(key.into(), value))
+    }
+
+    /// Ends when all that is known of peers now is as durable as the store is; without a folder nothing is. Fails where the
+    /// store does; it is tried again then. Cancel-safe.
+    pub async fn save_peers(&self) -> Result<()> {
+        self.switch.save_peers().await
     }
 
     /// What a connected peer told about itself.

@@ -177,9 +177,11 @@ impl Node {
     /// Stops gracefully. No new connections and no new listeners; plug-ins wind up
     /// ([`HostApi::stopping`](stackwire_core::HostApi::stopping)) and open streams finish, within `shutdown_secs`. Then what
     /// acts on its own is dropped, and every peer is told good-bye. Returns when all connections have ended, or after
-    /// `shutdown_secs` twice at the latest. The events end with it.
+    /// `shutdown_secs` twice at the latest. The events end with it. What is to survive is written down then, and its file is
+    /// closed: another node may have it.
     pub async fn shutdown(&self) {
         join_all(self.networks().iter().map(|network| network.switch.shutdown())).await;
+        self.0.common.storage.close().await;
     }
 }
 

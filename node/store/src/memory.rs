@@ -37,6 +37,10 @@ impl Store for MemoryStore {
         self.account.bounds()
     }
 
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     fn usage(&self) -> Usage {
         self.account.usage()
     }

@@ -103,6 +103,27 @@ impl From<redb::Error> for Trouble {
     }
 }
 
+/// Opens the store that is in `folder`, and makes or moves nothing. The lock goes with it.
+pub(crate) fn open_existing(folder: &Path) -> Result<(Database, std::fs::File)> {
+    let in_folder = |error: Error| error.while_doing(format!("opening the store in {}", folder.display()));
+    let path = folder.join(file::NAME);
+    if !path.is_file() {
+        let words =
+            format!("there is no store in {}: a node keeps one there if its `data_dir` says so", folder.display());
+        return Err(Error::new(Kind::ConfigInvalid, words).at(Layer::Node, "store"));
+    }
+    let lock = file::lock(folder).map_err(|error| in_folder(failed("", error)))?;
+    let lock = lock.ok_or_else(|| in_use(&folder.display().to_string()))?;
+    let database = open_file(&path).map_err(|trouble| match trouble {
+        Trouble::Refused(error) => named(error, &path),
+        Trouble::Damaged(reason) => {
+            let words = format!("{} is damaged ({reason}): a node that starts sets it aside", path.display());
+            Error::new(Kind::Io, words).at(Layer::Node, "store")
+        }
+    })?;
+    Ok((database, lock))
+}
+
 /// Opens the store of `folder`, makes it if there is none, and sets a damaged one aside. The lock goes with the second value.
 pub(crate) fn open(folder: &Path, env: &Env) -> Result<(Database, std::fs::File, Option<SetAside>)> {
     let in_folder = |error: Error| error.while_doing(format!("opening the store in {}", folder.display()));

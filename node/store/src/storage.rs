@@ -67,6 +67,15 @@ impl Storage {
         Ok((Self::start(database, Some(lock), reopen)?, aside))
     }
 
+    /// Opens what is in `folder`, to look at it: makes nothing, and sets nothing aside. Blocks as [`Storage::open`] does. Fails
+    /// with `ConfigInvalid` where there is none, another process has it or a newer version wrote it, and with `Io` where it is
+    /// damaged or can't be read.
+    pub fn open_existing(folder: &Path) -> Result<Self> {
+        let (database, lock) = open::open_existing(folder)?;
+        let path = folder.join(file::NAME);
+        Self::start(database, Some(lock), Box::new(move || open::open_file(&path)))
+    }
+
     pub(crate) fn start(database: Database, lock: Option<std::fs::File>, reopen: Reopen) -> Result<Self> {
         let names = open::namespaces(&database).map_err(|error| failed("reading the store", error))?;
         let disk = Arc::new(Disk::new(database, lock));
@@ -112,8 +121,8 @@ impl Storage {
     /// Stores that are still around fail with `Closed` from then on. Memory has nothing to close.
     ///
     /// A storage that is only dropped is closed soon after its last store.
-    pub async fn close(self) {
-        let Kept::File(open) = self.0 else { return };
+    pub async fn close(&self) {
+        let Kept::File(open) = &self.0 else { return };
         let (done, closed) = oneshot::channel();
         if open.jobs.send(Job::Close { done }).await.is_ok() {
             // An error, too, says that the writer has ended.

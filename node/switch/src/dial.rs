@@ -184,7 +184,9 @@ struct Dialed {
 fn adopt(shared: &Arc<Shared>, dialed: Dialed, origin: connection::Origin) -> Result<Arc<Connection>> {
     let Dialed { active, candidate, reached } = dialed;
     let connection = life::adopt(shared, &active, reached, origin)?;
-    shared.add_addresses(connection.info.peer, &[candidate.address], candidate.origin);
+    let peer = connection.info.peer;
+    shared.add_addresses(peer, std::slice::from_ref(&candidate.address), candidate.origin);
+    shared.book.dialed(peer, &candidate.address, true, shared.env.unix_time());
     Ok(connection)
 }
 
@@ -198,6 +200,7 @@ async fn dial(
     use_routers: bool,
 ) -> Result<Dialed> {
     shared.check_open()?;
+    peer.map_or(Ok(()), |peer| shared.check_ban(&peer))?;
     life::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
     let active = shared.active();
     let timeouts = &active.stack.settings.timeouts;
@@ -321,6 +324,7 @@ async fn attempt(
     let bare = address.without_fixed();
     let mut reached = false;
     let upgrading = async {
+        peer.map_or(Ok(()), |peer| shared.check_ban(&peer))?;
         shared.gate.dial(peer.as_ref(), address)?;
         let transport = active.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
         let _place = place(shared, joined).await;
@@ -355,5 +359,23 @@ async fn attempt(
         Ok(Reached { upgraded: active.upgrader.upgrade(start).await?, watched, descriptors })
     };
     let upgraded: Result<_> = upgrading.await;
+    if let (Some(peer), Err(error)) = (peer, &upgraded)
+        && !is_ours(error.kind())
+    {
+        shared.book.dialed(*peer, address, false, shared.env.unix_time());
+    }
     upgraded.map_err(|error| AddressFailure { address: address.clone(), error, reached })
+}
+
+/// Whether an attempt failed for a reason that says nothing about the address.
+fn is_ours(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Gated { .. }
+            | Kind::LimitExceeded { .. }
+            | Kind::Unsupported
+            | Kind::ConfigInvalid
+            | Kind::SimultaneousOpen
+            | Kind::Internal
+    )
 }

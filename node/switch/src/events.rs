@@ -131,6 +131,8 @@ fn ring_of(event: &Event) -> Ring {
         | Event::Upgraded { .. }
         | Event::Listening { .. }
         | Event::ListenerClosed { .. }
+        | Event::Banned { .. }
+        | Event::Unbanned { .. }
         | Event::Configured
         | Event::LocalChanged => Ring::Vital,
         event if event.is_of_stream() => Ring::Streams,

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
-use stackwire_core::{CloseCode, Reason, Result, Stream};
+use stackwire_core::{CloseCode, PeerId, Reason, Result, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
@@ -39,6 +39,12 @@ pub(crate) fn close(shared: &Arc<Shared>, connection: &Arc<Connection>, reason: 
         }
         connection.close(reason, "");
     });
+}
+
+/// Closes all connections with `peer`; as [`close`].
+pub(crate) fn close_all(shared: &Arc<Shared>, peer: &PeerId, reason: Reason, detail: &str) {
+    let all: Vec<_> = shared.state.lock().with(peer).cloned().collect();
+    all.iter().for_each(|connection| close(shared, connection, reason, detail));
 }
 
 async fn say(shared: &Shared, connection: &Connection, code: CloseCode) -> Result<()> {

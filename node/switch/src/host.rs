@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use stackwire_core::{
     Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi,
-    Keypair, Listener, LocalInfo, Metrics, Multiaddr, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
+    Keypair, Listener, LocalInfo, Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
     Registration, RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin,
     store::Bounds,
 };
@@ -62,8 +62,7 @@ impl HostApi for NodeHost {
     }
 
     fn disconnect(&self, peer: &PeerId, reason: Reason, detail: &str) {
-        let all: Vec<_> = self.0.state.lock().with(peer).cloned().collect();
-        all.iter().for_each(|connection| goodbye::close(&self.0, connection, reason, detail));
+        goodbye::close_all(&self.0, peer, reason, detail);
     }
 
     fn traffic(&self, connection: ConnectionId) -> Option<Traffic> {
@@ -89,6 +88,8 @@ impl HostApi for NodeHost {
     }
 
     fn measured(&self, peer: PeerId, round_trip: Duration) {
+        // Fails for nobody: it is no reason to know a peer.
+        let _ = self.0.note(&peer, Note::RoundTrip(round_trip));
         self.0.events.emit(|| Event::Pinged { peer, round_trip });
     }
 
@@ -120,14 +121,16 @@ impl HostApi for NodeHost {
     }
 
     fn report(&self, peer: &PeerId, conduct: Conduct) {
-        if !self.0.book.report(peer, conduct, self.0.env.now()) {
-            self.disconnect(peer, Reason::ProtocolViolation, "it has broken protocols again and again");
-        }
+        self.0.report(peer, conduct);
     }
 
     fn count_message(&self, peer: &PeerId) -> Result<()> {
         let counted = self.0.paces.message(*peer, self.0.env.now());
         counted.inspect_err(|error| self.0.refused(error, Who::Peer(*peer)))
+    }
+
+    fn note(&self, peer: &PeerId, note: Note) -> Result<()> {
+        self.0.note(peer, note)
     }
 
     fn trust(&self) -> Trust {
@@ -168,7 +171,7 @@ impl HostApi for NodeHost {
     fn set_remote(&self, peer: PeerId, info: RemoteInfo) {
         let info = Arc::new(info);
         // Only of connected peers, so that the table is bounded by the connections.
-        if self.0.book.identified(&peer, info.clone()) {
+        if self.0.book.identified(&peer, info.clone(), self.0.env.unix_time()) {
             self.0.events.emit(|| Event::Identified { peer, info });
         }
     }

@@ -55,7 +55,8 @@ pub(crate) fn adopt(
     if peer == shared.peer_id() {
         return Err(Error::new(Kind::AddressInvalid, "who answers is this node itself").at(Layer::Node, "connections"));
     }
-    let allowed = shared.gate.secured(path.role, &key, &path.remote);
+    let allowed =
+        shared.check_ban(&peer).and_then(|()| shared.gate.secured(path.role, &key, &path.remote).map_err(Error::from));
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
     let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims).with_binding(binding));
@@ -66,7 +67,7 @@ pub(crate) fn adopt(
     }
     let connection =
         Connection::new(Made { info, session, watched, budget, descriptors, negotiators, host, origin, since });
-    let admitted = allowed.map_err(Error::from).and_then(|()| admit(shared, &connection));
+    let admitted = allowed.and_then(|()| admit(shared, &connection));
     match admitted {
         Ok(Admitted::New { leaving }) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),
         Ok(Admitted::Instead(other)) => {
@@ -121,6 +122,8 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
     let ConnectionInfo { id, peer, .. } = *connection.info;
     let mut state = shared.state.lock();
     shared.check_open()?;
+    // Once more, under the lock: who is banned after this finds the connection and closes it.
+    shared.check_ban(&peer)?;
     // Both sides compare the same two names.
     let we_give_way = shared.peer_id() > peer;
     if let Origin::Dialed(began) = connection.origin {
@@ -155,7 +158,7 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
     let is_new = ids.is_empty();
     ids.push(id);
     mark_spares(shared, &state, connection);
-    shared.book.connected(connection.info.clone());
+    shared.book.connected(connection.info.clone(), shared.env.unix_time());
     shared.metrics.connected(connection.info.path.role);
     if is_new {
         shared.events.emit(|| Event::NewPeer { peer });
@@ -286,7 +289,7 @@ pub(crate) fn end(shared: &Shared, connection: &Connection, result: Result<()>) 
         if is_last {
             state.by_peer.remove(&peer);
         }
-        shared.book.disconnected(&connection.info);
+        shared.book.disconnected(&connection.info, shared.env.unix_time());
         shared.metrics.disconnected(connection.info.path.role);
         // Under the lock, so that a peer that comes back is new after it was lost.
         connection.finish(result, |end| {

@@ -14,8 +14,6 @@ use stackwire_config::Access;
 use stackwire_core::{
     AccessList, Budget, ConnectionId, Env, Error, Event, Gate, Host, Keypair, Kind, Multiaddr, PeerId, Protocol,
     ProtocolId, Result, Store, Stream, Trust,
-    address::{self, Origin},
-    store::Bounds,
 };
 use stackwire_peers::PeerBook;
 use tokio::sync::{Notify, Semaphore};
@@ -24,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     active_config::ActiveConfig,
     advertised::Advertised,
+    bookkeeper,
     capacity::Population,
     connection::Connection,
     dial_places::DialPlaces,
@@ -36,13 +35,11 @@ use crate::{
     refusals::{self, Refusals, Who},
     scopes::Scopes,
     serving::Serving,
+    stores::Stores,
 };
 
 /// So many farewells may be under way; whoever is beyond is dropped without a word.
 const MAX_FAREWELLS: usize = 64;
-
-/// Gives the store of a namespace.
-pub type Stores = Arc<dyn Fn(&str, Bounds) -> Result<Arc<dyn Store>> + Send + Sync>;
 
 /// A running switch's parts.
 pub(crate) struct Shared {
@@ -59,6 +56,10 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     /// Whom we know, as others see it.
     pub(crate) book: PeerBook,
+    /// Where the book is written down, if what it keeps outlives us.
+    pub(crate) shelf: Option<Arc<dyn Store>>,
+    /// Makes what is told of bans come in their order.
+    pub(crate) telling: Mutex<()>,
     /// What is served: the config's protocols and those `registered`.
     serving: RwLock<Arc<Serving>>,
     /// The protocols that come and go, in the order in which they came.
@@ -142,12 +143,14 @@ pub(crate) struct Made {
 }
 
 impl Shared {
-    pub(crate) fn new(made: Made) -> Arc<Self> {
+    /// Reads the book of the last run. Fails where its store does.
+    pub(crate) fn new(made: Made) -> Result<Arc<Self>> {
         let Made { active, identity, env, gate, trust, stores, budget, networks, own } = made;
+        let (book, shelf) = bookkeeper::open(&active.stack.settings, &stores, &env)?;
         let serving = RwLock::new(Arc::new(Serving::new(&active.stack, &[], own.iter().map(|own| own.id.clone()))));
         let dial_places = DialPlaces::new(active.stack.settings.limits.max_pending_dials);
         let scopes = Scopes::new(budget, &active.stack.settings.limits);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             identity,
             events: Events::new(env.clone()),
             env,
@@ -157,7 +160,9 @@ impl Shared {
             stores,
             active: RwLock::new(Arc::new(active)),
             state: Mutex::default(),
-            book: PeerBook::default(),
+            book,
+            shelf,
+            telling: Mutex::default(),
             serving,
             registered: Mutex::default(),
             own,
@@ -177,7 +182,7 @@ impl Shared {
             tasks: TaskTracker::new(),
             winding_up: TaskTracker::new(),
             next_id: AtomicU64::new(1),
-        })
+        }))
     }
 
     /// The node as its plug-ins see it.
@@ -192,6 +197,7 @@ impl Shared {
 
     pub(crate) fn swap_active(&self, active: ActiveConfig) {
         self.scopes.configure(&active.stack.settings.limits);
+        self.book.configure(bookkeeper::bounds(&active.stack.settings.book), self.env.unix_time());
         self.dial_places.resize(active.stack.settings.limits.max_pending_dials);
         self.gate.configure(lists(&active));
         self.paces.configure(active.stack.settings.rates);
@@ -265,21 +271,6 @@ impl Shared {
     /// Live connections, oldest first.
     pub(crate) fn live(&self) -> Vec<Arc<Connection>> {
         self.state.lock().connections.values().cloned().collect()
-    }
-
-    /// Teaches the routers where `peer` is, as `origin` says.
-    pub(crate) fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        let bare: Vec<Multiaddr> = addresses.iter().map(|address| address::split_peer(address).0).collect();
-        for router in &self.active().stack.parts.routers {
-            router.add_addresses(peer, &bare, origin);
-        }
-    }
-
-    /// Has the routers forget where `peer` is, as far as only `origin` has named it.
-    pub(crate) fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        for router in &self.active().stack.parts.routers {
-            router.remove_addresses(peer, addresses, origin);
-        }
     }
 
     /// Counts that `who` was refused something because of `error`, if that is a limit of ours, and tells the operator once in

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use stackwire_config::{Limits, Stack};
 use stackwire_core::{
     Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair,
-    Metrics, Multiaddr, OpenGate, PeerId, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
+    Metrics, Multiaddr, Note, OpenGate, PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
@@ -14,10 +14,11 @@ use crate::{
     active_config::ActiveConfig,
     dial, excess, goodbye, handle,
     holdings::{self, Holding, Refused},
-    life, listen, open,
+    known, life, listen, open,
     reload::{self, Changes},
     renew, scopes,
-    shared::{Made, Own, Shared, Stores},
+    shared::{Made, Own, Shared},
+    stores::Stores,
     traffic,
 };
 
@@ -62,12 +63,12 @@ pub struct Switch(Arc<Shared>);
 
 impl Switch {
     /// Makes a switch. It listens from [`Switch::begin`] on. Fails with `ConfigInvalid` where a part is missing or two
-    /// protocols answer to one id.
+    /// protocols answer to one id, and where the peer book can't be read because the store fails.
     pub fn new(settings: Settings) -> Result<Self> {
         let Settings { stack, identity, env, gate, budget, networks, stores } = settings;
         let trust = Trust::default();
         let active = ActiveConfig::new(stack, &identity, &trust, &env)?;
-        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, stores, budget, networks, own: &OWN })))
+        Ok(Self(Shared::new(Made { active, identity, env, gate, trust, stores, budget, networks, own: &OWN })?))
     }
 
     /// Starts its tasks and listens where its stack says. On error some addresses may be listened on.
@@ -76,6 +77,12 @@ impl Switch {
         self.0.keep("memory watch", async move { excess::watch(&shared).await });
         let shared = self.0.clone();
         self.0.keep("renewal watch", async move { renew::watch(&shared).await });
+        let shared = self.0.clone();
+        self.0.keep("peer book", async move { known::watch(&shared).await });
+        if self.0.shelf.is_some() {
+            let shared = self.0.clone();
+            self.0.keep("peer book writer", async move { known::keep(&shared).await });
+        }
         reload::begin(&self.0).await
     }
 
@@ -146,12 +153,12 @@ impl Switch {
         dial::is_connected(&self.0, address)
     }
 
-    /// Teaches the routers where `peer` is, as `origin` says.
+    /// Puts into the book, and teaches the routers, where `peer` is, as `origin` says.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         self.0.add_addresses(peer, addresses, origin);
     }
 
-    /// Has the routers forget where `peer` is, as far as only `origin` has named it.
+    /// Has the book and the routers forget where `peer` is, as far as only `origin` has named it.
     pub fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         self.0.remove_addresses(peer, addresses, origin);
     }
@@ -207,6 +214,27 @@ impl Switch {
         holdings::refused(&self.0)
     }
 
+    /// Whom the node knows, as a snapshot.
+    pub fn peers(&self) -> Arc<Peers> {
+        self.0.book.snapshot()
+    }
+
+    /// Waits for a snapshot whose revision is greater than `revision`. Cancel-safe.
+    pub async fn peers_after(&self, revision: u64) -> Arc<Peers> {
+        self.0.book.after(revision).await
+    }
+
+    /// See [`HostApi::note`](stackwire_core::HostApi::note).
+    pub fn note(&self, peer: &PeerId, note: Note) -> Result<()> {
+        self.0.note(peer, note)
+    }
+
+    /// Ends when all that the node knows of peers now is as durable as its store is; in memory nothing is. Fails where the
+    /// store does. Cancel-safe.
+    pub async fn save_peers(&self) -> Result<()> {
+        self.0.save_book().await
+    }
+
     /// What a connected peer told about itself.
     pub fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
         self.0.book.remote(peer)
@@ -248,6 +276,7 @@ impl Switch {
         };
         let _ = shared.env.timeout(limit, "closing connections", ended).await;
         self.stop();
+        shared.save_book_at_last().await;
     }
 
     /// Ends every task at once, without telling the peers more than closed connections do. The last events tell of it.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use stackwire_core::{ConnectionInfo, Error, Host, Kind, Layer, ProtocolId, RemoteInfo, Result, address::Origin};
+use bytes::Bytes;
+use stackwire_core::{ConnectionInfo, Error, Host, Kind, Layer, Note, ProtocolId, RemoteInfo, Result, address::Origin};
 use tokio::sync::watch;
 
-use crate::{ID, NAME, PUSH_ID, client::identify, identify::tell, reach::keep_reachable};
+use crate::{ID, NAME, PUSH_ID, client::told, identify::tell, reach::keep_reachable};
 
 /// Runs until it is dropped or `changes` ends.
 pub(crate) async fn follow(
@@ -15,7 +16,7 @@ pub(crate) async fn follow(
     timeout: Duration,
 ) {
     match ask(host, connection, timeout).await {
-        Ok(info) => accept(host, connection, info),
+        Ok((info, record)) => accept(host, connection, info, record),
         Err(error) => report(host, connection, ID, error),
     }
     // A change while we asked is not lost: the receiver remembers it.
@@ -31,8 +32,12 @@ pub(crate) async fn follow(
 }
 
 /// Keeps what the peer of `connection` said on it.
-pub(crate) fn accept(host: &Host, connection: &ConnectionInfo, mut info: RemoteInfo) {
+pub(crate) fn accept(host: &Host, connection: &ConnectionInfo, mut info: RemoteInfo, record: Option<Bytes>) {
     let (peer, remote) = (connection.peer, &connection.path.remote);
+    if let Some(record) = record {
+        // One that does not verify vouches for nothing, and nobody is the worse for it.
+        let _ = host.note(&peer, Note::Record(record));
+    }
     keep_reachable(&mut info.listen, remote);
     host.add_addresses(peer, &info.listen, Origin::peer_at(remote));
     if let Some(observed) = info.observed.clone() {
@@ -41,10 +46,10 @@ pub(crate) fn accept(host: &Host, connection: &ConnectionInfo, mut info: RemoteI
     host.set_remote(peer, info);
 }
 
-async fn ask(host: &Host, connection: &ConnectionInfo, timeout: Duration) -> Result<RemoteInfo> {
+async fn ask(host: &Host, connection: &ConnectionInfo, timeout: Duration) -> Result<(RemoteInfo, Option<Bytes>)> {
     let asking = async {
         let mut stream = host.open_stream_on(connection.id, &[ProtocolId::new(ID)]).await?;
-        identify(&mut stream).await
+        told(&mut stream).await
     };
     host.env().timeout(timeout, "asking a peer who it is", asking).await
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     ID, NAME, PUSH_ID,
     follow::{accept, follow},
-    update::update,
+    update::{record_of, update},
     wire::{compose, receive, send},
 };
 
@@ -52,7 +52,8 @@ impl Identify {
         let message = host.env().timeout(self.timeout, "reading a push", receive(&mut stream)).await?;
         let peer = stream.peer();
         let known = host.remote(&peer).map(|known| (*known).clone()).unwrap_or_default();
-        accept(host, stream.info(), update(known, message, peer)?);
+        let record = record_of(&message);
+        accept(host, stream.info(), update(known, message, peer)?, record);
         Ok(())
     }
 

@@ -5,7 +5,8 @@
 //! `identify/README.md`.
 //!
 //! A node that lists `identify` answers, asks every peer it is connected with, keeps what it says
-//! ([`HostApi::remote`](stackwire_core::HostApi::remote)), and puts the addresses into the address book; see
+//! ([`HostApi::remote`](stackwire_core::HostApi::remote)), and puts its addresses and the record that it signed into the peer
+//! book, where they last as long as the peer is connected and a while longer; see
 //! [`IdentifyConfig`]. On a stream that is already open:
 //!
 //! ```

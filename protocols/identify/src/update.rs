@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use stackwire_core::{
     AddressPart, Error, Multiaddr, PeerId, ProtocolId, PublicKey, RemoteInfo, Result, Violation, address,
-    identity::{Envelope, PeerRecord},
+    identity::{Envelope, PeerRecord, is_name_of},
 };
 
 use crate::{
@@ -30,7 +31,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
     let mut info = known;
     if let Some(key) = &message.public_key {
         let of = PublicKey::decode(key).map_err(|e| Error::misbehaved("a key that does not decode").caused_by(e))?;
-        if !names(&of.peer_id(), peer) {
+        if !is_name_of(&of.peer_id(), &peer) {
             return Err(Error::violated(Violation::BadProof, "the key of another peer"));
         }
     }
@@ -47,7 +48,7 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
         info.observed = address::from_wire(observed).ok().and_then(|full| split(&full)).map(|(address, _)| address);
     }
     if let Some(record) = message.signed_peer_record.as_deref().and_then(open) {
-        if !names(&record.peer, peer) {
+        if !is_name_of(&record.peer, &peer) {
             return Err(Error::violated(Violation::BadProof, "the peer record of another peer"));
         }
         info.listen = addresses(record.addresses.into_iter(), peer);
@@ -62,16 +63,14 @@ pub(crate) fn update(known: RemoteInfo, message: proto::Identify, peer: PeerId) 
     Ok(info)
 }
 
-/// Whether `id` is `peer`: by its name, or by the X25519 form of its key, which is all that a Noise IK or IX handshake
-/// proves (one secret is behind both).
-fn names(id: &PeerId, peer: PeerId) -> bool {
-    let x25519 = || PublicKey::of_peer(id).and_then(|key| key.x25519()).map(|key| PublicKey::X25519(key).peer_id());
-    *id == peer || x25519() == Some(peer)
-}
-
 fn open(record: &[u8]) -> Option<PeerRecord> {
     // No look at `seq`: the peer itself is at the other end, so what it says now is the newest.
     PeerRecord::open(&Envelope::decode(record).ok()?).ok().map(|(record, _)| record)
+}
+
+/// The record that `message` carries, as it came.
+pub(crate) fn record_of(message: &proto::Identify) -> Option<Bytes> {
+    message.signed_peer_record.as_deref().map(Bytes::copy_from_slice)
 }
 
 /// A text as it may be shown: of bounded length, with a sign where it is no UTF-8, and nothing that a terminal would act on.
@@ -101,7 +100,7 @@ fn addresses(addresses: impl Iterator<Item = Multiaddr>, peer: PeerId) -> Vec<Mu
     let mut seen = HashSet::new();
     addresses
         .filter_map(|full| split(&full))
-        .filter(|(_, of)| of.is_none_or(|of| names(&of, peer)))
+        .filter(|(_, of)| of.is_none_or(|of| is_name_of(&of, &peer)))
         .map(|(rest, _)| rest)
         .filter(|address| !matches!(address.iter().next(), Some(AddressPart::Unix(_))))
         .filter(|address| seen.insert(address.clone()))

@@ -40,6 +40,7 @@
 //! ```
 
 mod admission;
+mod book;
 mod error;
 mod files;
 mod keys;
@@ -52,6 +53,7 @@ mod stack;
 mod values;
 
 pub use admission::{Access, Rates};
+pub use book::Book;
 pub use error::{ConfigError, ConfigProblem};
 pub use networks::DEFAULT_NETWORK;
 pub use plan::{Plan, PlannedPlugin};

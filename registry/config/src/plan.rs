@@ -216,7 +216,7 @@ impl PlannedPlugin {
 /// The resolved stack as a listing.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { identity, listen, agent, limits, rates, gate, timeouts } = &self.settings;
+        let Settings { identity, data_dir, listen, agent, limits, rates, gate, timeouts, book } = &self.settings;
         match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
             false => writeln!(f, "network {}", self.name)?,
@@ -224,6 +224,10 @@ impl fmt::Display for Plan {
         match identity {
             Some(path) => writeln!(f, "  identity    {}", path.display())?,
             None => writeln!(f, "  identity    a fresh key at every start")?,
+        }
+        match data_dir {
+            Some(path) => writeln!(f, "  data        {}", path.display())?,
+            None => writeln!(f, "  data        in memory")?,
         }
         match listen.as_slice() {
             [] => writeln!(f, "  listen      nowhere, dials only")?,
@@ -262,6 +266,14 @@ impl fmt::Display for Plan {
         if !gate.is_open() {
             writeln!(f, "  gate        {gate}")?;
         }
+        writeln!(
+            f,
+            "  peers       {} known ({} addresses each), {}, {} banned",
+            book.max_peers,
+            book.max_addresses,
+            mib(book.max_bytes),
+            book.max_bans
+        )?;
         write!(
             f,
             "  timeouts    dial {:?}, handshake {:?}, negotiation {:?}, drain {:?}, stalled write {:?}, shutdown {:?}, next address after {:?}, ",

@@ -55,6 +55,14 @@ pub fn plan(folder: &Path, text: &str, catalogue: &Catalogue) -> Result<Plan, Ve
         problems.extend(found);
         networks.push(plan);
     }
+    for other in networks.iter().skip(1) {
+        let data_dir = &other.settings.data_dir;
+        if data_dir.is_some() && *data_dir != networks[0].settings.data_dir {
+            let message = format!("network `{}` has a `data_dir` of its own, and a node has one", other.name);
+            let help = format!("write it below network `{}`, the first one", networks[0].name);
+            problems.push(Problem { span: None, message, help: Some(help) });
+        }
+    }
     problems.truncate(MAX_PROBLEMS);
     let mut networks = networks.into_iter();
     match networks.next() {
@@ -97,6 +105,7 @@ fn network(
     let listen = addresses.iter().map(|address| address.span()).collect();
     let source = Source { text: text.into(), folder: folder.into(), identity, listen };
     settings.identity = settings.identity.map(|path| folder.join(path));
+    settings.data_dir = settings.data_dir.map(|path| folder.join(path));
     settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
 
     (Plan { name: name.into(), settings, layers, source, others: Vec::new() }, reader.problems)

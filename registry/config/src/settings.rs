@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
 use crate::{
+    Book,
     admission::{Access, Rates},
     values::{
-        addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_seconds, seconds,
+        addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_folder,
+        optional_seconds, seconds,
     },
 };
 
@@ -20,6 +22,10 @@ pub struct Settings {
     /// The key file, a `PrivateKey` protobuf. Omitted: a fresh Ed25519 key at every start.
     #[serde(deserialize_with = "optional_file")]
     pub identity: Option<PathBuf>,
+    /// The folder that keeps what survives a restart, such as the peers that the node knows. It is made. Omitted: nothing does.
+    /// Of several networks the first one's counts, for all.
+    #[serde(deserialize_with = "optional_folder", skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
     /// The addresses to listen on, without `/p2p/…`. Empty: the node only dials.
     #[serde(with = "addresses")]
     #[schemars(with = "Vec<String>")]
@@ -35,18 +41,22 @@ pub struct Settings {
     pub gate: Access,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// What is kept of peers.
+    pub book: Book,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             identity: None,
+            data_dir: None,
             listen: Vec::new(),
             agent: concat!("stackwire/", env!("CARGO_PKG_VERSION")).to_string(),
             limits: Limits::default(),
             rates: Rates::default(),
             gate: Access::default(),
             timeouts: Timeouts::default(),
+            book: Book::default(),
         }
     }
 }

@@ -62,6 +62,15 @@ pub fn optional_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     Ok(Some(path))
 }
 
+/// The name of a folder, that may be left out.
+pub fn optional_folder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.as_os_str().is_empty() {
+        return Err(D::Error::custom("`data_dir` names no folder; leave it out to keep everything in memory"));
+    }
+    Ok(Some(path))
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D, min: f64) -> Result<Duration, D::Error> {
     let value = f64::deserialize(deserializer)?;
     // A comparison that NaN fails, too.

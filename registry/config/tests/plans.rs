@@ -4,7 +4,7 @@ mod fake;
 
 use std::time::Duration;
 
-use stackwire_config::{Access, Limits, Plan, Rates, Settings, Timeouts};
+use stackwire_config::{Access, Book, Limits, Plan, Rates, Settings, Timeouts};
 use stackwire_core::Layer;
 
 const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
@@ -73,6 +73,7 @@ fn every_setting_is_read() {
         r#"
         [node]
         identity = "node.key"
+        data_dir = "data"
         listen = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"]
         agent = "mine/1.0"
         [node.limits]
@@ -111,11 +112,21 @@ fn every_setting_is_read() {
         write_stall_secs = 6
         shutdown_secs = 0.001
         dial_attempt_delay_ms = 0
+        [node.book]
+        max_peers = 1
+        max_addresses = 2
+        max_bytes = 65536
+        max_per_source = 3
+        max_bans = 4
+        told_secs = 5
+        left_secs = 6
+        ban_secs = 7
         {LEAST}"#
     );
     let settings = plan(&text).settings;
     let expected = Settings {
         identity: Some("node.key".into()),
+        data_dir: Some("data".into()),
         listen: vec!["/ip4/0.0.0.0/tcp/4001".parse().unwrap(), "/ip6/::/tcp/4001".parse().unwrap()],
         agent: "mine/1.0".into(),
         limits: Limits {
@@ -160,6 +171,16 @@ fn every_setting_is_read() {
             shutdown: Duration::from_millis(1),
             dial_attempt_delay: Duration::ZERO,
         },
+        book: Book {
+            max_peers: 1,
+            max_addresses: 2,
+            max_bytes: 65536,
+            max_per_source: 3,
+            max_bans: 4,
+            told: Duration::from_secs(5),
+            left: Duration::from_secs(6),
+            ban: Duration::from_secs(7),
+        },
     };
     assert_eq!(settings, expected);
     // What is printed for machines reads back as the same settings.
@@ -177,12 +198,13 @@ fn a_plan_is_listed_for_people_and_machines() {
     let plan = plan(&format!("[node]\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n{LEAST}"));
     assert_eq!(
         plan.to_string(),
-        "node\n  identity    a fresh key at every start\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
+        "node\n  identity    a fresh key at every start\n  data        in memory\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
          limits      1024 connections (8 per peer, 64 per host, 256 per subnet), 1024 streams each (2048 per peer, 32768 per \
          protocol, 65536 in all), 256 arriving (64 per host), 64 dials\n  \
          memory      16 MiB per connection, 32 MiB per peer, 64 MiB per host, a quarter of the machine's, at most 512 MiB in \
          all\n  \
          rates       50 handshakes per host a second\n  \
+         peers       10000 known (64 addresses each), 16 MiB, 4096 banned\n  \
          timeouts    dial 15s, handshake 15s, negotiation 10s, drain 300s, stalled write 30s, shutdown 5s, next address after 250ms, idle connections \
          are kept\n\
          transport\n  1. tcp          fake TCP\nsecurity\n  1. noise        fake Noise\nmuxer\n  1. yamux        fake yamux\n\

@@ -1,33 +1,24 @@
 //! The router.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use parking_lot::Mutex;
-use stackwire_core::{
-    Host, Multiaddr, PeerId, Result, Route, Router, Target,
-    address::{self, Origin},
-};
-
-use crate::book::{Book, Bounds};
+use stackwire_core::{Host, Multiaddr, Peer, PeerId, Result, Route, Router, Target, address::Origin};
 
 const NAME: &str = "direct";
-/// The most bytes that learnt addresses take, where nothing else is said.
-pub(crate) const MAX_BYTES: usize = 4 << 20;
 
 /// The router `direct`: answers from memory, at once.
+#[derive(Default)]
 pub struct Direct {
     fixed: HashMap<PeerId, Vec<Multiaddr>>,
-    book: Mutex<Book>,
 }
 
 impl Direct {
-    /// A book with `fixed` addresses (without `/p2p/…`), and room for `max_addresses` learnt ones of each of
-    /// `max_peers` peers. A limit of 0 counts as 1.
-    pub fn new(fixed: impl IntoIterator<Item = (PeerId, Multiaddr)>, max_peers: usize, max_addresses: usize) -> Self {
+    /// Answers with these `fixed` addresses (without `/p2p/…`) and with those of the host's peer book.
+    pub fn new(fixed: impl IntoIterator<Item = (PeerId, Multiaddr)>) -> Self {
         let mut by_peer: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
         for (peer, address) in fixed {
             let known = by_peer.entry(peer).or_default();
@@ -35,35 +26,26 @@ impl Direct {
                 known.push(address);
             }
         }
-        Self {
-            fixed: by_peer,
-            book: Mutex::new(Book::new(Bounds {
-                peers: max_peers.max(1),
-                addresses: max_addresses.max(1),
-                bytes: MAX_BYTES,
-            })),
+        Self { fixed: by_peer }
+    }
+
+    /// The addresses of a peer, each with who has named it, at the unix time `now`: fixed ones in the config's order, then
+    /// those that the book knows of it, in the order in which to try them ([`Peer::dial_order`]). None of a banned peer.
+    fn routes(&self, id: PeerId, known: Option<&Peer>, now: Duration) -> Vec<Route> {
+        if known.is_some_and(|peer| peer.is_banned(now)) {
+            return Vec::new();
         }
-    }
-
-    /// Its learnt addresses take at most so many bytes; without this 4 MiB.
-    #[must_use]
-    pub fn with_max_bytes(self, bytes: usize) -> Self {
-        self.book.lock().set_max_bytes(bytes);
-        self
-    }
-
-    /// The addresses of `peer`, without `/p2p/…`: fixed ones in the config's order, then learnt ones, the most recent
-    /// first.
-    pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        self.known(peer).into_iter().map(|(address, _)| address).collect()
-    }
-
-    fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, Origin)> {
-        let fixed = self.fixed.get(peer).cloned().unwrap_or_default();
-        let learnt =
-            self.book.lock().addresses(peer).filter(|(address, _)| !fixed.contains(address)).cloned().collect();
-        let fixed = fixed.into_iter().map(|address| (address, Origin::Operator));
-        fixed.chain::<Vec<_>>(learnt).collect()
+        let fixed: &[Multiaddr] = self.fixed.get(&id).map_or(&[], Vec::as_slice);
+        let mut routes: Vec<Route> =
+            fixed.iter().map(|address| Route::new(id, address.clone(), Origin::Operator, NAME)).collect();
+        let Some(peer) = known else { return routes };
+        for known in peer.dial_order(now).into_iter().filter(|known| !fixed.contains(&known.address)) {
+            let mut route = Route::new(id, known.address.clone(), known.origin, NAME);
+            route.expires_in = known.expires.filter(|_| !peer.is_connected()).map(|until| until.saturating_sub(now));
+            route.record = peer.record.as_ref().filter(|_| known.signed).map(|record| record.envelope[..].into());
+            routes.push(route);
+        }
+        routes
     }
 }
 
@@ -72,27 +54,9 @@ impl Router for Direct {
         NAME
     }
 
-    fn find<'a>(&'a self, target: &Target, _: &'a Host) -> BoxStream<'a, Result<Route>> {
+    fn find<'a>(&'a self, target: &Target, host: &'a Host) -> BoxStream<'a, Result<Route>> {
         let Target::Peer(peer) = *target else { return stream::empty().boxed() };
-        stream::iter(self.known(&peer))
-            .map(move |(address, origin)| Ok(Route::new(peer, address, origin, NAME)))
-            .boxed()
+        let routes = self.routes(peer, host.peers().get(&peer).map(|peer| &**peer), host.env().unix_time());
+        stream::iter(routes).map(Ok).boxed()
     }
-
-    fn remove_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        self.book.lock().remove_addresses(peer, &own(peer, addresses), origin);
-    }
-
-    /// The best address first. A trailing `/p2p/…` is taken off; an address of somebody else is ignored, as is one
-    /// with nothing else in it.
-    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
-        self.book.lock().add_addresses(peer, &own(peer, addresses), origin);
-    }
-}
-
-/// The addresses that can be of `peer`, without `/p2p/…`.
-fn own(peer: PeerId, addresses: &[Multiaddr]) -> Vec<Multiaddr> {
-    let bare = addresses.iter().map(address::split_peer);
-    let bare = bare.filter(|(rest, of)| !rest.is_empty() && of.is_none_or(|of| of == peer));
-    bare.map(|(rest, _)| rest).collect()
 }

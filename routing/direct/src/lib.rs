@@ -1,20 +1,17 @@
-//! The address book as a router: a peer is reached at the addresses that were learnt of it, or that the config names.
+//! The peer book as a router: a peer is reached at the addresses that the node knows of it, or that the config names.
 //!
-//! It asks nobody and remembers nothing across restarts. The numbers of peers and of each one's addresses are bounded, and
-//! the bytes of all. Who was learnt of longest ago is forgotten first, and before all others those of whom only peers have
-//! told. Keys and services it knows nothing about.
+//! It asks nobody and keeps nothing: what the node knows, within which bounds and for how long is the book's
+//! ([`HostApi::peers`](stackwire_core::HostApi::peers), `[node.book]`). Keys and services it knows nothing about.
 //!
 //! ```
-//! use stackwire_core::{Keypair, Router, address::Origin};
+//! use stackwire_core::{Keypair, Router};
 //! use stackwire_routing_direct::Direct;
 //!
-//! let book = Direct::new(Vec::new(), 1000, 8);
 //! let peer = Keypair::ed25519_from_seed([1; 32]).peer_id();
-//! book.add_addresses(peer, &["/ip4/192.0.2.1/tcp/4001".parse().unwrap()], Origin::Operator);
-//! assert_eq!(book.addresses(&peer).len(), 1);
+//! let router = Direct::new([(peer, "/ip4/192.0.2.1/tcp/4001".parse().unwrap())]);
+//! assert_eq!(router.name(), "direct");
 //! ```
 
-mod book;
 mod config;
 mod direct;
 

@@ -1,9 +1,11 @@
 //! What `direct` promises.
 
+use std::{sync::Arc, time::Duration};
+
 use futures::StreamExt;
 use stackwire_conformance::{host::FakeHost, router::Subject, router_laws};
 use stackwire_core::{
-    Keypair, Kind, Layer, Multiaddr, PeerId, Router, Target,
+    Ban, HostApi, Keypair, Kind, KnownAddress, Layer, Multiaddr, Peer, PeerId, Route, Router, SignedRecord, Target,
     address::{self, Origin, Reach},
 };
 use stackwire_plugin::Catalogue;
@@ -11,14 +13,14 @@ use stackwire_routing_direct::{Direct, DirectConfig};
 
 mod laws {
     use super::*;
-    router_laws!(|| Subject::of_plugin::<DirectConfig>("").learning());
+    router_laws!(|| Subject::of_plugin::<DirectConfig>("").not_learning());
 }
 
 mod laws_beside_fixed_addresses {
     use super::*;
     router_laws!(|| {
         let fixed = address::with_peer(&at(7), peer(1));
-        Subject::of_plugin::<DirectConfig>(&format!("peers = [\"{fixed}\"]")).learning()
+        Subject::of_plugin::<DirectConfig>(&format!("peers = [\"{fixed}\"]")).not_learning()
     });
 }
 
@@ -30,102 +32,64 @@ fn at(port: u16) -> Multiaddr {
     format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap()
 }
 
-async fn find(book: &dyn Router, peer: PeerId) -> Vec<Multiaddr> {
-    let host = FakeHost::new(1, vec![]).host();
-    let routes: Vec<_> =
-        book.find(&Target::Peer(peer), &host).map(|route| route.expect("a book answers")).collect().await;
-    assert!(routes.iter().all(|route| route.peer == peer));
-    routes.into_iter().map(|route| route.address).collect()
+async fn find(router: &dyn Router, host: &Arc<FakeHost>, peer: PeerId) -> Vec<Route> {
+    let host = host.host();
+    let routes: Vec<Route> =
+        router.find(&Target::Peer(peer), &host).map(|route| route.expect("a book answers")).collect().await;
+    assert!(routes.iter().all(|route| (route.peer, route.source) == (peer, "direct")));
+    routes
+}
+
+fn addresses(routes: &[Route]) -> Vec<Multiaddr> {
+    routes.iter().map(|route| route.address.clone()).collect()
 }
 
 #[tokio::test]
-async fn finds_what_was_learnt_most_recent_first() {
-    let book = Direct::new([], 10, 10);
-    assert!(find(&book, peer(1)).await.is_empty());
-    book.add_addresses(peer(1), &[at(1), at(2)], Origin::Operator);
-    book.add_addresses(peer(1), &[at(3)], Origin::Operator);
-    book.add_addresses(peer(2), &[at(9)], Origin::Operator);
-    assert_eq!(find(&book, peer(1)).await, [at(3), at(1), at(2)]);
-    book.add_addresses(peer(1), &[at(2)], Origin::Operator);
-    assert_eq!(find(&book, peer(1)).await, [at(2), at(3), at(1)], "known ones move to the front");
-    assert_eq!(find(&book, peer(2)).await, [at(9)]);
+async fn finds_what_the_node_knows_in_the_order_in_which_to_try_it() {
+    let (router, host) = (Direct::new([(peer(1), at(7))]), FakeHost::new(9, vec![]));
+    assert!(find(&router, &host, peer(2)).await.is_empty());
+    let now = host.env().unix_time();
+    let mut known = Peer::new(peer(1));
+    known.addresses = (1..=7).map(|n| KnownAddress::new(at(n), Origin::Peer(Reach::World))).collect();
+    known.addresses[0].failed = Some(now);
+    known.addresses[2].signed = true;
+    known.addresses[3].succeeded = Some(now);
+    known.addresses[4].expires = Some(now);
+    known.addresses[5].expires = Some(now + Duration::from_secs(9000));
+    known.record = Some(Arc::new(SignedRecord { seq: 1, envelope: "a record".into() }));
+    host.set_known(known.clone());
+    let routes = find(&router, &host, peer(1)).await;
+    assert_eq!(addresses(&routes), [at(7), at(4), at(3), at(2), at(6), at(1)]);
+    assert_eq!((routes[0].origin, routes[1].origin), (Origin::Operator, Origin::Peer(Reach::World)));
+    assert_eq!(routes[4].expires_in.map(|left| left.as_secs() / 1000), Some(8));
+    let signed: Vec<_> = routes.iter().map(|route| route.record.as_deref()).collect();
+    assert_eq!(signed[2], Some(&b"a record"[..]));
+    assert_eq!(signed.iter().flatten().count(), 1);
+
+    known.ban = Some(Ban { until: Some(now + Duration::from_secs(9000)), why: "spam".into() });
+    host.set_known(known.clone());
+    assert!(find(&router, &host, peer(1)).await.is_empty(), "a banned peer is not reached");
+    known.ban = Some(Ban { until: Some(now), why: "spam".into() });
+    host.set_known(known);
+    assert_eq!(find(&router, &host, peer(1)).await.len(), 6, "that ban is over");
 }
 
 #[tokio::test]
-async fn forgets_the_oldest_addresses_and_peers() {
-    let book = Direct::new([], 2, 3);
-    book.add_addresses(peer(1), &[at(1), at(2), at(3), at(4)], Origin::Operator);
-    assert_eq!(find(&book, peer(1)).await, [at(1), at(2), at(3)], "the best come first");
-    book.add_addresses(peer(1), &[at(5)], Origin::Operator);
-    assert_eq!(find(&book, peer(1)).await, [at(5), at(1), at(2)]);
-
-    book.add_addresses(peer(2), &[at(1)], Origin::Operator);
-    book.add_addresses(peer(1), &[at(5)], Origin::Operator);
-    book.add_addresses(peer(3), &[at(1)], Origin::Operator);
-    assert!(find(&book, peer(2)).await.is_empty());
-    assert_eq!(find(&book, peer(1)).await.len(), 3);
-    assert_eq!(find(&book, peer(3)).await.len(), 1);
-    book.add_addresses(peer(4), &[], Origin::Operator);
-    assert_eq!(find(&book, peer(3)).await.len(), 1, "learning nothing costs nobody a place");
-}
-
-#[tokio::test]
-async fn takes_the_peer_off_and_ignores_addresses_of_others() {
-    let book = Direct::new([], 10, 10);
-    let own = address::with_peer(&at(1), peer(1));
-    let foreign = address::with_peer(&at(2), peer(2));
-    book.add_addresses(
-        peer(1),
-        &[own, foreign, Multiaddr::empty(), address::with_peer(&Multiaddr::empty(), peer(1))],
-        Origin::Operator,
-    );
-    assert_eq!(find(&book, peer(1)).await, [at(1)]);
-}
-
-#[tokio::test]
-async fn says_who_named_an_address_the_freest_first() {
-    let fixed = Direct::new([(peer(1), at(1))], 10, 10);
-    let (near, far) = (Origin::Peer(Reach::Machine), Origin::Peer(Reach::World));
-    for (learnt, expected) in [
-        ([far, near], near),
-        ([near, far], near),
-        ([Origin::Operator, far], Origin::Operator),
-        ([far, Origin::Name], Origin::Name),
-    ] {
-        let book = Direct::new([], 10, 10);
-        learnt.into_iter().for_each(|origin| {
-            book.add_addresses(peer(1), &[at(1)], origin);
-            fixed.add_addresses(peer(1), &[at(1)], origin);
-        });
-        assert_eq!(origins(&book, peer(1)).await, [expected]);
-    }
-    assert_eq!(origins(&fixed, peer(1)).await, [Origin::Operator], "the config named it");
-}
-
-async fn origins(book: &dyn Router, peer: PeerId) -> Vec<Origin> {
-    let host = FakeHost::new(1, vec![]).host();
-    book.find(&Target::Peer(peer), &host).map(|route| route.expect("a book answers").origin).collect().await
+async fn what_the_node_learns_it_finds() {
+    let (router, host) = (Direct::default(), FakeHost::new(9, vec![]));
+    host.add_addresses(peer(1), &[at(1)], Origin::Peer(Reach::World));
+    host.add_addresses(peer(1), &[at(1)], Origin::Name);
+    let routes = find(&router, &host, peer(1)).await;
+    assert_eq!((addresses(&routes), routes[0].origin), (vec![at(1)], Origin::Name));
 }
 
 #[tokio::test]
 async fn knows_no_keys_and_services() {
-    let book = Direct::new([], 10, 10);
-    let host = FakeHost::new(1, vec![]).host();
+    let (router, host) = (Direct::default(), FakeHost::new(1, vec![]).host());
     for target in [Target::Key(vec![1]), Target::Service("/x".into())] {
-        assert_eq!(book.find(&target, &host).count().await, 0);
+        assert_eq!(router.find(&target, &host).count().await, 0);
     }
-    assert_eq!(book.get(b"key", &host).await.unwrap_err().kind(), &Kind::Unsupported);
-}
-
-#[tokio::test]
-async fn fixed_addresses_come_first_and_stay() {
-    let plugin = Catalogue::linked().unwrap().get(Layer::Routing, "direct").unwrap();
-    let options = format!("peers = [\"{}\"]\nmax_peers = 1", address::with_peer(&at(1), peer(1)));
-    let book = plugin.build_from(&options).expect("it builds").routers.remove(0);
-    book.add_addresses(peer(1), &[at(2), at(1)], Origin::Operator);
-    assert_eq!(find(&*book, peer(1)).await, [at(1), at(2)]);
-    book.add_addresses(peer(2), &[at(3)], Origin::Operator);
-    assert_eq!(find(&*book, peer(1)).await, [at(1)]);
+    assert_eq!(router.get(b"key", &host).await.unwrap_err().kind(), &Kind::Unsupported);
 }
 
 #[test]
@@ -139,4 +103,6 @@ fn wrong_options_are_named() {
     assert!(problem("max_peers = 0").contains("max_peers"));
     assert!(problem("max_addresses = 0").contains("max_addresses"));
     assert!(problem("peer = []").contains("unknown key"));
+    // Those of the past are taken for one release more.
+    assert!(plugin.build_from("max_peers = 10\nmax_addresses = 4\nmax_bytes = 65536").is_ok());
 }

@@ -17,9 +17,9 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions,
-    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, Listener, LocalInfo, Metrics, Multiaddr, Path,
-    Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Role, Services,
-    StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
+    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, KnownAddress, Listener, LocalInfo, Metrics,
+    Multiaddr, Note, Path, Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo,
+    Result, Role, Services, StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -51,11 +51,14 @@ struct State {
     subscribers: Vec<mpsc::UnboundedSender<Event>>,
     traffic: Option<Traffic>,
     remotes: HashMap<PeerId, Arc<RemoteInfo>>,
-    addresses: HashMap<PeerId, Vec<Multiaddr>>,
+    addresses: HashMap<PeerId, Vec<(Multiaddr, Origin)>>,
+    /// What tests say that it knows, beside all that.
+    known: BTreeMap<PeerId, Peer>,
     /// Protocols that plug-ins serve beside those that it began with.
     registered: Vec<Arc<dyn Protocol>>,
     services: Services,
     reports: Vec<(PeerId, Conduct)>,
+    notes: Vec<(PeerId, Note)>,
 }
 
 #[derive(Clone)]
@@ -156,6 +159,11 @@ impl FakeHost {
         self.state.lock().reports.clone()
     }
 
+    /// What was noted about peers, in order.
+    pub fn notes(&self) -> Vec<(PeerId, Note)> {
+        self.state.lock().notes.clone()
+    }
+
     /// Begins to stop, and waits until those who wait for that have wound up.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
@@ -179,7 +187,14 @@ impl FakeHost {
 
     /// The addresses that were added for `peer`, in order.
     pub fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        self.state.lock().addresses.get(peer).cloned().unwrap_or_default()
+        let state = self.state.lock();
+        state.addresses.get(peer).into_iter().flatten().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Has its snapshots show `peer` like this, with the connections and addresses that it has come to know by itself.
+    pub fn set_known(&self, peer: Peer) {
+        self.state.lock().known.insert(peer.id, peer);
+        self.moved();
     }
 
     /// The first event, of the past or to come, that `pick` takes. Panics naming `what` if there is none in time.
@@ -292,7 +307,16 @@ impl HostApi for FakeHost {
     }
     fn peers(&self) -> Arc<Peers> {
         let state = self.state.lock();
-        let mut peers: BTreeMap<PeerId, Peer> = BTreeMap::new();
+        let mut peers = state.known.clone();
+        for (id, addresses) in &state.addresses {
+            let peer = peers.entry(*id).or_insert_with(|| Peer::new(*id));
+            for (address, origin) in addresses.iter().filter(|(address, _)| !address.is_empty()) {
+                match peer.addresses.iter_mut().find(|known| known.address == *address) {
+                    Some(known) => known.origin = known.origin.min(*origin),
+                    None => peer.addresses.push(KnownAddress::new(address.clone(), *origin)),
+                }
+            }
+        }
         for link in &state.links {
             let id = link.info.peer;
             let peer = peers.entry(id).or_insert_with(|| Peer::new(id));
@@ -369,6 +393,10 @@ impl HostApi for FakeHost {
     fn count_message(&self, _: &PeerId) -> Result<()> {
         Ok(())
     }
+    fn note(&self, peer: &PeerId, note: Note) -> Result<()> {
+        self.state.lock().notes.push((*peer, note));
+        Ok(())
+    }
     fn trust(&self) -> Trust {
         self.trust.clone()
     }
@@ -408,8 +436,10 @@ impl HostApi for FakeHost {
             host.change_local(|local| local.protocols.retain(|id| !ids.contains(id)));
         }))
     }
-    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], _: Origin) {
-        self.state.lock().addresses.entry(peer).or_default().extend_from_slice(addresses);
+    fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
+        let named = addresses.iter().map(|address| (address.clone(), origin));
+        self.state.lock().addresses.entry(peer).or_default().extend(named);
+        self.moved();
     }
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>> {
         self.state.lock().remotes.get(peer).cloned()

@@ -18,6 +18,6 @@ pub use envelope::Envelope;
 pub use keypair::{KeyType, Keypair};
 pub use libp2p_identity::PeerId;
 pub(crate) use peer_id::is_of_a_key;
-pub use peer_id::{parse_peer_id, peer_id_to_cid};
+pub use peer_id::{is_name_of, parse_peer_id, peer_id_to_cid};
 pub use peer_record::{PeerRecord, RecordDomain};
 pub use public_key::PublicKey;

@@ -2,7 +2,7 @@
 
 use cid::Cid;
 
-use super::PeerId;
+use super::{PeerId, PublicKey};
 use crate::{Error, Kind, Result};
 
 /// The multicodec `libp2p-key`.
@@ -15,6 +15,13 @@ const IDENTITY: u64 = 0;
 pub(crate) fn is_of_a_key(peer: &PeerId) -> bool {
     let hash = peer.as_ref();
     hash.digest().len() == 32 || hash.code() == IDENTITY && !hash.digest().is_empty()
+}
+
+/// Whether `id` names `proven`, the peer that a handshake proved: by the same name, or by a key whose X25519 form is all that
+/// a Noise IK or IX handshake proves (one secret is behind both).
+pub fn is_name_of(id: &PeerId, proven: &PeerId) -> bool {
+    let x25519 = || PublicKey::of_peer(id).and_then(|key| key.x25519()).map(|key| PublicKey::X25519(key).peer_id());
+    id == proven || x25519().as_ref() == Some(proven)
 }
 
 /// Reads a peer id in either text form (`12D3Koo…`, `Qm…`; `bafz…`, `k…`). A CID of another codec is refused, and a

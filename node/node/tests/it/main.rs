@@ -11,6 +11,7 @@ mod floods;
 mod foreign;
 mod gate;
 mod host;
+mod known;
 mod leaks;
 mod life;
 mod limits;

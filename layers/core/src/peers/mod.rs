@@ -1,20 +1,41 @@
 //! Whom a node knows, as everybody sees it: a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod note;
+mod peer;
 
-use crate::{ConnectionInfo, PeerId, RemoteInfo};
+use std::sync::Arc;
 
-/// The peers that a node knows, at one moment. It never changes; a newer one has a greater revision.
+use rpds::RedBlackTreeMapSync;
+
+pub use note::{Fading, Note, Tag};
+pub use peer::{Ban, KnownAddress, Latency, Peer, SignedRecord};
+
+use crate::PeerId;
+
+/// The peers that a node knows, at one moment. It never changes; a newer one has a greater revision. Cheap to clone: snapshots
+/// share what has not changed between them.
 #[derive(Clone, Debug, Default)]
 pub struct Peers {
     revision: u64,
-    all: BTreeMap<PeerId, Arc<Peer>>,
+    all: RedBlackTreeMapSync<PeerId, Arc<Peer>>,
 }
 
 impl Peers {
     /// These peers, at this revision.
     pub fn new(revision: u64, peers: impl IntoIterator<Item = Arc<Peer>>) -> Self {
         Self { revision, all: peers.into_iter().map(|peer| (peer.id, peer)).collect() }
+    }
+
+    /// The next revision, with `peer` as it is now.
+    #[must_use]
+    pub fn with(&self, peer: Arc<Peer>) -> Self {
+        Self { revision: self.revision + 1, all: self.all.insert(peer.id, peer) }
+    }
+
+    /// The next revision, without `peer`.
+    #[must_use]
+    pub fn without(&self, peer: &PeerId) -> Self {
+        Self { revision: self.revision + 1, all: self.all.remove(peer) }
     }
 
     /// Which moment it is: grows with every change.
@@ -34,7 +55,7 @@ impl Peers {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.all.size()
     }
 
     /// Whether there is none.
@@ -44,25 +65,6 @@ impl Peers {
 
     /// Whether there is a connection with `peer`.
     pub fn is_connected(&self, peer: &PeerId) -> bool {
-        self.get(peer).is_some_and(|peer| !peer.connections.is_empty())
-    }
-}
-
-/// What a node knows of one peer.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Peer {
-    /// Who it is.
-    pub id: PeerId,
-    /// The connections with it, oldest first.
-    pub connections: Vec<Arc<ConnectionInfo>>,
-    /// What it told about itself, most recently.
-    pub remote: Option<Arc<RemoteInfo>>,
-}
-
-impl Peer {
-    /// A peer of which nothing is known but its id.
-    pub fn new(id: PeerId) -> Self {
-        Self { id, connections: Vec::new(), remote: None }
+        self.get(peer).is_some_and(|peer| peer.is_connected())
     }
 }
