@@ -11,17 +11,20 @@
 
 mod all_events;
 mod builder;
-mod candidates;
+mod connector;
+mod follower;
 mod known;
 mod network;
 mod node;
 mod tasks;
 
 pub use builder::Builder;
+pub use follower::{CONNECTIVITY, ConnectivityChange};
 pub use known::known_peers;
 pub use network::Network;
 pub use node::Node;
 pub use stackwire_config::{Book, Catalogue, DEFAULT_NETWORK, Limits, Parts, Settings, Timeouts};
+pub use stackwire_connectivity::Whom;
 pub use stackwire_core::*;
 pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};
 pub use stackwire_peers::Skipped;

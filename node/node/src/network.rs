@@ -10,7 +10,7 @@ use stackwire_core::{
 };
 use stackwire_switch::{Changes, Holding, Refused, Switch};
 
-use crate::{candidates::Candidates, tasks::PluginTasks};
+use crate::{connector::Connector, tasks::PluginTasks};
 
 /// One of the networks that a node is in: an identity, a stack, limits and peers of its own. Most nodes are in one, and their
 /// [`Node`](crate::Node) is used as its network.
@@ -18,7 +18,7 @@ pub struct Network {
     name: Arc<str>,
     pub(crate) switch: Switch,
     plugins: PluginTasks,
-    candidates: Candidates,
+    connector: Connector,
     /// One change of the configuration at a time, with all that follows from it.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -35,14 +35,14 @@ impl Network {
             name: name.into(),
             switch,
             plugins: PluginTasks::default(),
-            candidates: Candidates::default(),
+            connector: Connector::default(),
             reloading: tokio::sync::Mutex::default(),
         }
     }
 
     /// Brings it up, and listens on `listen` beside what its settings say.
     pub(crate) async fn begin(&self, listen: Vec<Multiaddr>) -> Result<()> {
-        self.plugins.follow(&self.switch, &self.candidates, &self.switch.stack());
+        self.follow();
         self.switch.begin().await?;
         for address in listen {
             self.switch.listen(&address).await?;
@@ -54,10 +54,17 @@ impl Network {
     pub(crate) async fn reload(&self, after: impl FnOnce(&Stack) -> Result<Stack>) -> Result<Changes> {
         let _one_at_a_time = self.reloading.lock().await;
         let changes = self.switch.reload(after).await?;
-        self.plugins.follow(&self.switch, &self.candidates, &self.switch.stack());
+        self.follow();
         self.switch.emit(|| Event::Configured);
         self.switch.emit(|| Event::LocalChanged);
         Ok(changes)
+    }
+
+    /// Does what the stack says, beside what the switch does.
+    fn follow(&self) {
+        let stack = self.switch.stack();
+        self.connector.configure(&self.switch, &stack.settings);
+        self.plugins.follow(&self.switch, &self.connector, &stack);
     }
 
     /// Its name, as the config spells it; `default` where it has none.
@@ -123,7 +130,37 @@ impl Network {
         Ok(self.switch.connect(peer, options).await?.info().clone())
     }
 
-    /// Puts into the peer book where `peer` may be reached, and tells the routers. They are the application's own: whoever passes on what strangers say
+    /// Wants connections with the peers at `addresses`, as with those that a discovery names: each with or without `/p2p/…`, or
+    /// `/p2p/…` alone for one that routers find. They take the place of those that were last named under the same `set`, at
+    /// once; what discoveries or other sets name stays. Connections with those who are no longer named stay, too, unless the
+    /// config says `exclusive`.
+    ///
+    /// Waits while the node is busy; cancel-safe. Fails with `LimitExceeded` beyond 16 384 addresses or a name of 64 characters,
+    /// with `AddressInvalid` for an empty address, and with `Closed` when the node is stopping.
+    pub async fn want(&self, set: &str, addresses: impl IntoIterator<Item = Multiaddr>) -> Result<()> {
+        self.connector.want(&self.switch, set, addresses.into_iter().collect()).await
+    }
+
+    /// No longer wants those who were named under this `set`.
+    pub async fn unwant(&self, set: &str) -> Result<()> {
+        self.want(set, []).await
+    }
+
+    /// Must be connected with `peer`, which may be at `addresses` beside those that routers know: it is dialed before all others,
+    /// again and again, and its connections are not closed to make room. It stays so whatever config comes, until
+    /// [`Network::remove_must_have`]; said again, it replaces the addresses. Fails with `LimitExceeded` beyond 1024 peers, or 64
+    /// addresses of one.
+    pub fn add_must_have(&self, peer: PeerId, addresses: &[Multiaddr]) -> Result<()> {
+        self.connector.add_must_have(&self.switch, peer, addresses)
+    }
+
+    /// Takes back what [`Network::add_must_have`] has said of `peer`. What the config says of it stays. Connections stay.
+    pub fn remove_must_have(&self, peer: &PeerId) {
+        self.connector.remove_must_have(peer);
+    }
+
+    /// Puts into the peer book where `peer` may be reached, and tells the routers. The addresses are the application's own:
+    /// whoever passes on what strangers say
     /// goes through [`Host`], with its origin.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr]) {
         self.switch.add_addresses(peer, addresses, Origin::Operator);

@@ -6,7 +6,7 @@ use stackwire_core::{Discovery, Host, Layer};
 use stackwire_switch::Switch;
 use tokio_util::sync::CancellationToken;
 
-use crate::candidates::{Candidates, Sink};
+use crate::connector::{Connector, Sink};
 
 /// The running tasks.
 #[derive(Default)]
@@ -31,7 +31,7 @@ type Key = (Layer, Place);
 
 impl PluginTasks {
     /// Starts the parts of `stack` that are not running, and stops those that are running and not in it.
-    pub(crate) fn follow(&self, switch: &Switch, candidates: &Candidates, stack: &Stack) {
+    pub(crate) fn follow(&self, switch: &Switch, connector: &Connector, stack: &Stack) {
         let parts = &stack.parts;
         let mut running = self.0.lock();
         let wanted = parts.places();
@@ -56,11 +56,11 @@ impl PluginTasks {
         }
         for source in &parts.discoveries {
             running.start((Layer::Discovery, place(source)), || {
-                let (source, host, sink) = (source.clone(), switch.host(), candidates.sink(switch, source.name()));
+                let (source, host, sink) = (source.clone(), switch.host(), connector.sink(switch, source.name()));
                 start(switch, async move { discover(&*source, &sink, &host).await })
             });
         }
-        candidates.keep_only(switch, parts.discoveries.iter().map(|source| source.name()).collect());
+        connector.keep_only(switch, parts.discoveries.iter().map(|source| source.name()).collect());
         for nat in &parts.nats {
             running.start((Layer::Nat, place(nat)), || {
                 let (nat, host) = (nat.clone(), switch.host());

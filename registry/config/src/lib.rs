@@ -41,6 +41,7 @@
 
 mod admission;
 mod book;
+mod connectivity;
 mod error;
 mod files;
 mod keys;
@@ -54,6 +55,7 @@ mod values;
 
 pub use admission::{Access, Rates};
 pub use book::Book;
+pub use connectivity::{Connectivity, Outbound};
 pub use error::{ConfigError, ConfigProblem};
 pub use networks::DEFAULT_NETWORK;
 pub use plan::{Plan, PlannedPlugin};

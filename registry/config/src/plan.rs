@@ -12,7 +12,7 @@ use stackwire_core::Layer;
 use stackwire_plugin::{Catalogue, Descriptor, NamedFile, Parts, Problem, Reach};
 
 use crate::{
-    ConfigError, ConfigProblem, Settings, Stack,
+    ConfigError, ConfigProblem, Connectivity, Settings, Stack,
     files::{self, Content},
     networks, read,
 };
@@ -216,7 +216,8 @@ impl PlannedPlugin {
 /// The resolved stack as a listing.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { identity, data_dir, listen, agent, limits, rates, gate, timeouts, book } = &self.settings;
+        let Settings { identity, data_dir, listen, agent, limits, rates, gate, timeouts, book, connectivity } =
+            &self.settings;
         match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
             false => writeln!(f, "network {}", self.name)?,
@@ -288,6 +289,9 @@ impl fmt::Display for Plan {
         match timeouts.idle {
             Some(idle) => writeln!(f, "idle {idle:?}")?,
             None => writeln!(f, "idle connections are kept")?,
+        }
+        if *connectivity != Connectivity::default() {
+            writeln!(f, "  connects    {connectivity}")?;
         }
         for layer in Self::LAYERS {
             let mut plugins = self.layer(layer).enumerate().peekable();

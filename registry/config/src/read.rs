@@ -13,7 +13,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{Plan, PlannedPlugin, Settings, keys, listen, networks, plan::Source};
+use crate::{Plan, PlannedPlugin, Settings, connectivity, keys, listen, networks, plan::Source};
 
 /// The longest config that is read, in bytes. It is some thousand times what a node needs; files beyond it are no
 /// configs, and each byte of text costs about thirty bytes of memory while it is read.
@@ -81,6 +81,7 @@ fn network(
 ) -> (Plan, Vec<Problem>) {
     let mut reader = Reader { text, folder, catalogue, reach: Reach::Raw, problems: Vec::new() };
     let identity = identity_place(&document);
+    let connectivity = connectivity::written(&document);
 
     reader.unknown_sections(&document);
     let (mut settings, addresses) = reader.node(document.remove("node"));
@@ -97,6 +98,8 @@ fn network(
         }
     }
     reader.problems.extend(conflicts(&layers));
+    let discoveries: Vec<&str> = layers.iter().filter(|it| it.layer == Layer::Discovery).map(|it| it.name).collect();
+    reader.problems.extend(connectivity.map(|it| it.problems(&settings, &discoveries)).unwrap_or_default());
     // A plug-in that was misspelt would make the addresses that speak of it look wrong, too.
     if addressed_are_good {
         reader.problems.extend(listen::untaken(&addresses, &layers, catalogue));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use stackwire_core::Multiaddr;
 
 use crate::{
-    Book,
+    Book, Connectivity,
     admission::{Access, Rates},
     values::{
         addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_folder,
@@ -43,6 +43,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// What is kept of peers.
     pub book: Book,
+    /// Whom the node connects with.
+    pub connectivity: Connectivity,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             gate: Access::default(),
             timeouts: Timeouts::default(),
             book: Book::default(),
+            connectivity: Connectivity::default(),
         }
     }
 }

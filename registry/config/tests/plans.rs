@@ -4,10 +4,13 @@ mod fake;
 
 use std::time::Duration;
 
-use stackwire_config::{Access, Book, Limits, Plan, Rates, Settings, Timeouts};
-use stackwire_core::Layer;
+use stackwire_config::{Access, Book, Connectivity, Limits, Outbound, Plan, Rates, Settings, Timeouts};
+use stackwire_core::{Layer, PeerRole};
 
 const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
+
+/// A peer that a node must have.
+const MUST: &str = "/dns4/boot.example/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 
 fn plan(text: &str) -> Plan {
     Plan::parse(text, &fake::catalogue()).unwrap_or_else(|error| panic!("{error}"))
@@ -121,6 +124,22 @@ fn every_setting_is_read() {
         told_secs = 5
         left_secs = 6
         ban_secs = 7
+        [node.connectivity]
+        outbound = 7
+        must_have = ["/ip4/192.0.2.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp", "{MUST}"]
+        high_water = 1
+        low_water = 1
+        grace_secs = 1.5
+        trim_secs = 2
+        check_secs = 3
+        roles = ["upstream", "validator"]
+        sources = ["found"]
+        backoff_secs = 4
+        backoff_max_secs = 5
+        give_up_secs = 6
+        exclusive = true
+        [[discovery]]
+        use = "found"
         {LEAST}"#
     );
     let settings = plan(&text).settings;
@@ -181,11 +200,42 @@ fn every_setting_is_read() {
             left: Duration::from_secs(6),
             ban: Duration::from_secs(7),
         },
+        connectivity: Connectivity {
+            outbound: Outbound::Count(7),
+            must_have: vec![
+                "/ip4/192.0.2.1/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp".parse().unwrap(),
+                MUST.parse().unwrap(),
+            ],
+            high_water: Some(1),
+            low_water: Some(1),
+            grace: Duration::from_millis(1500),
+            trim: Duration::from_secs(2),
+            check: Duration::from_secs(3),
+            roles: vec![PeerRole::Upstream, PeerRole::Validator],
+            sources: vec!["found".into()],
+            backoff: Duration::from_secs(4),
+            backoff_max: Duration::from_secs(5),
+            give_up: Duration::from_secs(6),
+            exclusive: true,
+        },
     };
     assert_eq!(settings, expected);
     // What is printed for machines reads back as the same settings.
     let json = serde_json::to_string(&settings).unwrap();
     assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+}
+
+#[test]
+fn water_is_full_at_high_and_low_is_five_sixths_of_it() {
+    let water = |text: &str| plan(&format!("[node.connectivity]\n{text}\n{LEAST}")).settings.connectivity.water();
+    assert_eq!([water(""), water("high_water = 192")], [None, Some((160, 192))]);
+    assert_eq!([water("high_water = 1"), water("high_water = 9\nlow_water = 9")], [Some((1, 1)), Some((9, 9))]);
+    assert_eq!(plan(&format!("[node.connectivity]\noutbound = \"all\"\n{LEAST}")).settings, Settings::default());
+    let listed =
+        plan(&format!("[node.connectivity]\noutbound = 5\nhigh_water = 12\nexclusive = true\n{LEAST}")).to_string();
+    let line = "  connects    with 5 of those that are named, 0 must-haves, from 12 down to 10 after 60s, tries again after 2s \
+                to 60s, gives up after 86400s, and with nobody else\n";
+    assert!(listed.contains(line), "{listed}");
 }
 
 #[test]

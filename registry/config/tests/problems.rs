@@ -194,6 +194,75 @@ fn settings_out_of_range() {
 }
 
 #[test]
+fn whom_a_node_connects_with() {
+    let all = |section: &str| problems(&format!("[node.connectivity]\n{section}{TCP}{REST}"));
+    let one = |section: &str| {
+        let mut all = all(section);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.remove(0)
+    };
+    assert_eq!(
+        all("outbound = \"al\"\nmust_have = [\"/ip4/192.0.2.1/tcp/1\"]\nroles = [\"validater\"]\nexclusive = 1\n"),
+        [
+            "line 2, column 12: `outbound` is \"al\"; it must be \"all\" or a whole number",
+            "line 3, column 14: a peer that a node must have is known by its id; write it behind the address: \
+             \"/ip4/192.0.2.1/tcp/1/p2p/12D3Koo…\"",
+            "line 4, column 10: `an entry of connectivity.roles` is \"validater\"; it must be one of \"validator\", \
+             \"preferred-upstream\", \"upstream\", \"validator-full-node\", \"downstream\", \"known\", \"unknown\"; did you mean \
+             \"validator\"?",
+            "line 5, column 13: `connectivity.exclusive` is 1; it must be true or false; write it as `exclusive = false`",
+        ]
+    );
+    assert_eq!(
+        one("outbound = -1\n"),
+        "line 2, column 12: `connectivity.outbound` is -1; it must be from 0 to 1000000"
+    );
+    assert!(one("must_have = [\"nowhere\"]\n").starts_with("line 2, column 14: "));
+    for (key, least) in [
+        ("grace_secs", "0.001"),
+        ("trim_secs", "0.001"),
+        ("check_secs", "0.001"),
+        ("backoff_secs", "0.001"),
+        ("backoff_max_secs", "0.001"),
+        ("give_up_secs", "0.001"),
+        ("high_water", "1"),
+        ("low_water", "1"),
+    ] {
+        let expected =
+            format!("line 2, column {}: `connectivity.{key}` is 0; it must be from {least} to 1000000", key.len() + 4);
+        assert_eq!(one(&format!("{key} = 0\n")), expected);
+    }
+    assert!(one("outbond = 3\n").ends_with("did you mean `outbound`?"));
+}
+
+#[test]
+fn wishes_that_contradict_each_other() {
+    let one = |text: &str| problem(&format!("{text}{TCP}"));
+    assert_eq!(
+        one("[node.connectivity]\nlow_water = 100\n"),
+        "line 2, column 13: `connectivity.low_water` is nothing without `high_water`; add `high_water = 120`"
+    );
+    assert_eq!(
+        one("[node.connectivity]\nlow_water = 100\nhigh_water = 60\n"),
+        "line 2, column 13: `connectivity.low_water` is 100, more than `high_water`, which is 60; write `low_water = 50`"
+    );
+    assert_eq!(
+        one("[node]\nlimits.max_connections = 20\nconnectivity.high_water = 60\n"),
+        "line 3, column 27: `connectivity.high_water` is 60, more than there can be; write 20 at most, or more in \
+         `limits.max_connections`"
+    );
+    assert_eq!(
+        one("[node.connectivity]\nbackoff_secs = 90\n"),
+        "line 2, column 16: `connectivity.backoff_max_secs` is 60s, less than `backoff_secs`, which is 90s; write \
+         `backoff_max_secs = 90`"
+    );
+    assert_eq!(
+        one("[node.connectivity]\nsources = [\"found\", \"foundd\"]\n[[discovery]]\nuse = \"found\"\n"),
+        "line 2, column 21: this config has no discovery `foundd`; available: found; did you mean `found`?"
+    );
+}
+
+#[test]
 fn what_belongs_under_node_and_an_identity_without_a_name() {
     assert_eq!(
         problems(&format!("listen = []\n[node]\nidentity = \"\"\n[limits]\n{TCP}{REST}")),

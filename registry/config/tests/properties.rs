@@ -15,6 +15,11 @@ b'''
 limits.max_connections = 12
 [node.timeouts]
 dial_secs = 1.5
+[node.connectivity]
+outbound = 4
+high_water = 12
+low_water = 10
+roles = ["validator"]
 [[transport]]
 use = "tcp"
 nodelay = true

@@ -4,6 +4,7 @@ mod admission;
 mod bad_input;
 mod candidates;
 mod configure;
+mod connectivity;
 mod dialing;
 mod endings;
 mod files;

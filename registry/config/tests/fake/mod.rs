@@ -15,7 +15,7 @@ use stackwire_core::{
 
 /// tcp, memory, web; noise, plaintext; yamux; direct; identify, ping.
 pub fn catalogue() -> Catalogue {
-    static ALL: [Descriptor; 9] = [
+    static ALL: [Descriptor; 10] = [
         Descriptor::of::<Tcp>("fake-tcp"),
         Descriptor::of::<Memory>("fake-memory"),
         Descriptor::of::<Web>("fake-web"),
@@ -23,6 +23,7 @@ pub fn catalogue() -> Catalogue {
         Descriptor::of::<Plaintext>("fake-plaintext"),
         Descriptor::of::<Yamux>("fake-yamux"),
         Descriptor::of::<Direct>("fake-direct"),
+        Descriptor::of::<Found>("fake-found"),
         Descriptor::of::<Identify>("fake-identify"),
         Descriptor::of::<Ping>("fake-ping"),
     ];
@@ -46,6 +47,7 @@ options!(Noise {});
 options!(Plaintext { insecure: bool });
 options!(Yamux { window: u32 });
 options!(Direct {});
+options!(Found {});
 options!(Identify { agent: String });
 options!(Ping { interval: u32, failures: u32 });
 
@@ -110,6 +112,13 @@ impl Plugin for Direct {
     const SUMMARY: Summary = Summary::new(Layer::Routing, "direct", "fake direct");
     fn build(self) -> Result<Parts> {
         Ok(Parts::new().router(Arc::new(Fake("direct", |_| false))))
+    }
+}
+
+impl Plugin for Found {
+    const SUMMARY: Summary = Summary::new(Layer::Discovery, "found", "fake discovery");
+    fn build(self) -> Result<Parts> {
+        Ok(Parts::new().discovery(Arc::new(Fake("found", |_| false))))
     }
 }
 
