@@ -5,10 +5,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "the simulation is what implements `Env`")]
 
+mod air;
 mod courier;
 mod runtime;
 mod witness;
 
+pub use air::Air;
 pub use courier::{Courier, Mail, Message, call, mail};
 pub use runtime::SimRuntime;
 pub use witness::{Record, Witness, ask};
