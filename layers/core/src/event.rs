@@ -205,6 +205,24 @@ pub enum Event {
         #[serde(serialize_with = "peer_text")]
         peer: PeerId,
     },
+    /// Others reach us at `address`, beside where we listen, and peers are told so. It comes once for each source.
+    ExternalAddress {
+        /// The address, without `/p2p/…`.
+        #[serde(serialize_with = "address_text")]
+        address: Multiaddr,
+        /// Who says so: `observed`, `config`, or the name of a plug-in.
+        source: &'static str,
+        /// How many have said so.
+        confidence: u32,
+    },
+    /// `source` no longer says that others reach us at `address`.
+    ExternalAddressGone {
+        /// The address, without `/p2p/…`.
+        #[serde(serialize_with = "address_text")]
+        address: Multiaddr,
+        /// Who said so.
+        source: &'static str,
+    },
     /// Discovery volunteered a candidate.
     Discovered {
         /// The candidate.

@@ -7,9 +7,9 @@ use futures::StreamExt;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
-    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, Keypair, Listener,
-    Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, Result, Services,
-    Store, Stream, Trust, address::Origin, store::Bounds,
+    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, EventStream, ExternalAddress,
+    Keypair, Listener, Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
+    Registration, Result, Services, Store, Stream, Trust, address::Origin, store::Bounds,
 };
 
 /// The node, as its plug-ins see it.
@@ -52,9 +52,12 @@ pub trait HostApi: Send + Sync + 'static {
     fn measured(&self, peer: PeerId, round_trip: Duration);
     /// Tells the application that a stream of `connection` has failed that the plug-in itself had opened.
     fn stream_failed(&self, connection: ConnectionId, protocol: ProtocolId, error: Error);
-    /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself: a
-    /// peer may say anything.
+    /// Says that the peer of `connection` sees us at `address`, and tells the application. Not to be believed by itself, as a
+    /// peer may say anything: the address is ours when four peers on different networks agree.
     fn observe(&self, connection: ConnectionId, address: Multiaddr);
+    /// The addresses at which others reach us beside those that we listen on, and who says so: what enough peers have seen,
+    /// what plug-ins advertise, what the config names. Peers are told all of them.
+    fn external_addresses(&self) -> Vec<ExternalAddress>;
     /// Numbers about the node; a plug-in adds its own, under names that begin with its.
     fn metrics(&self) -> Metrics;
     /// Keeps what survives a restart, apart from what others keep: `namespace` is the plug-in's name, or begins with it and

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use stackwire_config::Stack;
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, Host, Metrics, Multiaddr, Note,
-    PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Tag, Traffic, address::Origin,
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, ExternalAddress, Host, Metrics, Multiaddr, NatKind, Note,
+    PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Tag, Traffic, address::{Origin, Transport},
 };
 use stackwire_switch::{Changes, Holding, Refused, Switch};
 
@@ -100,6 +100,17 @@ impl Network {
     /// What plug-ins advertise beside, without `/p2p/…`, each with the names of those that do.
     pub fn advertised(&self) -> Vec<(Multiaddr, Vec<&'static str>)> {
         self.switch.advertised()
+    }
+
+    /// The addresses at which others reach the node beside those that it listens on, and who says so: what four peers on
+    /// different networks have seen, what plug-ins advertise, what the config names in `external`.
+    pub fn external_addresses(&self) -> Vec<ExternalAddress> {
+        self.switch.external_addresses()
+    }
+
+    /// How a NAT maps our sockets of this transport; `None` until nine peers on different networks have told what they see.
+    pub fn nat_kind(&self, transport: Transport) -> Option<NatKind> {
+        self.switch.nat_kind(transport)
     }
 
     /// Numbers about this network; [`Metrics::encode`] writes them for Prometheus.

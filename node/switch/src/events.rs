@@ -133,6 +133,8 @@ fn ring_of(event: &Event) -> Ring {
         | Event::ListenerClosed { .. }
         | Event::Banned { .. }
         | Event::Unbanned { .. }
+        | Event::ExternalAddress { .. }
+        | Event::ExternalAddressGone { .. }
         | Event::Configured
         | Event::LocalChanged => Ring::Vital,
         event if event.is_of_stream() => Ring::Streams,

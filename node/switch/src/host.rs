@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use stackwire_core::{
-    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream, HostApi,
-    Keypair, Listener, LocalInfo, Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
-    Registration, RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust, address::Origin,
-    store::Bounds,
+    Budget, Conduct, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Error, Event, EventStream,
+    ExternalAddress, HostApi, Keypair, Listener, LocalInfo, Metrics, Multiaddr, Note, PeerId, Peers, PluginEvent,
+    Protocol, ProtocolId, Reason, Registration, RemoteInfo, Result, Services, StopGuard, Store, Stream, Traffic, Trust,
+    address::Origin, store::Bounds,
 };
 
 use crate::{
-    bind, dial, goodbye, handle, open,
+    bind, dial, external, goodbye, handle, open,
     refusals::Who,
     register,
     shared::{NodeHost, Shared},
@@ -103,9 +103,14 @@ impl HostApi for NodeHost {
 
     fn observe(&self, connection: ConnectionId, address: Multiaddr) {
         if let Some(connection) = self.0.connection(connection) {
-            let (connection, peer) = (connection.info.id, connection.info.peer);
-            self.0.events.emit(|| Event::Observed { connection, peer, address });
+            let (id, peer) = (connection.info.id, connection.info.peer);
+            self.0.events.emit(|| Event::Observed { connection: id, peer, address: address.clone() });
+            external::observe(&self.0, &connection.info, &address);
         }
+    }
+
+    fn external_addresses(&self) -> Vec<ExternalAddress> {
+        external::list(&self.0)
     }
 
     fn metrics(&self) -> Metrics {

@@ -23,6 +23,7 @@ mod dial;
 mod dial_places;
 mod events;
 mod excess;
+mod external;
 mod gates;
 mod goodbye;
 mod handle;

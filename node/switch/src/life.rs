@@ -17,7 +17,7 @@ use crate::{
     admission::Host,
     capacity::{Newcomer, Verdict},
     connection::{Connection, Made, Origin},
-    refusals::Who,
+    external, refusals::Who,
     serve,
     shared::{Shared, State},
     spares::{Seen, spares},
@@ -299,6 +299,7 @@ pub(crate) fn end(shared: &Shared, connection: &Connection, result: Result<()>) 
             shared.events.emit(|| Event::LostPeer { peer });
         }
     }
+    external::ended(shared, id);
     // The tasks hold the connection, and the connection the tasks: ending them lets both go.
     connection.abort();
 }

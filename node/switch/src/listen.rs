@@ -95,6 +95,7 @@ pub(crate) async fn end(shared: &Shared, listener: &ListenerHandle) {
         host.guests.lock().retain(|guest| !std::ptr::eq(&**guest, listener));
         listener.stopped.cancel();
     }
+    shared.look_again.notify_one();
     listener.stop.cancel();
     listener.stopped.cancelled().await;
     for address in listener.addresses() {
@@ -122,6 +123,7 @@ fn announce(shared: &Shared, addresses: &[Multiaddr]) {
         shared.events.emit(|| Event::Listening { address: address::with_peer(address, shared.peer_id()) });
     }
     shared.events.emit(|| Event::LocalChanged);
+    shared.look_again.notify_one();
 }
 
 /// Listens on `address` and returns the addresses it is reachable at, with `/p2p/…`.
@@ -164,6 +166,7 @@ async fn run(shared: &Arc<Shared>, handle: &Arc<ListenerHandle>, listener: Box<d
         Arc::ptr_eq(other, handle) || other.host.as_ref().is_some_and(|host| host.as_ptr() == Arc::as_ptr(handle))
     };
     let ended: Vec<_> = shared.listeners.lock().extract_if(.., |other| gone(other)).collect();
+    shared.look_again.notify_one();
     for address in ended.iter().flat_map(|handle| handle.addresses()) {
         let address = address::with_peer(&address, shared.peer_id());
         shared.events.emit(|| Event::ListenerClosed { address, error: Some(error.clone()) });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stackwire_core::{Error, Event, Kind, Layer, Multiaddr, Protocol, Registration, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::shared::Shared;
+use crate::{external, shared::Shared};
 
 /// Protocols that come and go: a bound, because programs register them for others.
 const MAX_REGISTERED: usize = 1024;
@@ -48,15 +48,11 @@ pub(crate) fn serve(shared: &Arc<Shared>, protocol: Arc<dyn Protocol>) -> Result
 
 /// Tells peers that we are reachable at `address`, until the registration is dropped.
 pub(crate) fn advertise(shared: &Arc<Shared>, address: Multiaddr, source: &'static str) -> Result<Registration> {
-    if shared.advertised.add(&address, source)? {
-        shared.events.emit(|| Event::LocalChanged);
-    }
+    external::add(shared, &address, source, 1)?;
     let node = Arc::downgrade(shared);
     Ok(Registration::new(move || {
-        if let Some(shared) = node.upgrade()
-            && shared.advertised.remove(&address, source)
-        {
-            shared.events.emit(|| Event::LocalChanged);
+        if let Some(shared) = node.upgrade() {
+            external::remove(&shared, &address, source);
         }
     }))
 }

@@ -8,7 +8,7 @@ use stackwire_core::{Error, Event, Kind, Multiaddr, Result, Role};
 
 use crate::{
     active_config::ActiveConfig,
-    goodbye, life, listen,
+    external, goodbye, life, listen,
     listener::{self, Bound, ListenerHandle},
     renew,
     shared::Shared,
@@ -34,6 +34,7 @@ fn texts<S: serde::Serializer>(addresses: &[Multiaddr], serializer: S) -> std::r
 /// Listens where the configuration says, at the start.
 pub(crate) async fn begin(shared: &Arc<Shared>) -> Result<()> {
     let active = shared.active();
+    external::configure(shared, &[], &active.stack.settings.external);
     let wanted = compare(shared, &active).map_err(|(_, error)| error)?.wanted;
     for address in wanted {
         let others = shared.listeners.lock().clone();
@@ -97,7 +98,9 @@ pub(crate) async fn reload(shared: &Arc<Shared>, after: impl FnOnce(&Stack) -> R
     let closed: Vec<Multiaddr> = removed.iter().map(|handle| handle.asked.clone()).collect();
     let idle = active.stack.settings.timeouts.idle;
     let gate = active.stack.settings.gate.clone();
+    let external = active.stack.settings.external.clone();
     shared.swap_active(active);
+    external::configure(shared, &before.stack.settings.external, &external);
     if gate != before.stack.settings.gate {
         close_refused(shared);
     }

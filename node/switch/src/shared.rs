@@ -15,7 +15,7 @@ use stackwire_core::{
     AccessList, Budget, ConnectionId, Env, Error, Event, Gate, Host, Keypair, Kind, Multiaddr, PeerId, Protocol,
     ProtocolId, Result, Store, Stream, Trust,
 };
-use stackwire_peers::PeerBook;
+use stackwire_peers::{Externals, PeerBook};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -67,6 +67,10 @@ pub(crate) struct Shared {
     /// What the switch itself serves.
     own: &'static [Own],
     pub(crate) advertised: Advertised,
+    /// Where peers see us.
+    pub(crate) externals: Mutex<Externals>,
+    /// Where we listen has changed, or when what peers have seen is over.
+    pub(crate) look_again: Notify,
     /// Where we listen.
     pub(crate) listeners: Mutex<Vec<Arc<ListenerHandle>>>,
     /// One change of the configuration at a time.
@@ -167,6 +171,8 @@ impl Shared {
             registered: Mutex::default(),
             own,
             advertised: Advertised::default(),
+            externals: Mutex::default(),
+            look_again: Notify::new(),
             listeners: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             dial_places,

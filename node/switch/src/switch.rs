@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures::future::join_all;
 use stackwire_config::{Limits, Stack};
 use stackwire_core::{
-    Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, Gate, Host, Keypair,
-    Metrics, Multiaddr, Note, OpenGate, PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
+    Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, ExternalAddress, Gate, Host, Keypair,
+    Metrics, Multiaddr, NatKind, Note, OpenGate, PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
 use crate::{
     active_config::ActiveConfig,
-    dial, excess, goodbye, handle,
+    dial, excess, external, goodbye, handle,
     holdings::{self, Holding, Refused},
     known, life, listen, open,
     reload::{self, Changes},
@@ -83,6 +83,8 @@ impl Switch {
             let shared = self.0.clone();
             self.0.keep("peer book writer", async move { known::keep(&shared).await });
         }
+        let shared = self.0.clone();
+        self.0.keep("external addresses", async move { external::watch(&shared).await });
         reload::begin(&self.0).await
     }
 
@@ -136,6 +138,16 @@ impl Switch {
     /// What plug-ins advertise, without `/p2p/…`, each with the names of those that do.
     pub fn advertised(&self) -> Vec<(Multiaddr, Vec<&'static str>)> {
         self.0.advertised.list()
+    }
+
+    /// See [`HostApi::external_addresses`](stackwire_core::HostApi::external_addresses).
+    pub fn external_addresses(&self) -> Vec<ExternalAddress> {
+        external::list(&self.0)
+    }
+
+    /// How a NAT maps our sockets of this transport; `None` until enough peers on different networks have told what they see.
+    pub fn nat_kind(&self, transport: address::Transport) -> Option<NatKind> {
+        self.0.externals.lock().nat_kind(transport)
     }
 
     /// The numbers of this network.

@@ -1,4 +1,4 @@
-//! `listen` of `[node]`: addresses, and which transport takes each.
+//! `listen` and `external` of `[node]`: addresses, and which transport takes each.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,26 +17,56 @@ const MAX_ADDRESSES: usize = 256;
 /// Bytes of one of them.
 const MAX_ADDRESS: usize = 1024;
 
-/// Reads the list; what is wrong with an address is noted with its place.
-pub fn read(list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Spanned<Multiaddr>> {
-    let span = list.span();
+/// An option that lists addresses.
+pub struct AddressList {
+    /// The option.
+    pub name: &'static str,
+    /// What one of its entries is called.
+    one: &'static str,
+    /// How many it may have.
+    most: usize,
+    example: &'static str,
+    /// Whether an address may stand for any of the machine's.
+    any: bool,
+}
+
+/// Where the node listens.
+pub const LISTEN: AddressList = AddressList {
+    name: "listen",
+    one: "a listen address",
+    most: MAX_ADDRESSES,
+    example: "/ip4/0.0.0.0/tcp/4001",
+    any: true,
+};
+/// Where others reach it. Half of what may be advertised: the rest is for plug-ins and for what peers see.
+pub const EXTERNAL: AddressList = AddressList {
+    name: "external",
+    one: "an external address",
+    most: 32,
+    example: "/ip4/203.0.113.7/tcp/4001",
+    any: false,
+};
+
+/// Reads such a list; what is wrong with an address is noted with its place.
+pub fn read(option: &AddressList, list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Spanned<Multiaddr>> {
+    let (span, name) = (list.span(), option.name);
     let DeValue::Array(items) = list.into_inner() else {
         problems.push(Problem {
             span: Some(span),
-            message: "`listen` is not a list".into(),
-            help: Some("write it as `listen = [\"/ip4/0.0.0.0/tcp/4001\"]`".into()),
+            message: format!("`{name}` is not a list"),
+            help: Some(format!("write it as `{name} = [\"{}\"]`", option.example)),
         });
         return Vec::new();
     };
-    if items.len() > MAX_ADDRESSES {
-        let message = format!("`listen` has {} addresses; it may have at most {MAX_ADDRESSES}", items.len());
+    if items.len() > option.most {
+        let message = format!("`{name}` has {} addresses; it may have at most {}", items.len(), option.most);
         problems.push(Problem { span: Some(span), message, help: None });
         return Vec::new();
     }
     let mut addresses = Vec::new();
     for item in items {
         let span = item.span();
-        match read_one(item.get_ref()) {
+        match read_one(option, item.get_ref()) {
             Ok(address) => addresses.push(Spanned::new(span, address)),
             Err((message, help)) => problems.push(Problem { span: Some(span), message, help }),
         }
@@ -44,18 +74,26 @@ pub fn read(list: Spanned<DeValue<'_>>, problems: &mut Vec<Problem>) -> Vec<Span
     addresses
 }
 
-fn read_one(item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
+fn read_one(option: &AddressList, item: &DeValue<'_>) -> Result<Multiaddr, (String, Option<String>)> {
+    let one = option.one;
     let DeValue::String(text) = item else {
-        return Err(("a listen address is not text in quotes".into(), None));
+        return Err((format!("{one} is not text in quotes"), None));
     };
     if text.len() > MAX_ADDRESS {
-        return Err((format!("a listen address has {} bytes; it may have at most {MAX_ADDRESS}", text.len()), None));
+        return Err((format!("{one} has {} bytes; it may have at most {MAX_ADDRESS}", text.len()), None));
     }
     let address = address::parse(text).map_err(|error| (error.to_string(), None))?;
-    match address::split_peer(&address) {
-        (address, None) => Ok(address),
-        (rest, Some(_)) => Err(("a listen address names a peer".into(), Some(format!("write `{rest}`")))),
+    let (address, peer) = address::split_peer(&address);
+    if peer.is_some() {
+        return Err((format!("{one} names a peer"), Some(format!("write `{address}`"))));
     }
+    let no_port = || address::split_socket(&address).is_some_and(|(socket, ..)| socket.port() == 0);
+    let nowhere = || address::ip_of(&address).is_some_and(|ip| ip.is_unspecified() || ip.is_multicast());
+    if !option.any && (nowhere() || no_port()) {
+        let help = format!("write the address and the port that others dial, such as `{}`", option.example);
+        return Err((format!("{one}, {address}, leads nobody here"), Some(help)));
+    }
+    Ok(address)
 }
 
 /// The addresses that no transport of the plan listens on, as problems.

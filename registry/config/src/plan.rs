@@ -216,7 +216,7 @@ impl PlannedPlugin {
 /// The resolved stack as a listing.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { identity, data_dir, listen, agent, limits, rates, gate, timeouts, book, connectivity } =
+        let Settings { identity, data_dir, listen, external, agent, limits, rates, gate, timeouts, book, connectivity } =
             &self.settings;
         match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
@@ -238,6 +238,7 @@ impl fmt::Display for Plan {
                 }
             }
         }
+        external.iter().try_for_each(|address| writeln!(f, "  external    {address}"))?;
         writeln!(f, "  agent       {agent}")?;
         writeln!(
             f,

@@ -202,10 +202,15 @@ impl Reader<'_> {
             self.problem(Some(span), "`node` is not a section".into(), "write `[node]`".to_string());
             return Default::default();
         };
-        let addresses = table.remove("listen").map(|value| listen::read(value, &mut self.problems)).unwrap_or_default();
+        let mut addresses = |list: &listen::AddressList| {
+            table.remove(list.name).map(|value| listen::read(list, value, &mut self.problems)).unwrap_or_default()
+        };
+        let (listen, external) = (addresses(&listen::LISTEN), addresses(&listen::EXTERNAL));
         let schema = schemars::schema_for!(Settings);
         let settings = self.build(Spanned::new(span, table), &schema, deserialize::<Settings>);
-        (settings.unwrap_or_default(), addresses)
+        let mut settings = settings.unwrap_or_default();
+        settings.external = external.into_iter().map(Spanned::into_inner).collect();
+        (settings, listen)
     }
 
     fn layer(&mut self, layer: Layer, sections: Option<Spanned<DeValue<'_>>>) -> Vec<PlannedPlugin> {

@@ -30,6 +30,12 @@ pub struct Settings {
     #[serde(with = "addresses")]
     #[schemars(with = "Vec<String>")]
     pub listen: Vec<Multiaddr>,
+    /// Addresses at which others reach the node beside those that it listens on, without `/p2p/…`: those of a port that a router
+    /// passes on, a name that leads here. Peers are told all of them, at most 32. Default: none; the node finds out by itself
+    /// where four peers on different networks see it.
+    #[serde(with = "addresses")]
+    #[schemars(with = "Vec<String>")]
+    pub external: Vec<Multiaddr>,
     /// What the node calls itself to its peers, in at most 256 characters.
     #[schemars(length(max = 256))]
     pub agent: String,
@@ -53,6 +59,7 @@ impl Default for Settings {
             identity: None,
             data_dir: None,
             listen: Vec::new(),
+            external: Vec::new(),
             agent: concat!("stackwire/", env!("CARGO_PKG_VERSION")).to_string(),
             limits: Limits::default(),
             rates: Rates::default(),

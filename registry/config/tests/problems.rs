@@ -469,3 +469,26 @@ fn addresses_that_need_one_socket_are_told() {
         assert!(error.to_string().contains(&format!("on line {of}")), "{error}");
     }
 }
+
+#[test]
+fn external_addresses_lead_somebody_here() {
+    let external = |list: &str| problem(&format!("[node]\nexternal = {list}\n{TCP}"));
+    assert_eq!(
+        external("[\"/ip4/0.0.0.0/tcp/4001\"]"),
+        "line 2, column 13: an external address, /ip4/0.0.0.0/tcp/4001, leads nobody here; write the address and the port \
+         that others dial, such as `/ip4/203.0.113.7/tcp/4001`"
+    );
+    assert!(external("[\"/ip4/203.0.113.7/tcp/0\"]").contains("leads nobody here"));
+    assert_eq!(
+        external("\"/ip4/203.0.113.7/tcp/4001\""),
+        "line 2, column 12: `external` is not a list; write it as `external = [\"/ip4/203.0.113.7/tcp/4001\"]`"
+    );
+    let named = "/ip4/203.0.113.7/tcp/1/p2p/12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq";
+    assert_eq!(
+        external(&format!("[\"{named}\"]")),
+        "line 2, column 13: an external address names a peer; write `/ip4/203.0.113.7/tcp/1`"
+    );
+    let many = vec!["\"/ip4/203.0.113.7/tcp/1\""; 33].join(",");
+    assert!(external(&format!("[{many}]")).contains("`external` has 33 addresses; it may have at most 32"));
+    assert!(problem(&format!("[node]\nexternl = []\n{TCP}")).contains("did you mean `external`?"));
+}

@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions,
-    End, Env, Error, Event, EventStream, Host, HostApi, Keypair, Kind, KnownAddress, Listener, LocalInfo, Metrics,
+    End, Env, Error, Event, EventStream, ExternalAddress, Host, HostApi, Keypair, Kind, KnownAddress, Listener, LocalInfo, Metrics,
     Multiaddr, Note, Path, Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo,
     Result, Role, Services, StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
 };
@@ -50,6 +50,7 @@ struct State {
     emitted: Vec<Event>,
     subscribers: Vec<mpsc::UnboundedSender<Event>>,
     traffic: Option<Traffic>,
+    external: Vec<ExternalAddress>,
     remotes: HashMap<PeerId, Arc<RemoteInfo>>,
     addresses: HashMap<PeerId, Vec<(Multiaddr, Origin)>>,
     /// What tests say that it knows, beside all that.
@@ -152,6 +153,11 @@ impl FakeHost {
     /// What every connection is said to have moved from now on; before this is called it is not known.
     pub fn set_traffic(&self, traffic: Traffic) {
         self.state.lock().traffic = Some(traffic);
+    }
+
+    /// Where others are said to reach the host from now on.
+    pub fn set_external_addresses(&self, external: Vec<ExternalAddress>) {
+        self.state.lock().external = external;
     }
 
     /// What plug-ins have reported of peers, in order.
@@ -376,6 +382,9 @@ impl HostApi for FakeHost {
         if let Some(link) = self.link(connection) {
             self.emit(Event::Observed { connection, peer: link.info.peer, address });
         }
+    }
+    fn external_addresses(&self) -> Vec<ExternalAddress> {
+        self.state.lock().external.clone()
     }
     fn metrics(&self) -> Metrics {
         self.metrics.clone()
