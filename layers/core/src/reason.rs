@@ -34,6 +34,9 @@ pub enum Reason {
     HealthCheck,
     /// One side refuses the status of the other's application, or had none in time.
     StatusRefused,
+    /// One side has connections only with those that it trusts, and the other is not among them (any more). Peers are told
+    /// that it is gated.
+    Untrusted,
     /// It broke: nobody closed it.
     Failed,
     /// The peer gave a code that says nothing to us.
@@ -60,6 +63,7 @@ impl Reason {
     pub fn code(self) -> CloseCode {
         match self {
             Self::Other(code) => code,
+            Self::Untrusted => CloseCode::GATED,
             _ => Self::CODED.iter().find(|(reason, _)| *reason == self).map_or(CloseCode::NORMAL, |(_, code)| *code),
         }
     }
@@ -89,6 +93,7 @@ impl Reason {
             Self::Gated => "gated",
             Self::HealthCheck => "health_check",
             Self::StatusRefused => "status_refused",
+            Self::Untrusted => "untrusted",
             Self::Failed => "failed",
             Self::Other(_) => "other",
         }
@@ -133,6 +138,7 @@ mod tests {
             assert_eq!((reason.code(), Reason::of(code)), (code, reason));
         }
         assert_eq!((Reason::Idle.code(), Reason::Failed.code()), (CloseCode::NORMAL, CloseCode::NORMAL));
+        assert_eq!(Reason::Untrusted.code(), CloseCode::GATED);
         let layer = |layer| Reason::Shutdown.code().error().at(layer, "test");
         assert!(layer(Layer::Muxer).is_end_of_connection() && !layer(Layer::Protocol).is_end_of_connection());
         assert!(!Reason::Gated.code().error().at(Layer::Muxer, "test").is_end_of_connection());

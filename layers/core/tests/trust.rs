@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures::poll;
 use stackwire_core::{
     Keypair, Kind, PublicKey,
-    trust::{AccountId, PeerRole, Trust, TrustedPeer},
+    trust::{AccountId, PeerRole, Roles, Trust, TrustedPeer},
 };
 
 fn account(byte: u8) -> AccountId {
@@ -119,4 +119,60 @@ fn account_ids_are_read_and_shown_as_digits() {
         assert_eq!(wrong.parse::<AccountId>().unwrap_err().kind(), &Kind::ConfigInvalid, "{wrong}");
     }
     assert!(AccountId::new(&[]).is_err() && AccountId::new(&[0; 64]).is_ok() && AccountId::new(&[0; 65]).is_err());
+}
+
+#[test]
+fn own_roles_have_a_place_among_the_others() {
+    let roles = Roles::new(["boss", "validator", "sequencer", "prover", "upstream", "archive"]).unwrap();
+    assert_eq!(
+        roles.names(),
+        [
+            "boss",
+            "validator",
+            "sequencer",
+            "prover",
+            "preferred-upstream",
+            "upstream",
+            "archive",
+            "validator-full-node",
+            "downstream",
+            "known",
+            "unknown"
+        ]
+    );
+    let role = |name| roles.get(name).unwrap();
+    assert!(role("archive").is_specific() && role("sequencer").to_string() == "sequencer");
+    assert_eq!((roles.get("seqencer"), role("validator")), (None, PeerRole::Validator));
+    let again = Roles::new(["validator", "sequencer"]).unwrap();
+    assert_ne!(again.get("sequencer"), roles.get("sequencer"), "another place is another role");
+    for (order, wrong) in [
+        (vec!["upstream", "validator"], "`validator` is always more wanted than `upstream`"),
+        (vec!["a", "a"], "named twice"),
+        (vec!["known"], "always comes last"),
+        (vec!["Sequencer"], "is no name of a role"),
+        (vec![""], "is no name of a role"),
+    ] {
+        let error = Roles::new(order).unwrap_err();
+        assert!(error.kind() == &Kind::ConfigInvalid && error.to_string().contains(wrong), "{error}");
+    }
+    let many: Vec<String> = (0..33).map(|n| format!("r{n}")).collect();
+    let error = Roles::new(many.iter().map(String::as_str)).unwrap_err();
+    assert!(matches!(error.kind(), Kind::LimitExceeded { .. }));
+}
+
+#[test]
+fn who_names_an_account_must_have_its_key() {
+    let [ours, other] = [1, 2].map(|seed| Keypair::ed25519_from_seed([seed; 32]));
+    let key = |identity: &Keypair| identity.public().x25519().unwrap();
+    let trust = Trust::default();
+    let with_account = TrustedPeer { account: Some(account(1)), keys: [key(&ours)].into(), ..TrustedPeer::default() };
+    let without = TrustedPeer { peer: Some(other.peer_id()), ..TrustedPeer::default() };
+    trust.replace("tests", [with_account, without]).unwrap();
+    let peers = trust.current();
+    let trusts =
+        |identity: &Keypair, account: Option<AccountId>| peers.of_proven(identity.public(), account.as_ref()).is_some();
+    assert!(trusts(&ours, Some(account(1))) && trusts(&ours, None));
+    assert!(!trusts(&other, Some(account(1))), "the account of somebody else");
+    assert!(!trusts(&ours, Some(account(2))), "its key belongs to an account, and it names another");
+    assert!(trusts(&other, Some(account(2))) && trusts(&other, None), "it is trusted under no account");
 }

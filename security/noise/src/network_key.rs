@@ -5,11 +5,11 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use stackwire_core::{Error, Keypair, Kind, PeerId, PublicKey, Result};
+use stackwire_trust::parse_key;
 use zeroize::Zeroizing;
 
 use crate::{
     crypto::{KEY, public_of},
-    key_text::parse_key,
     trust::TrustedSet,
 };
 

@@ -7,7 +7,9 @@ fn may_need(member: &Member, other: &str) -> bool {
     match member.folder.as_str() {
         "layers/core" => false,
         "registry/plugin" => other == "layers/core",
-        "registry/config" => ["layers/core", "layers/files", "registry/plugin"].contains(&other),
+        "registry/config" => ["layers/core", "layers/files", "layers/trust", "registry/plugin"].contains(&other),
+        // Lists of trusted peers stand in files.
+        "layers/trust" => ["layers/core", "layers/files"].contains(&other),
         // What several plug-ins share and no layer is: files, sockets, certificates, sealed records, drivers, BCS, watching connections.
         "layers/files" | "layers/socket" | "layers/certificate" | "layers/records" | "layers/driver" | "layers/bcs"
         | "layers/liveness" => other == "layers/core",
@@ -27,6 +29,7 @@ fn may_need(member: &Member, other: &str) -> bool {
                 "layers/driver",
                 "layers/bcs",
                 "layers/liveness",
+                "layers/trust",
                 "registry/plugin",
             ]
             .contains(&other),

@@ -1,8 +1,10 @@
 //! Whom a node trusts: peers with their keys and roles, fed by several sources and swapped at once.
 
 mod account;
+mod own_role;
 mod peers;
 mod role;
+mod roles;
 
 use std::{fmt, sync::Arc};
 
@@ -10,8 +12,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 pub use account::AccountId;
+pub use own_role::OwnRole;
 pub use peers::{TrustedPeer, TrustedPeers};
 pub use role::PeerRole;
+pub use roles::Roles;
 
 use crate::{Error, Kind, Result};
 

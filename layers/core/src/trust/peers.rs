@@ -137,6 +137,19 @@ impl TrustedPeers {
     pub fn of_identity(&self, identity: &PublicKey) -> Option<&TrustedPeer> {
         self.of_peer(&identity.peer_id()).or_else(|| self.holders(&identity.x25519()?).next())
     }
+
+    /// The peer that a handshake proved as `identity`, and that says that it is `account` if it says so. Who names an account
+    /// is nobody else: the account's own entry must have the key, and where there is none, an entry without an account.
+    pub fn of_proven(&self, identity: &PublicKey, account: Option<&AccountId>) -> Option<&TrustedPeer> {
+        let Some(account) = account else { return self.of_identity(identity) };
+        let (id, key) = (identity.peer_id(), identity.x25519());
+        if let Some(known) = self.of_account(account) {
+            let is_its = known.peer == Some(id) || key.is_some_and(|key| known.keys.contains(&key));
+            return is_its.then_some(known);
+        }
+        let nobody = |peer: &&TrustedPeer| peer.account.is_none();
+        self.of_peer(&id).filter(nobody).or_else(|| self.holders(&key?).find(nobody))
+    }
 }
 
 impl fmt::Debug for TrustedPeers {

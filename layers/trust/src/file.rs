@@ -2,29 +2,30 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::Mutex;
-use serde::Deserialize;
 use stackwire_core::{
     Env, Error, Kind, Result,
-    trust::{Trust, TrustedPeer},
+    trust::{Roles, Trust, TrustedPeer},
 };
-use toml::Spanned;
 
-use super::{FILE, KnownBy, TrustedConfig};
+use crate::{Form, KnownBy, read_list};
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The longest file that is read.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The file: `[[trusted]]` tables with the keys of the option `trusted`.
-pub(super) struct TrustedFile {
+/// A file of `[[trusted]]` tables with the keys of [`TrustedConfig`](crate::TrustedConfig), and the part of a trusted set that
+/// it is.
+pub struct TrustedFile {
     path: PathBuf,
     known_by: KnownBy,
+    /// `None`: roles that are not of Diem or Aptos are `known`.
+    roles: Option<Roles>,
     state: Mutex<State>,
 }
 
@@ -39,16 +40,27 @@ struct State {
     failed: Option<Error>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    #[serde(default)]
-    trusted: Vec<Spanned<TrustedConfig>>,
-}
-
 impl TrustedFile {
+    /// The source that it is in a [`Trust`].
+    pub const SOURCE: &'static str = "file";
+    /// How often [`TrustedFile::refresh`] looks at it.
+    pub const INTERVAL: Duration = INTERVAL;
+
+    /// The file at `path`. Nothing is read yet.
     pub fn new(path: PathBuf, known_by: KnownBy) -> Self {
-        Self { path, known_by, state: Mutex::default() }
+        Self { path, known_by, roles: None, state: Mutex::default() }
+    }
+
+    /// In a network that has these roles, and no others.
+    #[must_use]
+    pub fn with_roles(mut self, roles: Roles) -> Self {
+        self.roles = Some(roles);
+        self
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Looks at the file, at most once a second, and replaces its part of the set where it has changed. Where it is broken or gone
@@ -64,11 +76,6 @@ impl TrustedFile {
             Some(error) if !state.loaded => Err(error.clone()),
             _ => Ok(()),
         }
-    }
-
-    /// What is wrong with the file at `path`.
-    pub fn inspect(path: PathBuf, known_by: KnownBy) -> Result<()> {
-        Self::new(path, known_by).read().map(drop)
     }
 
     fn look(&self, state: &mut State, trust: &Trust) {
@@ -94,30 +101,22 @@ impl TrustedFile {
 
     fn replace(&self, read: Vec<TrustedPeer>, trust: &Trust) -> Result<()> {
         let too_much = || format!("the trusted set {}", self.path.display());
-        trust.replace(FILE, read).map_err(|e| Error::new(Kind::ConfigInvalid, too_much()).caused_by(e))
+        trust.replace(Self::SOURCE, read).map_err(|e| Error::new(Kind::ConfigInvalid, too_much()).caused_by(e))
     }
 
-    fn read(&self) -> Result<Vec<TrustedPeer>> {
+    /// What it says now. Fails with `ConfigInvalid`, naming the line.
+    pub fn read(&self) -> Result<Vec<TrustedPeer>> {
         let path = self.path.display();
         let io = |e| Error::new(Kind::ConfigInvalid, format!("reading the trusted set {path}")).caused_by(e);
         let text = stackwire_files::read_text(&self.path, MAX_BYTES).map_err(io)?;
-        let at = |offset: Option<usize>, why: &str| {
-            let before = text.get(..offset.unwrap_or(0)).unwrap_or_default();
-            let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-            Error::new(Kind::ConfigInvalid, format!("the trusted set {path}, line {line}: {why}"))
-        };
-        let content: Content = toml::from_str(&text).map_err(|e| at(e.span().map(|span| span.start), e.message()))?;
-        let parse = |entry: &Spanned<TrustedConfig>| {
-            entry.get_ref().parse(self.known_by).map_err(|e| at(Some(entry.span().start), e.during()))
-        };
-        content.trusted.iter().map(parse).collect()
+        let read = read_list(&text, Form::Toml, self.known_by, self.roles.as_ref());
+        read.map_err(|e| Error::new(Kind::ConfigInvalid, format!("the trusted set {path}, {}", e.during())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trust::CONFIG;
 
     const ONE: &str = "[[trusted]]\npeer = \"0x1111111111111111111111111111111111111111111111111111111111111111\"\n\
                        keys = [\"2222222222222222222222222222222222222222222222222222222222222222\"]\n";
@@ -132,7 +131,7 @@ mod tests {
         let path = folder.path().join("peers.toml");
         let listed = TrustedPeer { keys: [[9; 32]].into(), ..TrustedPeer::default() };
         let trust = Trust::default();
-        trust.replace(CONFIG, [listed]).unwrap();
+        trust.replace("config", [listed]).unwrap();
         let file = TrustedFile::new(path.clone(), KnownBy::Account(32));
         let env = stackwire_conformance::env();
         let refresh = || file.refresh(&trust, &env);
@@ -177,7 +176,7 @@ mod tests {
         let file = TrustedFile::new(path.clone(), KnownBy::Key);
         let env = stackwire_conformance::env();
         file.refresh(&trust, &env).unwrap();
-        trust.replace(FILE, []).unwrap();
+        trust.replace(TrustedFile::SOURCE, []).unwrap();
         a_second().await;
         file.refresh(&trust, &env).unwrap();
         assert!(trust.current().is_empty());
