@@ -10,6 +10,7 @@
 //! ```
 
 mod all_events;
+mod all_networks;
 mod builder;
 mod connector;
 mod follower;
@@ -17,13 +18,16 @@ mod known;
 mod network;
 mod node;
 mod tasks;
+mod trust_sources;
 
 pub use builder::Builder;
 pub use follower::{CONNECTIVITY, ConnectivityChange};
 pub use known::known_peers;
 pub use network::Network;
 pub use node::Node;
-pub use stackwire_config::{Book, Catalogue, DEFAULT_NETWORK, Limits, Parts, Settings, Timeouts};
+pub use stackwire_config::{
+    Authentication, Book, Catalogue, DEFAULT_NETWORK, Limits, Parts, Settings, Timeouts, TrustSettings,
+};
 pub use stackwire_connectivity::Whom;
 pub use stackwire_core::*;
 pub use stackwire_files::{create_key_file, load_key_file, load_or_create_key_file};

@@ -1,16 +1,18 @@
 //! A network of a node: a switch, what plug-ins do on it on their own, and whom it wants to be connected with.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use stackwire_config::Stack;
 use stackwire_core::{
-    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, ExternalAddress, Host, Metrics, Multiaddr, NatKind, Note,
-    PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Tag, Traffic, address::{Origin, Transport},
+    Connection, ConnectionId, ConnectionInfo, DialOptions, Env, Event, EventStream, ExternalAddress, Host, Metrics,
+    Multiaddr, NatKind, Note, PeerId, Peers, ProtocolId, PublicKey, Reason, RemoteInfo, Result, Stream, Tag, Traffic,
+    Trust,
+    address::{Origin, Transport},
 };
 use stackwire_switch::{Changes, Holding, Refused, Switch};
 
-use crate::{connector::Connector, tasks::PluginTasks};
+use crate::{connector::Connector, tasks::PluginTasks, trust_sources::TrustSources};
 
 /// One of the networks that a node is in: an identity, a stack, limits and peers of its own. Most nodes are in one, and their
 /// [`Node`](crate::Node) is used as its network.
@@ -19,8 +21,15 @@ pub struct Network {
     pub(crate) switch: Switch,
     plugins: PluginTasks,
     connector: Connector,
+    trust: TrustSources,
     /// One change of the configuration at a time, with all that follows from it.
     reloading: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Network({})", self.name)
+    }
 }
 
 impl Drop for Network {
@@ -36,12 +45,15 @@ impl Network {
             switch,
             plugins: PluginTasks::default(),
             connector: Connector::default(),
+            trust: TrustSources::default(),
             reloading: tokio::sync::Mutex::default(),
         }
     }
 
     /// Brings it up, and listens on `listen` beside what its settings say.
     pub(crate) async fn begin(&self, listen: Vec<Multiaddr>) -> Result<()> {
+        // Before anybody can come.
+        self.trust.stage(&self.switch, &self.switch.stack().settings.trust)?.commit(&self.switch);
         self.follow();
         self.switch.begin().await?;
         for address in listen {
@@ -53,7 +65,16 @@ impl Network {
     /// Swaps in what `after` makes of the stack that there is. On error nothing has changed.
     pub(crate) async fn reload(&self, after: impl FnOnce(&Stack) -> Result<Stack>) -> Result<Changes> {
         let _one_at_a_time = self.reloading.lock().await;
+        let mut staged = None;
+        let after = |before: &Stack| {
+            let stack = after(before)?;
+            staged = Some(self.trust.stage(&self.switch, &stack.settings.trust)?);
+            Ok(stack)
+        };
         let changes = self.switch.reload(after).await?;
+        if let Some(staged) = staged {
+            staged.commit(&self.switch);
+        }
         self.follow();
         self.switch.emit(|| Event::Configured);
         self.switch.emit(|| Event::LocalChanged);
@@ -80,6 +101,21 @@ impl Network {
     /// Time, randomness, tasks.
     pub fn env(&self) -> &Env {
         self.switch.env()
+    }
+
+    /// Whom the network trusts: what the config, its file and its address say, and what code adds under a source of its own
+    /// ([`Trust::replace`]).
+    pub fn trust(&self) -> Trust {
+        self.switch.trust()
+    }
+
+    /// Whether a peer with this id is trusted.
+    pub(crate) fn trusts(&self, peer: &PeerId) -> bool {
+        let trusted = self.trust().current();
+        match PublicKey::of_peer(peer) {
+            Some(key) => trusted.of_identity(&key).is_some(),
+            None => trusted.of_peer(peer).is_some(),
+        }
     }
 
     /// The node as its plug-ins see it.

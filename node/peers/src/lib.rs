@@ -35,6 +35,6 @@ mod proto {
 
 pub use book::PeerBook;
 pub use bounds::{Bounds, MAX_PEER};
+pub use external::Externals;
 pub use pages::Fact;
 pub use saving::{NAMESPACE, Skipped, read};
-pub use external::Externals;

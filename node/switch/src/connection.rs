@@ -10,8 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 use stackwire_core::{
-    Budget, Chosen, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Layer, Reason, Reservation, Result,
-    Rung, Session, Task,
+    Budget, Chosen, CloseCode, ClosedBy, ConnectionInfo, End, Error, Event, Kind, Layer, PublicKey, Reason,
+    Reservation, Result, Rung, Session, Task,
 };
 use stackwire_upgrade::Negotiators;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use crate::{admission::Host, events::Events, stream_count::StreamCount, traffic:
 /// A live connection.
 pub(crate) struct Connection {
     pub(crate) info: Arc<ConnectionInfo>,
+    /// What the peer has proven.
+    pub(crate) key: PublicKey,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) watched: Watched,
     /// What it holds in memory.
@@ -67,6 +69,7 @@ pub(crate) struct Connection {
 /// What a connection is made of.
 pub(crate) struct Made {
     pub(crate) info: Arc<ConnectionInfo>,
+    pub(crate) key: PublicKey,
     pub(crate) session: Arc<dyn Session>,
     pub(crate) watched: Watched,
     pub(crate) budget: Budget,
@@ -90,9 +93,10 @@ pub(crate) enum Origin {
 
 impl Connection {
     pub(crate) fn new(made: Made) -> Arc<Self> {
-        let Made { info, session, watched, budget, descriptors, negotiators, host, origin, since } = made;
+        let Made { info, key, session, watched, budget, descriptors, negotiators, host, origin, since } = made;
         Arc::new(Self {
             info,
+            key,
             session,
             watched,
             streams: StreamCount::new(budget.clone()),

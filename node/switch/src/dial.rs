@@ -24,7 +24,7 @@ use crate::{
     refusals::Who,
     resolve::{Candidate, MAX_ADDRESSES, Named, Resolver},
     shared::Shared,
-    traffic,
+    traffic, trusted,
 };
 
 /// Connects to `peer`, or to whoever is at the addresses of `options`, and gives the connection there is if it may.
@@ -203,6 +203,11 @@ async fn dial(
     peer.map_or(Ok(()), |peer| shared.check_ban(&peer))?;
     life::room_for(shared, &shared.state.lock(), None, peer.as_ref())?;
     let active = shared.active();
+    if peer.is_some() && named.iter().all(|named| named.address.fixed().noise_ik().is_none()) {
+        // Before anybody is asked where it is.
+        let authentication = active.stack.settings.trust.authentication;
+        trusted::may_dial(authentication, &shared.trust.current(), peer.as_ref(), None)?;
+    }
     let timeouts = &active.stack.settings.timeouts;
     let host = shared.host();
     let routes = peer.filter(|_| use_routers).map(|peer| {
@@ -325,6 +330,8 @@ async fn attempt(
     let mut reached = false;
     let upgrading = async {
         peer.map_or(Ok(()), |peer| shared.check_ban(&peer))?;
+        let authentication = active.stack.settings.trust.authentication;
+        trusted::may_dial(authentication, &shared.trust.current(), peer.as_ref(), Some(address))?;
         shared.gate.dial(peer.as_ref(), address)?;
         let transport = active.transport(Role::Dialer, address, |transport| transport.can_dial(&bare))?;
         let _place = place(shared, joined).await;

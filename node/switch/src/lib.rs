@@ -58,6 +58,7 @@ mod stream_count;
 mod switch;
 mod system_lookup;
 mod traffic;
+mod trusted;
 
 pub use holdings::{Amount, Holding, Refused};
 pub use own::{GOODBYE, RENEW};

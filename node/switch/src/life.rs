@@ -17,11 +17,13 @@ use crate::{
     admission::Host,
     capacity::{Newcomer, Verdict},
     connection::{Connection, Made, Origin},
-    external, refusals::Who,
+    external,
+    refusals::Who,
     serve,
     shared::{Shared, State},
     spares::{Seen, spares},
     traffic::Watched,
+    trusted,
 };
 
 /// How long a peer has to take the word that its connection is refused, or makes room for another.
@@ -59,6 +61,7 @@ pub(crate) fn adopt(
         shared.check_ban(&peer).and_then(|()| shared.gate.secured(path.role, &key, &path.remote).map_err(Error::from));
     let id = shared.next_connection_id();
     let host = (path.role == Role::Listener).then(|| Host::of(&path.remote));
+    let claims = trusted::with_role(&shared.trust.current(), &key, claims);
     let info = Arc::new(ConnectionInfo::new(id, peer, path).with_claims(claims).with_binding(binding));
     let since = shared.env.now();
     budget.join(&shared.scopes.peer(&peer));
@@ -66,7 +69,7 @@ pub(crate) fn adopt(
         throttle.add(rate);
     }
     let connection =
-        Connection::new(Made { info, session, watched, budget, descriptors, negotiators, host, origin, since });
+        Connection::new(Made { info, key, session, watched, budget, descriptors, negotiators, host, origin, since });
     let admitted = allowed.and_then(|()| admit(shared, &connection));
     match admitted {
         Ok(Admitted::New { leaving }) => leaving.iter().for_each(|leaving| make_room(shared, leaving)),
@@ -124,6 +127,10 @@ fn admit(shared: &Shared, connection: &Arc<Connection>) -> Result<Admitted> {
     shared.check_open()?;
     // Once more, under the lock: who is banned after this finds the connection and closes it.
     shared.check_ban(&peer)?;
+    // Under the lock, so that whoever looks at all connections after a change of the set finds those that were judged before.
+    let authentication = shared.active().stack.settings.trust.authentication;
+    let trusted = shared.trust.current();
+    trusted::may_have(authentication, &trusted, connection.info.path.role, &connection.key, &connection.info.claims)?;
     // Both sides compare the same two names.
     let we_give_way = shared.peer_id() > peer;
     if let Origin::Dialed(began) = connection.origin {

@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) farewells: Arc<Semaphore>,
     /// A connection has come about under a configuration that is no longer the active one.
     pub(crate) outdated: Notify,
+    /// A new configuration may have connections with others.
+    pub(crate) trust_again: Notify,
     closing: AtomicBool,
     /// Fires when the node begins to stop: what listens ends, plug-ins wind up.
     pub(crate) stopping: CancellationToken,
@@ -182,6 +184,7 @@ impl Shared {
             networks,
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             outdated: Notify::new(),
+            trust_again: Notify::new(),
             closing: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             quiet: CancellationToken::new(),
@@ -208,6 +211,7 @@ impl Shared {
         self.gate.configure(lists(&active));
         self.paces.configure(active.stack.settings.rates);
         *self.active.write() = Arc::new(active);
+        self.trust_again.notify_one();
         self.change_registered(|_| ());
     }
 

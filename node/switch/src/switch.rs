@@ -5,8 +5,9 @@ use std::sync::Arc;
 use futures::future::join_all;
 use stackwire_config::{Limits, Stack};
 use stackwire_core::{
-    Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, ExternalAddress, Gate, Host, Keypair,
-    Metrics, Multiaddr, NatKind, Note, OpenGate, PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result, Stream, Traffic, Trust,
+    Allowance, Budget, Connection, ConnectionId, ConnectionInfo, DialOptions, Env, EventStream, ExternalAddress, Gate,
+    Host, Keypair, Metrics, Multiaddr, NatKind, Note, OpenGate, PeerId, Peers, ProtocolId, Reason, RemoteInfo, Result,
+    Stream, Traffic, Trust,
     address::{self, Origin},
 };
 
@@ -19,7 +20,7 @@ use crate::{
     renew, scopes,
     shared::{Made, Own, Shared},
     stores::Stores,
-    traffic,
+    traffic, trusted,
 };
 
 /// What the switch itself serves.
@@ -84,6 +85,8 @@ impl Switch {
             self.0.keep("peer book writer", async move { known::keep(&shared).await });
         }
         let shared = self.0.clone();
+        self.0.keep("trust watch", async move { trusted::watch(&shared).await });
+        let shared = self.0.clone();
         self.0.keep("external addresses", async move { external::watch(&shared).await });
         reload::begin(&self.0).await
     }
@@ -117,6 +120,16 @@ impl Switch {
     /// Time, randomness, tasks.
     pub fn env(&self) -> &Env {
         &self.0.env
+    }
+
+    /// Whom the network trusts.
+    pub fn trust(&self) -> Trust {
+        self.0.trust.clone()
+    }
+
+    /// Whom it knows, as a snapshot.
+    pub fn peers(&self) -> Arc<Peers> {
+        self.0.book.snapshot()
     }
 
     /// The switch as plug-ins see it.

@@ -40,15 +40,15 @@ pub fn inspect_identity(path: Option<&Path>) -> Option<String> {
     }
 }
 
-/// What the plug-ins, and an `identity` with its place, have to tell of their files.
+/// What the plug-ins have to tell of their files, and what is wrong with those of the node's `own` options, with its place.
 pub fn report<'a>(
     text: &str,
     plugins: impl IntoIterator<Item = &'a PlannedPlugin>,
     folder: &Path,
-    identity: Option<(String, Option<Range<usize>>)>,
+    own: impl IntoIterator<Item = (String, Option<Range<usize>>)>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {
     let problem = |message, span| Problem { span, message, help: None };
-    let mut fatal: Vec<Problem> = identity.into_iter().map(|(message, span)| problem(message, span)).collect();
+    let mut fatal: Vec<Problem> = own.into_iter().map(|(message, span)| problem(message, span)).collect();
     let mut warnings = Vec::new();
     for plugin in plugins {
         if plugin.files.is_empty() {

@@ -51,6 +51,8 @@ mod plan;
 mod read;
 mod settings;
 mod stack;
+mod trust;
+mod trust_summary;
 mod values;
 
 pub use admission::{Access, Rates};
@@ -62,6 +64,10 @@ pub use plan::{Plan, PlannedPlugin};
 pub use read::MAX_CONFIG;
 pub use settings::{Limits, Settings, Timeouts};
 pub use stack::Stack;
+pub use trust::{Authentication, TrustSettings};
+pub use trust_summary::{FileSummary, TrustSummary};
+
+pub use stackwire_trust::{Form, KnownBy, TrustedConfig, TrustedFile, read_list};
 
 // What users of a config need of plug-ins, so that they need not depend on `stackwire-plugin`.
 pub use stackwire_plugin::{

@@ -38,6 +38,7 @@ pub(crate) struct Source {
     /// What its relative paths are relative to.
     pub(crate) folder: PathBuf,
     pub(crate) identity: Option<Range<usize>>,
+    pub(crate) trusted_file: Option<Range<usize>>,
     pub(crate) listen: Vec<Range<usize>>,
 }
 
@@ -123,13 +124,22 @@ impl Plan {
     fn inspect_one(&self) -> Result<Vec<ConfigProblem>, ConfigError> {
         let identity = files::inspect_identity(self.settings.identity.as_deref());
         let identity = identity.map(|message| (message, self.source.identity.clone()));
-        files::report(&self.source.text, &self.layers, self.folder(), identity)
+        let own = identity.into_iter().chain(self.inspect_trust());
+        files::report(&self.source.text, &self.layers, self.folder(), own)
+    }
+
+    /// What is wrong with the file of trusted peers, if there is one.
+    fn inspect_trust(&self) -> Option<(String, Option<Range<usize>>)> {
+        let wrong = self.settings.trust.file().and_then(|file| file.map(|file| file.read()).transpose()).err()?;
+        Some((wrong.to_string(), self.source.trusted_file.clone()))
     }
 
     /// As [`Plan::inspect`], of the plug-ins that a node which runs `old` would not go on with; the identity stays.
     pub fn inspect_after(&self, old: &Stack) -> Result<Vec<ConfigProblem>, ConfigError> {
         let new = self.layers.iter().filter(|plugin| plugin.unchanged_in(old, &files::read(plugin)).is_none());
-        files::report(&self.source.text, new, self.folder(), None)
+        let same_file = self.settings.trust.trusted_file == old.settings.trust.trusted_file;
+        let own = if same_file { None } else { self.inspect_trust() };
+        files::report(&self.source.text, new, self.folder(), own)
     }
 
     /// The plug-ins of one layer, most wanted first.
@@ -216,8 +226,20 @@ impl PlannedPlugin {
 /// The resolved stack as a listing.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { identity, data_dir, listen, external, agent, limits, rates, gate, timeouts, book, connectivity } =
-            &self.settings;
+        let Settings {
+            identity,
+            data_dir,
+            listen,
+            external,
+            agent,
+            trust,
+            limits,
+            rates,
+            gate,
+            timeouts,
+            book,
+            connectivity,
+        } = &self.settings;
         match &*self.name == networks::DEFAULT_NETWORK {
             true => writeln!(f, "node")?,
             false => writeln!(f, "network {}", self.name)?,
@@ -240,6 +262,7 @@ impl fmt::Display for Plan {
         }
         external.iter().try_for_each(|address| writeln!(f, "  external    {address}"))?;
         writeln!(f, "  agent       {agent}")?;
+        writeln!(f, "  trust       {}", trust.authentication.name())?;
         writeln!(
             f,
             "  limits      {} connections ({} per peer, {} per host, {} per subnet), {} streams each ({} per peer, {} per protocol, {} in all), {} arriving ({} per host), {} dials",

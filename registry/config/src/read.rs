@@ -13,7 +13,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{Plan, PlannedPlugin, Settings, connectivity, keys, listen, networks, plan::Source};
+use crate::{Plan, PlannedPlugin, Settings, connectivity, keys, listen, networks, plan::Source, trust};
 
 /// The longest config that is read, in bytes. It is some thousand times what a node needs; files beyond it are no
 /// configs, and each byte of text costs about thirty bytes of memory while it is read.
@@ -80,8 +80,9 @@ fn network(
     mut document: DeTable<'_>,
 ) -> (Plan, Vec<Problem>) {
     let mut reader = Reader { text, folder, catalogue, reach: Reach::Raw, problems: Vec::new() };
-    let identity = identity_place(&document);
     let connectivity = connectivity::written(&document);
+    let (identity, trusted_file) =
+        (place_in_node(&document, "identity"), place_in_node(&document, "trust.trusted_file"));
 
     reader.unknown_sections(&document);
     let (mut settings, addresses) = reader.node(document.remove("node"));
@@ -106,18 +107,19 @@ fn network(
         reader.problems.extend(listen::doubles(&addresses, &layers, text));
     }
     let listen = addresses.iter().map(|address| address.span()).collect();
-    let source = Source { text: text.into(), folder: folder.into(), identity, listen };
+    let source = Source { text: text.into(), folder: folder.into(), identity, trusted_file, listen };
     settings.identity = settings.identity.map(|path| folder.join(path));
     settings.data_dir = settings.data_dir.map(|path| folder.join(path));
+    settings.trust.trusted_file = settings.trust.trusted_file.map(|path| folder.join(path));
     settings.listen = addresses.into_iter().map(|address| address.into_inner()).collect();
 
     (Plan { name: name.into(), settings, layers, source, others: Vec::new() }, reader.problems)
 }
 
-/// Where `identity` stands.
-fn identity_place(document: &DeTable<'_>) -> Option<Range<usize>> {
+/// Where an option of `[node]` stands.
+fn place_in_node(document: &DeTable<'_>, option: &str) -> Option<Range<usize>> {
     match document.get("node")?.get_ref() {
-        DeValue::Table(node) => node.get("identity").map(Spanned::span),
+        DeValue::Table(node) => keys::place_of(node, option),
         _ => None,
     }
 }
@@ -207,7 +209,11 @@ impl Reader<'_> {
         };
         let (listen, external) = (addresses(&listen::LISTEN), addresses(&listen::EXTERNAL));
         let schema = schemars::schema_for!(Settings);
+        let written = table.clone();
         let settings = self.build(Spanned::new(span, table), &schema, deserialize::<Settings>);
+        if let Some(settings) = &settings {
+            trust::check(&written, &settings.trust, &mut self.problems);
+        }
         let mut settings = settings.unwrap_or_default();
         settings.external = external.into_iter().map(Spanned::into_inner).collect();
         (settings, listen)

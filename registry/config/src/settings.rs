@@ -9,6 +9,7 @@ use stackwire_core::Multiaddr;
 use crate::{
     Book, Connectivity,
     admission::{Access, Rates},
+    trust::TrustSettings,
     values::{
         addresses, bytes, count, millis, optional_bytes, optional_count, optional_file, optional_folder,
         optional_seconds, seconds,
@@ -39,6 +40,8 @@ pub struct Settings {
     /// What the node calls itself to its peers, in at most 256 characters.
     #[schemars(length(max = 256))]
     pub agent: String,
+    /// Whom the node trusts, and with whom it has connections.
+    pub trust: TrustSettings,
     /// Upper bounds.
     pub limits: Limits,
     /// How often things may happen.
@@ -61,6 +64,7 @@ impl Default for Settings {
             listen: Vec::new(),
             external: Vec::new(),
             agent: concat!("stackwire/", env!("CARGO_PKG_VERSION")).to_string(),
+            trust: TrustSettings::default(),
             limits: Limits::default(),
             rates: Rates::default(),
             gate: Access::default(),

@@ -4,7 +4,10 @@ mod fake;
 
 use std::time::Duration;
 
-use stackwire_config::{Access, Book, Connectivity, Limits, Outbound, Plan, Rates, Settings, Timeouts};
+use stackwire_config::{
+    Access, Authentication, Book, Connectivity, Limits, Outbound, Plan, Rates, Settings, Timeouts, TrustSettings,
+    TrustedConfig,
+};
 use stackwire_core::{Layer, PeerRole};
 
 const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
@@ -72,13 +75,22 @@ fn order_is_preference() {
 
 #[test]
 fn every_setting_is_read() {
+    let key = "0a".repeat(32);
     let text = format!(
         r#"
         [node]
         identity = "node.key"
         data_dir = "data"
         listen = ["/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"]
+        external = ["/ip4/203.0.113.7/tcp/4001"]
         agent = "mine/1.0"
+        [node.trust]
+        authentication = "mutual"
+        roles = ["validator", "sequencer"]
+        trusted = [{{ key = "{key}", role = "sequencer" }}]
+        trusted_file = "peers.toml"
+        trusted_url = "https://example.com/peers.json"
+        trusted_poll_secs = 10
         [node.limits]
         max_connections = 1
         max_pending_incoming = 2
@@ -143,11 +155,21 @@ fn every_setting_is_read() {
         {LEAST}"#
     );
     let settings = plan(&text).settings;
+    let trusted = TrustedConfig { key: Some(key), role: Some("sequencer".into()), ..TrustedConfig::default() };
     let expected = Settings {
         identity: Some("node.key".into()),
         data_dir: Some("data".into()),
         listen: vec!["/ip4/0.0.0.0/tcp/4001".parse().unwrap(), "/ip6/::/tcp/4001".parse().unwrap()],
+        external: vec!["/ip4/203.0.113.7/tcp/4001".parse().unwrap()],
         agent: "mine/1.0".into(),
+        trust: TrustSettings {
+            authentication: Authentication::Mutual,
+            roles: vec!["validator".into(), "sequencer".into()],
+            trusted: vec![trusted],
+            trusted_file: Some("peers.toml".into()),
+            trusted_url: Some("https://example.com/peers.json".into()),
+            trusted_poll: Duration::from_secs(10),
+        },
         limits: Limits {
             max_connections: 1,
             max_pending_incoming: 2,
@@ -248,7 +270,7 @@ fn a_plan_is_listed_for_people_and_machines() {
     let plan = plan(&format!("[node]\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n{LEAST}"));
     assert_eq!(
         plan.to_string(),
-        "node\n  identity    a fresh key at every start\n  data        in memory\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  \
+        "node\n  identity    a fresh key at every start\n  data        in memory\n  listen      /ip4/127.0.0.1/tcp/0\n  agent       stackwire/0.1.0\n  trust       open\n  \
          limits      1024 connections (8 per peer, 64 per host, 256 per subnet), 1024 streams each (2048 per peer, 32768 per \
          protocol, 65536 in all), 256 arriving (64 per host), 64 dials\n  \
          memory      16 MiB per connection, 32 MiB per peer, 64 MiB per host, a quarter of the machine's, at most 512 MiB in \

@@ -17,9 +17,10 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use stackwire_core::{
     Budget, ClosedBy, Conduct, Connection, ConnectionApi, ConnectionId, ConnectionInfo, ConnectionStats, DialOptions,
-    End, Env, Error, Event, EventStream, ExternalAddress, Host, HostApi, Keypair, Kind, KnownAddress, Listener, LocalInfo, Metrics,
-    Multiaddr, Note, Path, Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason, Registration, RemoteInfo,
-    Result, Role, Services, StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin, store::Bounds,
+    End, Env, Error, Event, EventStream, ExternalAddress, Host, HostApi, Keypair, Kind, KnownAddress, Listener,
+    LocalInfo, Metrics, Multiaddr, Note, Path, Peer, PeerId, Peers, PluginEvent, Protocol, ProtocolId, Reason,
+    Registration, RemoteInfo, Result, Role, Services, StopGuard, Store, Stream, Task, Traffic, Trust, address::Origin,
+    store::Bounds,
 };
 use tokio::sync::{mpsc, watch};
 

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
-use stackwire_config::Plan;
+use stackwire_config::{Plan, TrustSummary};
 
 use crate::{
     failure::Failure,
@@ -21,8 +21,10 @@ pub fn run(file: &Path, out: &Output) -> ExitCode {
     match plan.and_then(|plan| Ok((plan.inspect()?, plan))) {
         Ok((warnings, plan)) => {
             warnings.iter().for_each(|warning| out.complain(format_args!("warning: {warning}")));
-            out.text(format!("{plan}\n{GOOD}ok{GOOD:#} {}", file.display()));
-            out.object(&json!({ "ok": true, "plan": plan, "warnings": warnings }));
+            let trust: Vec<TrustSummary> = plan.networks().map(Plan::trust_summary).collect();
+            let told: String = trust.iter().map(|summary| format!("\n{summary}")).collect();
+            out.text(format!("{plan}{told}\n{GOOD}ok{GOOD:#} {}", file.display()));
+            out.object(&json!({ "ok": true, "plan": plan, "trust": trust, "warnings": warnings }));
             ExitCode::SUCCESS
         }
         Err(error) => out.finish(Err(Failure::in_config(file, error))),

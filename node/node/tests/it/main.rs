@@ -21,6 +21,7 @@ mod networks;
 mod parts;
 mod protocols;
 mod runtimes;
+mod trust;
 
 // Links the plug-ins that the configs name.
 use stackwire_bundle as _;
