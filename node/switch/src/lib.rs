@@ -58,6 +58,7 @@ mod stream_count;
 mod switch;
 mod system_lookup;
 mod traffic;
+mod trust_watch;
 mod trusted;
 
 pub use holdings::{Amount, Holding, Refused};

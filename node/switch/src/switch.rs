@@ -20,7 +20,7 @@ use crate::{
     renew, scopes,
     shared::{Made, Own, Shared},
     stores::Stores,
-    traffic, trusted,
+    traffic, trust_watch,
 };
 
 /// What the switch itself serves.
@@ -85,7 +85,7 @@ impl Switch {
             self.0.keep("peer book writer", async move { known::keep(&shared).await });
         }
         let shared = self.0.clone();
-        self.0.keep("trust watch", async move { trusted::watch(&shared).await });
+        self.0.keep("trust watch", async move { trust_watch::watch(&shared).await });
         let shared = self.0.clone();
         self.0.keep("external addresses", async move { external::watch(&shared).await });
         reload::begin(&self.0).await

@@ -1,17 +1,13 @@
 //! Whom a network has connections with, by whom it trusts.
 //!
-//! The decision is pure: [`may_dial`] before a dial, [`may_have`] for a connection whose peer is proven, by whichever security
-//! protocol. [`watch`] asks the second again when the trusted set or the configuration has changed.
-
-use std::sync::Arc;
+//! Pure decisions: [`may_dial`] before a dial, [`may_have`] for a connection whose peer is proven, by whichever security
+//! protocol.
 
 use stackwire_config::Authentication;
 use stackwire_core::{
     Claims, Multiaddr, PeerId, PublicKey, Reason, Refusal, Role,
     trust::{TrustedPeer, TrustedPeers},
 };
-
-use crate::{goodbye, shared::Shared};
 
 /// Whether `address` may be dialed. `peer` is who should answer, if that is known; else the key that the address fixes
 /// counts, if it does. Who is not known before is looked at when it is proven.
@@ -79,35 +75,10 @@ pub(crate) fn with_role(trusted: &TrustedPeers, key: &PublicKey, claims: Claims)
     claims.with_role(role)
 }
 
-/// Closes the connections with peers that have left the trusted set, where only trusted peers have any, as long as the node
-/// runs.
-pub(crate) async fn watch(shared: &Arc<Shared>) {
-    let mut seen = 0;
-    loop {
-        tokio::select! {
-            trusted = shared.trust.changed(seen) => seen = trusted.revision(),
-            () = shared.trust_again.notified() => {}
-        }
-        check(shared);
-    }
-}
-
-fn check(shared: &Arc<Shared>) {
-    // The set is read before the connections: one that comes about meanwhile was judged by this set or a newer one.
-    let (trusted, authentication) = (shared.trust.current(), shared.active().stack.settings.trust.authentication);
-    for connection in shared.live() {
-        let info = &connection.info;
-        let judged = may_have(authentication, &trusted, info.path.role, &connection.key, &info.claims);
-        if let Err(refusal) = judged
-            && !connection.is_leaving()
-        {
-            goodbye::close(shared, &connection, refusal.reason, refusal.detail);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use stackwire_core::{Keypair, Trust, trust::PeerRole};
 
     use super::*;

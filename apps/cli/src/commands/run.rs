@@ -150,6 +150,13 @@ fn line(event: &Event) -> String {
         Event::ListenerClosed { address, error } => {
             format!("{BAD}not listening{BAD:#} {}{}", plain(address), because(error))
         }
+        Event::ExternalAddress { address, source, confidence } => {
+            let who = if *confidence > 1 { format!("{source} by {confidence}") } else { (*source).to_string() };
+            format!("{GOOD}reachable{GOOD:#}     {} {DIM}{who}{DIM:#}", plain(address))
+        }
+        Event::ExternalAddressGone { address, source } => {
+            format!("{BAD}not reachable{BAD:#} {} {DIM}{source}{DIM:#}", plain(address))
+        }
         Event::Connected { connection: c } => {
             let took = ms(c.path.took());
             format!("{GOOD}connected{GOOD:#}     {} {} {} {DIM}{took:.1} ms{DIM:#}", c.id, c.peer, plain(&c.path))

@@ -26,6 +26,31 @@ use = "tls"
 use = "yamux"
 "#;
 
+#[test]
+fn networks_and_whom_they_trust_are_explained() {
+    let key = "0a".repeat(32);
+    let section = |name: &str, trust: &str| {
+        format!(
+            "[[network]]\nname = \"{name}\"\n[network.node.trust]\n{trust}\n[[network.transport]]\nuse = \"tcp\"\n\
+             [[network.security]]\nuse = \"noise\"\n[[network.muxer]]\nuse = \"yamux\"\n"
+        )
+    };
+    let listed = format!("roles = [\"sequencer\"]\ntrusted = [{{ key = \"{key}\", role = \"sequencer\" }}]");
+    let text = section("validator", &format!("authentication = \"mutual\"\n{listed}"))
+        + &section("public", "authentication = \"server-only\"\ntrusted_url = \"https://example.com/peers.toml\"");
+    let done = check(&text, &[]);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    for part in [
+        "trust in network validator\n  mutual: only the one trusted peer may connect\n  roles       1 sequencer\n",
+        "server-only: anybody may connect, and only the trusted peers that the address lists are dialed",
+        "url         https://example.com/peers.toml: asked each 60 s while the node runs, not by this check",
+    ] {
+        assert!(done.stdout.contains(part), "{part} in {}", done.stdout);
+    }
+    let json = check(&text, &["--json"]).json();
+    assert_eq!((&json["trust"][0]["authentication"], &json["trust"][0]["trusted"]), (&"mutual".into(), &1.into()));
+}
+
 const BAD: &str = r#"[[transport]]
 use = "tpc"
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 pub use access::{AccessList, Party};
 
-use crate::{ConnectionInfo, Error, Kind, Layer, Multiaddr, PeerId, PublicKey, Reason, Role};
+use crate::{ConnectionInfo, Error, Kind, Layer, Multiaddr, PeerId, PublicKey, Reason, Retry, Role};
 
 /// Decides which connections may come about. Asked step by step, so that a refusal costs as little as it can. Every method is
 /// pure and quick, is called on the node's own tasks, and must not call the node. Without a gate all is allowed.
@@ -69,6 +69,8 @@ impl Refusal {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Error::new(Kind::Gated { reason: refusal.reason }, refusal.detail).at(Layer::Node, "gate")
+        let error = Error::new(Kind::Gated { reason: refusal.reason }, refusal.detail).at(Layer::Node, "gate");
+        // Whom we do not trust now we may trust later.
+        if refusal.reason == Reason::Untrusted { error.retry_advice(Retry::Later) } else { error }
     }
 }
