@@ -14,6 +14,7 @@ use crate::{
     order::{Place, latency_weight, lot},
     table::{Census, Table, role_of},
     trim,
+    wanted::RoleRank,
 };
 
 /// How long a dial may go on beside a connection that the peer has made: of two that were dialed at the same time, both sides
@@ -121,12 +122,12 @@ pub(crate) fn peer_of(whom: &Whom, line: &Line) -> Option<PeerId> {
 }
 
 /// The place of its role, if it may be dialed: it is not banned, and of a role that is wanted.
-pub(crate) fn dialed_as(table: &Table, facts: &Facts<'_>, whom: &Whom, line: &Line) -> Option<usize> {
+pub(crate) fn dialed_as(table: &Table, facts: &Facts<'_>, whom: &Whom, line: &Line) -> Option<RoleRank> {
     if ban_of(facts, whom, line).is_some() {
         return None;
     }
     if table.is_must(whom) {
-        return Some(0);
+        return Some((0, PeerRole::default()));
     }
     let peer = peer_of(whom, line);
     table.wanted.rank_of_role(peer.map_or(PeerRole::Unknown, |peer| role_of(facts, &peer)))
@@ -136,7 +137,7 @@ fn ban_of<'a>(facts: &Facts<'a>, whom: &Whom, line: &Line) -> Option<&'a Ban> {
     facts.peers.get(&peer_of(whom, line)?)?.ban.as_ref().filter(|ban| ban.holds(facts.unix))
 }
 
-fn place(table: &mut Table, facts: &Facts<'_>, whom: &Whom, line: &Line, role: usize) -> Place {
+fn place(table: &mut Table, facts: &Facts<'_>, whom: &Whom, line: &Line, role: RoleRank) -> Place {
     let sources = &table.wanted.sources;
     let source = table.offers.best_source(whom, |source| match source {
         Source::MustHave | Source::Application(_) => 0,

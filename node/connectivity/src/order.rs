@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, time::Duration};
 
+use crate::wanted::RoleRank;
+
 /// Peers are less wanted for a while after they were dialed: 300 s (Aptos).
 pub(crate) const RECENT: Duration = Duration::from_secs(300);
 /// A weight is halved for each of these (Aptos).
@@ -23,7 +25,7 @@ pub(crate) struct Place {
     /// Whether others come before it that a node must have.
     pub(crate) is_optional: bool,
     /// The place of its role.
-    pub(crate) role: usize,
+    pub(crate) role: RoleRank,
     /// The place of the source that named it.
     pub(crate) source: usize,
     /// Whether it was dialed not long ago.
@@ -51,6 +53,8 @@ pub(crate) fn lot(random: u64, weight: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use stackwire_core::PeerRole;
+
     use super::*;
 
     #[test]
@@ -78,10 +82,17 @@ mod tests {
 
     #[test]
     fn must_haves_come_first_and_chance_last() {
-        let place = Place { is_optional: true, role: 1, source: 1, is_recent: false, is_unknown: false, lot: 1.0 };
+        let place = Place {
+            is_optional: true,
+            role: (1, PeerRole::Known),
+            source: 1,
+            is_recent: false,
+            is_unknown: false,
+            lot: 1.0,
+        };
         let before = [
-            Place { is_optional: false, role: 6, lot: 9.0, ..place },
-            Place { role: 0, source: 7, is_recent: true, ..place },
+            Place { is_optional: false, role: (6, PeerRole::Known), lot: 9.0, ..place },
+            Place { role: (0, PeerRole::Known), source: 7, is_recent: true, ..place },
             Place { source: 0, is_recent: true, ..place },
             Place { lot: 0.5, ..place },
         ];

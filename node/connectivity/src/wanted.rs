@@ -69,12 +69,15 @@ impl Default for Wanted {
     }
 }
 
+/// The place of a role: the one that the config gives it, and then its own.
+pub(crate) type RoleRank = (usize, PeerRole);
+
 impl Wanted {
     /// The place of a role among those that are dialed; `None`: it is not.
-    pub(crate) fn rank_of_role(&self, role: PeerRole) -> Option<usize> {
+    pub(crate) fn rank_of_role(&self, role: PeerRole) -> Option<RoleRank> {
         match self.roles.is_empty() {
-            true => Some(role as usize),
-            false => self.roles.iter().position(|wanted| *wanted == role),
+            true => Some((0, role)),
+            false => self.roles.iter().position(|wanted| *wanted == role).map(|place| (place, role)),
         }
     }
 }

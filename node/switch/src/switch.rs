@@ -127,11 +127,6 @@ impl Switch {
         self.0.trust.clone()
     }
 
-    /// Whom it knows, as a snapshot.
-    pub fn peers(&self) -> Arc<Peers> {
-        self.0.book.snapshot()
-    }
-
     /// The switch as plug-ins see it.
     pub fn host(&self) -> Host {
         self.0.host()
