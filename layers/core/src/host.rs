@@ -74,7 +74,8 @@ pub trait HostApi: Send + Sync + 'static {
     /// (`messages_per_peer`): the message is then to be dropped, and the stream to be reset with
     /// [`CloseCode::RATE_LIMITED`](crate::CloseCode::RATE_LIMITED).
     fn count_message(&self, peer: &PeerId) -> Result<()>;
-    /// Notes something about `peer`, which every snapshot from then on shows. Fails with `LimitExceeded` where a bound of the
+    /// Notes something about `peer`, which every snapshot from then on shows. When it returns, the note is in force and not yet
+    /// durable: a ban is written down at once, everything else within some seconds, all of it when the node stops. Fails with `LimitExceeded` where a bound of the
     /// book is met, and with the error of its proof for a record that is not the peer's.
     fn note(&self, peer: &PeerId, note: Note) -> Result<()>;
     /// Whom the node trusts: security protocols ask it, and whoever learns of trusted peers feeds it.
@@ -94,7 +95,7 @@ pub trait HostApi: Send + Sync + 'static {
     /// Streams that are open then go on. Fails where one of its ids is served already, or with `LimitExceeded`. A new config
     /// that serves one of its ids, too, comes second to it.
     fn serve(&self, protocol: Arc<dyn Protocol>) -> Result<Registration>;
-    /// Adds addresses of `peer` that `origin` has named to the address book.
+    /// Adds addresses of `peer` that `origin` has named to the peer book, and tells the routers.
     fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin);
     /// What `peer` told about itself on its connection, most recently.
     fn remote(&self, peer: &PeerId) -> Option<Arc<RemoteInfo>>;

@@ -27,7 +27,8 @@ pub(crate) fn all(
 ) -> BoxStream<'static, Named> {
     let known = names(&networks.borrow_and_update());
     let all = All { known, networks, streams: stream::select_all(streams) };
-    stream::unfold(all, |mut all| async move { Some((all.next().await?, all)) }).boxed()
+    // Whoever asks once more after the end hears of it again.
+    stream::unfold(all, |mut all| async move { Some((all.next().await?, all)) }).fuse().boxed()
 }
 
 struct All {

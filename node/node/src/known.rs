@@ -18,14 +18,15 @@ pub fn known_peers(folder: &Path, network: &str, env: &Env) -> Result<(Arc<Peers
     if !there.contains(&namespace) {
         let suffix = format!("/{NAMESPACE}");
         let others: Vec<&str> = there.iter().filter_map(|name| name.strip_suffix(&suffix)).collect();
-        let words = match others.is_empty() {
-            true => format!("the store in {} has no peers", folder.display()),
-            false => format!(
-                "the store in {} has no peers of network `{network}`; it has: {}",
-                folder.display(),
-                others.join(", ")
-            ),
-        };
+        if others.is_empty() {
+            // A node that never knew anybody.
+            return Ok(Default::default());
+        }
+        let words = format!(
+            "the store in {} has no peers of network `{network}`; it has: {}",
+            folder.display(),
+            others.join(", ")
+        );
         return Err(Error::new(Kind::ConfigInvalid, words).at(Layer::Node, "peers"));
     }
     let store = storage.namespace(&namespace, Bounds::default().of_store())?;

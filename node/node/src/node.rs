@@ -141,6 +141,9 @@ impl Node {
             );
             return Err(Error::new(Kind::ConfigInvalid, why).at(Layer::Node, "networks"));
         }
+        if plan.settings.data_dir != self.switch.stack().settings.data_dir {
+            tracing::warn!("`data_dir` has changed: that counts from the next start on");
+        }
         let running = self.networks();
         let mut done = Done::default();
         for plan in plan.networks() {

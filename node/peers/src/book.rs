@@ -13,8 +13,10 @@ use tokio::sync::{Notify, watch};
 use crate::{
     addresses,
     bounds::{Bounds, exceeded},
-    conduct, notes,
-    pages::{Cause, Change, Draft, Fact, Pages, Save},
+    conduct,
+    draft::{Cause, Change, Draft, Fact, Save},
+    notes,
+    pages::Pages,
     record,
 };
 

@@ -16,6 +16,7 @@ mod addresses;
 mod book;
 mod bounds;
 mod conduct;
+mod draft;
 pub mod external;
 mod notes;
 mod order;
@@ -35,6 +36,6 @@ mod proto {
 
 pub use book::PeerBook;
 pub use bounds::{Bounds, MAX_PEER};
+pub use draft::Fact;
 pub use external::Externals;
-pub use pages::Fact;
 pub use saving::{NAMESPACE, Skipped, read};

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use stackwire_core::{Ban, Peer, PeerId, PeerRole, Peers, PublicKey, Result, trust::TrustedPeers};
+use stackwire_core::{Peer, PeerId, PeerRole, Peers, PublicKey, Result, trust::TrustedPeers};
 
 use crate::{
-    addresses,
     bounds::{Bounds, MAX_PEER, exceeded},
     conduct::Since,
+    draft::{Cause, Change, Draft, Fact, Save, is_worth_a_page, settle, wakes_at},
     order::{Class, Learnt, Order, Place},
     size,
 };
@@ -42,25 +42,6 @@ pub(crate) struct Pages {
     learnt: Learnt,
 }
 
-/// Something about bans that others are to be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// A peer is refused from now on.
-    Banned {
-        /// Who.
-        peer: PeerId,
-        /// Until when, and why.
-        ban: Ban,
-        /// Whether it was the book's decision, because the peer had broken protocols too often.
-        struck: bool,
-    },
-    /// A peer is refused no more.
-    Unbanned {
-        /// Who.
-        peer: PeerId,
-    },
-}
-
 /// What the book knows of a peer and does not show.
 #[derive(Clone, Copy)]
 struct Side {
@@ -68,44 +49,6 @@ struct Side {
     since: Since,
     bytes: usize,
     wakes_at: Option<Duration>,
-}
-
-/// A peer that is being changed.
-pub(crate) struct Draft {
-    pub(crate) peer: Peer,
-    pub(crate) since: Since,
-    pub(crate) learnt: Learnt,
-    /// Whether the book did not know it.
-    pub(crate) is_new: bool,
-    /// Set it where somebody has just learnt of the peer.
-    pub(crate) learnt_anew: bool,
-}
-
-/// Who changes something, which says who may be forgotten for it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// What peers do and say: only those leave that only peers told of. Fails where there is no room.
-    Strangers,
-    /// The operator or the application. Nobody leaves who is worth more than the peer that it is about.
-    Ours,
-    /// It has happened, whether there is room or not.
-    Fact,
-}
-
-/// When a change is to be written down.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Save {
-    AtOnce,
-    Soon,
-    AtLeisure,
-    /// It follows from what was written.
-    Never,
-}
-
-/// What becomes of a draft.
-pub(crate) enum Change {
-    None,
-    Made(Save),
 }
 
 impl Pages {
@@ -125,7 +68,7 @@ impl Pages {
         let old = self.peers.get(&id).cloned();
         let side = self.sides.get(&id).copied();
         let mut draft = match (&old, side) {
-            (Some(peer), Some(side)) => Draft::of((**peer).clone(), side),
+            (Some(peer), Some(side)) => Draft::of((**peer).clone(), side.since, side.place.learnt),
             _ => Draft {
                 peer: self.stranger(id),
                 since: Since::default(),
@@ -340,7 +283,7 @@ impl Pages {
             self.facts.push(Fact::Unbanned { peer: id });
             if is_worth_a_page(&peer) {
                 // Fails for nobody: it only shrinks.
-                let _ = self.put(Draft::of(peer, side), Some(side), Cause::Fact);
+                let _ = self.put(Draft::of(peer, side.since, side.place.learnt), Some(side), Cause::Fact);
                 self.unsaved.insert(id);
             } else {
                 self.take_out(&id);
@@ -409,44 +352,4 @@ impl Pages {
         assert!(bytes <= self.bounds.bytes + base, "{bytes} of {}", self.bounds.bytes);
         assert!(self.order.beyond_share(self.bounds.per_source).is_none());
     }
-}
-
-impl Draft {
-    fn of(peer: Peer, side: Side) -> Self {
-        Self { peer, since: side.since, learnt: side.place.learnt, is_new: false, learnt_anew: false }
-    }
-}
-
-/// Drops what has expired.
-fn settle(draft: &mut Draft, now: Duration) {
-    draft.since.settle(&mut draft.peer, now);
-    let peer = &mut draft.peer;
-    peer.ban.take_if(|ban| !ban.holds(now));
-    peer.tags.retain(|_, tag| tag.fades.is_none_or(|fading| now < fading.until));
-    if !peer.is_connected() {
-        addresses::expire(peer, now);
-        if !peer.addresses.iter().any(|known| known.signed) {
-            peer.record = None;
-        }
-    }
-}
-
-/// When something of a peer changes by itself next.
-fn wakes_at(peer: &Peer, since: &Since) -> Option<Duration> {
-    let ban = peer.ban.as_ref().and_then(|ban| ban.until);
-    let tags = peer.tags.values().filter_map(|tag| Some(tag.fades?.until));
-    let lasting = peer.is_connected();
-    let addresses = peer.addresses.iter().filter(|_| !lasting).filter_map(|known| known.expires);
-    addresses.chain(tags).chain(ban).chain(since.wakes_at(peer)).min()
-}
-
-/// Whether anything is known of a peer that is worth to be kept.
-pub(crate) fn is_worth_a_page(peer: &Peer) -> bool {
-    peer.is_connected() || is_worth_saving(peer)
-}
-
-/// Whether anything is known of it that survives its connections.
-pub(crate) fn is_worth_saving(peer: &Peer) -> bool {
-    let held = peer.ban.is_some() || !peer.tags.is_empty() || !peer.protected.is_empty() || !peer.metadata.is_empty();
-    held || !peer.addresses.is_empty() || peer.strikes > 0 || peer.score != 0.0
 }

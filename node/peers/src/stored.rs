@@ -14,8 +14,8 @@ use crate::{
     addresses,
     bounds::{Bounds, MAX_NAMED, MAX_WHY},
     conduct::{MAX_SCORE, STRIKES, Since},
+    draft::is_worth_saving,
     notes::{self, MAX_ROUND_TRIP},
-    pages::is_worth_saving,
     proto, record, size,
 };
 

@@ -295,8 +295,10 @@ impl Switch {
             Ok(())
         };
         let _ = shared.env.timeout(limit, "closing connections", ended).await;
-        self.stop();
+        // Those that have not ended in time end now, so that the book knows; the events end with everything.
+        life::end_all(shared);
         shared.save_book_at_last().await;
+        self.stop();
     }
 
     /// Ends every task at once, without telling the peers more than closed connections do. The last events tell of it.
