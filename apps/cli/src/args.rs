@@ -55,6 +55,8 @@ pub enum Command {
     },
     /// Print the config that is used without `--config`, as a beginning of your own.
     Config,
+    /// Show whom a node knows that does not run.
+    Peers(Peers),
     /// Make or show identity keys.
     #[command(subcommand)]
     Key(Key),
@@ -108,6 +110,20 @@ pub struct Run {
     /// Take the config anew whenever it or a file that it names changes. SIGHUP does the same, with or without this.
     #[arg(long, requires = "config")]
     pub watch: bool,
+}
+
+/// `peers`
+#[derive(Args)]
+pub struct Peers {
+    /// The folder in which the node keeps what survives a restart.
+    #[arg(long, value_name = "D", required_unless_present = "config")]
+    pub data_dir: Option<PathBuf>,
+    /// The node's config, which names that folder.
+    #[arg(long, value_name = "F")]
+    pub config: Option<PathBuf>,
+    /// Which network of the node, where it is in several [default: the config's first].
+    #[arg(long, value_name = "N")]
+    pub network: Option<String>,
 }
 
 /// A tool that talks to one node.

@@ -122,11 +122,18 @@ pub fn plan(args: &StackArgs, listen: Option<&[Multiaddr]>) -> Result<Plan, Fail
     // As it stands where no flag changes it: what turns out wrong later then has its line in the file.
     let unchanged = text.parse::<Table>().is_ok_and(|original| original == table);
     let text_with_flags = if unchanged { text.clone() } else { table.to_string() };
-    Plan::parse_in(folder, &text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
-        // The mistake is in the file: it has its place there, not in the text the flags have changed.
-        Err(error) => in_file(error),
-        Ok(_) => without_places(&error),
-    })
+    let plan =
+        Plan::parse_in(folder, &text_with_flags, &catalogue).map_err(|error| match Plan::parse(&text, &catalogue) {
+            // The mistake is in the file: it has its place there, not in the text the flags have changed.
+            Err(error) => in_file(error),
+            Ok(_) => without_places(&error),
+        });
+    let mut plan = plan?;
+    if listen.is_none() {
+        // A tool is not the node that the config is of, which may be running on its store.
+        plan.settings.data_dir = None;
+    }
+    Ok(plan)
 }
 
 /// Fails where no transport of `stack` dials `address`, and says which one would.

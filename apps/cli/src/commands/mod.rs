@@ -9,6 +9,7 @@ mod holdings;
 mod identify;
 mod key;
 pub mod matrix;
+mod peers;
 mod perf;
 mod ping;
 mod plugins;
@@ -36,6 +37,7 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Plugins(args) => plugins::run(args, out),
         Command::Check { file } => check::run(&file, out),
         Command::Config => config(out),
+        Command::Peers(args) => peers::run(args, out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
         #[cfg(feature = "contract")]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
-use stackwire_node::{Builder, DEFAULT_NETWORK as DEFAULT, Direction, Event, Node};
+use stackwire_node::{Ban, Builder, DEFAULT_NETWORK as DEFAULT, Direction, Event, Node};
 
 use super::{holdings, reload::Reloads, stop};
 use crate::{
@@ -89,6 +89,8 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
         while let Some((network, event)) = events.next().await {
             show(&network, &event, out);
         }
+        // What the node writes down last takes longer than its events.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = node.shutdown() => {}
@@ -184,6 +186,11 @@ fn line(event: &Event) -> String {
         Event::Discovered { candidate } => {
             format!("discovered    {} by {}", plain(&candidate.address), candidate.source)
         }
+        Event::Banned { peer, until, why } => {
+            let ban = Ban { until: *until, why: why.clone() };
+            format!("{BAD}banned{BAD:#}        {peer} {}", plain(ban))
+        }
+        Event::Unbanned { peer } => format!("unbanned      {peer}"),
         Event::Upgraded { peer, from, to } => format!("{GOOD}upgraded{GOOD:#}      {from} to {to} {peer}"),
         Event::NewPeer { peer } => format!("{GOOD}new peer{GOOD:#}      {peer}"),
         Event::LostPeer { peer } => format!("lost peer     {peer}"),

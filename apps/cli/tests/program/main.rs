@@ -10,6 +10,7 @@ mod demo;
 mod keys;
 mod matrix;
 mod output;
+mod peers;
 mod plugins;
 mod printing;
 #[cfg(feature = "contract")]
