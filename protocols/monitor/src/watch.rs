@@ -101,13 +101,13 @@ impl<W: Wire> Watch<W> {
     }
 
     /// Waits a moment, so that not all are asked at once. Then whether this connection is the one by which its peer is asked:
-    /// the oldest.
+    /// the newest, because an older one may be on its way out.
     async fn is_due(&self) -> bool {
         let put_off = u16::from_be_bytes(self.host.env().random()) % PUT_OFF;
         self.host.env().sleep(Duration::from_millis(put_off.into())).await;
         let peers = self.host.peers();
-        let oldest = peers.get(&self.connection.peer).and_then(|peer| peer.connections.first());
-        self.spoken.is_likely() && oldest.is_some_and(|oldest| oldest.id == self.connection.id)
+        let newest = peers.get(&self.connection.peer).and_then(|peer| peer.connections.last());
+        self.spoken.is_likely() && newest.is_some_and(|newest| newest.id == self.connection.id)
     }
 
     /// The answer and how long it took, or what is wrong; `None` where nothing is, and there is no answer: the peer does not
