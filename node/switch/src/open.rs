@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stackwire_core::{
-    BoxPipe, Chosen, ConnectionId, Direction, Error, Event, Kind, PeerId, ProtocolId, RemoteInfo, Result, Role,
+    BoxPipe, Chosen, ConnectionId, Direction, Error, Event, Kind, Layer, PeerId, ProtocolId, RemoteInfo, Result, Role,
     SelectContext, SessionExt, Stream, Wait, no_common_protocol,
 };
 
@@ -46,7 +46,7 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
     let counts = !offers.iter().all(|id| shared.own(id).is_some());
     // Looked at only after it was counted: who drains or closes a connection first says so and then looks at the count.
     if counts && !connection.is_usable() {
-        return Err(Error::closed("opening a stream on a connection that is being replaced or closed"));
+        return Err(leaving(connection));
     }
     if counts {
         connection.streams.count_opened(true);
@@ -86,6 +86,12 @@ pub(crate) async fn open(shared: &Shared, connection: &Connection, ids: &[Protoc
         chosen: chosen.clone(),
     });
     Ok(Stream::new(pipe, protocol, connection.info.clone()).with_chosen(chosen).with_guard(guard))
+}
+
+/// The error of a stream that is to be opened on a connection that is on its way out: nothing is wrong with anybody.
+fn leaving(connection: &Connection) -> Error {
+    let muxer = connection.info.path.rungs.last().map_or_else(String::new, |rung| rung.plugin.clone());
+    Error::closed("opening a stream on a connection that is being replaced or closed").at(Layer::Muxer, muxer)
 }
 
 /// Opens a stream for the first of `offers` that the muxer has a name for. Which one that is.

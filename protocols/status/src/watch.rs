@@ -51,8 +51,8 @@ impl Party {
         self.conclude(Role::Listener, outcome, Some((&exchange, &mut stream))).await
     }
 
-    /// Begins an exchange. Fails with `NoCommonProtocol` where the peer does not speak the protocol; whatever else comes of
-    /// it is concluded.
+    /// Begins an exchange. Fails with `NoCommonProtocol` where the peer does not speak the protocol, and as
+    /// [`Error::is_end_of_connection`] says where the connection is on its way out; whatever else comes of it is concluded.
     async fn begin(&self) -> Result<()> {
         let validator = self.shared.validator();
         let exchange = self.exchange(validator.as_deref());
@@ -64,7 +64,7 @@ impl Party {
         };
         let outcome = self.host.env().timeout(self.shared.policy.limit, "exchanging statuses", opening).await;
         if let Err(error) = &outcome
-            && matches!(error.kind(), Kind::NoCommonProtocol { .. })
+            && (matches!(error.kind(), Kind::NoCommonProtocol { .. }) || error.is_end_of_connection())
         {
             return Err(error.clone());
         }
@@ -163,8 +163,8 @@ impl Watch {
     }
 
     pub(crate) async fn run(self) {
-        if self.party.connection.path.role == Role::Dialer {
-            self.begin().await;
+        if self.party.connection.path.role == Role::Dialer && !self.begin().await {
+            return;
         }
         join(self.demand(), self.renew()).await;
     }
@@ -185,15 +185,19 @@ impl Watch {
         let mut renewals = self.renewals.clone();
         while renewals.changed().await.is_ok() {
             if self.spoken.is_likely() || self.has_one() {
-                self.begin().await;
+                let _on_its_way_out = self.begin().await;
             }
         }
     }
 
-    async fn begin(&self) {
-        if self.party.begin().await.is_err() {
-            self.spoken.refuse();
+    /// Whether the connection is one on which there is anything to be expected any more.
+    async fn begin(&self) -> bool {
+        match self.party.begin().await {
+            Err(error) if error.is_end_of_connection() => return false,
+            Err(_) => self.spoken.refuse(),
+            Ok(()) => {}
         }
+        true
     }
 
     fn has_one(&self) -> bool {

@@ -14,7 +14,10 @@ use stackwire_protocol_health::HealthEvent;
 use stackwire_protocol_monitor::{MAX_DISTANCE, Monitor};
 use stackwire_protocol_status::{Refused, Status, StatusAccepted, StatusRefused, Validator};
 use stackwire_sim::SimNode;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{sleep, timeout},
+};
 
 const MUXERS: [&str; 4] = ["yamux", "priority", "mplex", "yamux-ref"];
 
@@ -116,6 +119,53 @@ async fn healthy_nodes_stay_together_over_every_muxer() {
         assert!(timeout(Duration::from_secs(1), seen).await.is_err(), "the node runs");
         assert_eq!(b.node.connections().len(), 1, "{muxer}");
     }
+}
+
+/// Keeps whatever it is opened for.
+struct Long;
+
+#[async_trait]
+impl Protocol for Long {
+    fn ids(&self) -> Vec<ProtocolId> {
+        vec!["/long".into()]
+    }
+    async fn serve(&self, stream: Stream, _: &Host) -> Result<()> {
+        sleep(Duration::from_secs(36_000)).await;
+        drop(stream);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_drains_fails_nobody() {
+    let protocols = ["\"identify\"", "\"health\"", "\"monitor\"\ndisconnect = true", "\"status\"\nrequired = true"];
+    let text = |muxers: &str| {
+        let text = config("noise", "yamux", &protocols).replace("[[muxer]]\nuse = \"yamux\"\n", muxers);
+        text.replace("[[transport]]", "[node.timeouts]\ndrain_secs = 3000\n[[transport]]")
+    };
+    let (old, new) = ("[[muxer]]\nuse = \"yamux\"\n", "[[muxer]]\nuse = \"priority\"\n[[muxer]]\nuse = \"yamux\"\n");
+    let long = || -> Vec<Arc<dyn Protocol>> { vec![Arc::new(Long)] };
+    let a = SimNode::start(6, 1, &text(old), long()).await.expect("a node starts");
+    let b = SimNode::start(6, 2, &text(old), long()).await.expect("a node starts");
+    a.node.connect(&b.addresses()[0]).await.expect("they connect");
+    let mut stream = a.node.open_stream(b.peer_id(), &["/long".into()]).await.expect("it opens");
+    stream.flush().await.expect("it is asked for");
+    sleep(Duration::from_secs(100)).await;
+    let mut events = a.node.events();
+    // The listener first, so that the dialer's connections are better ones.
+    for node in [&b, &a] {
+        node.configure(&text(new)).await.expect("the new config is good");
+    }
+    sleep(Duration::from_secs(1500)).await;
+    assert_eq!(a.node.connections().len(), 2, "the old one drains beside the new");
+    let seen = async {
+        while let Some(event) = events.next().await {
+            assert!(end(&event).is_none() && fact::<HealthEvent>(&event).is_none(), "{event:?}");
+            assert!(fact::<StatusRefused>(&event).is_none(), "{event:?}");
+        }
+    };
+    assert!(timeout(Duration::from_secs(1), seen).await.is_err(), "the node runs");
+    drop(stream);
 }
 
 fn trust_as_validator(node: &SimNode, peer: PeerId) {
