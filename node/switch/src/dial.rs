@@ -80,15 +80,6 @@ pub(crate) async fn again(shared: &Arc<Shared>, old: &Connection) -> Result<Arc<
     beside(shared, Some(old.info.peer), vec![named], true).await
 }
 
-/// Whether there is a connection that a dial of `address` would give.
-pub(crate) fn is_connected(shared: &Shared, address: &Multiaddr) -> bool {
-    let (bare, peer) = address::split_peer(address);
-    let active = shared.active();
-    let state = shared.state.lock();
-    let answering = peer.or_else(|| state.answered.get(&bare));
-    answering.is_some_and(|peer| state.connection_with(&peer, &active).is_some())
-}
-
 async fn join(
     shared: &Arc<Shared>,
     whom: Whom,

@@ -168,11 +168,6 @@ impl Switch {
         Ok(handle::of(&self.0, dial::connect(&self.0, peer, options).await?))
     }
 
-    /// Whether there is a connection that a dial of `address` would give: with its `/p2p/…`, or with who has answered there.
-    pub fn is_connected(&self, address: &Multiaddr) -> bool {
-        dial::is_connected(&self.0, address)
-    }
-
     /// Puts into the book, and teaches the routers, where `peer` is, as `origin` says.
     pub fn add_addresses(&self, peer: PeerId, addresses: &[Multiaddr], origin: Origin) {
         self.0.add_addresses(peer, addresses, origin);

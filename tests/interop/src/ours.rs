@@ -164,8 +164,9 @@ impl Peer for Ours {
 
     async fn is_reset(&self, peer: PeerId) -> Ending {
         let mut stream = self.open(peer, RESETS).await;
-        stream.write_u8(1).await.expect("a byte is sent");
-        stream.flush().await.expect("a byte is sent");
+        // The reset may come before the flush has ended: then that fails with it, and so does what is read.
+        let _ = stream.write_u8(1).await;
+        let _ = stream.flush().await;
         ending(&mut stream).await
     }
 

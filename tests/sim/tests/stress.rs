@@ -159,7 +159,10 @@ impl World {
         for node in &self.nodes {
             assert_eq!(node.node.connections().len(), 0);
             assert_eq!(node.node.held(), 0, "bytes are accounted for that nobody has");
-            assert!(node.node.host().peers().is_empty());
+            assert!(
+                node.node.host().peers().iter().all(|peer| !peer.is_connected()),
+                "peers are known, and none is here"
+            );
         }
         for node in self.nodes.drain(..) {
             self.gone.push(node.node.env().clone());

@@ -117,7 +117,7 @@ fn what_is_reserved_fits_every_scope_above() {
     });
     node.on_excess(Arc::downgrade(&tell));
     let first = a.reserve(3 * Budget::STEP).expect("there is room");
-    let error = b.reserve(2 * Budget::STEP).err().expect("the node has not so much");
+    let error = b.reserve(2 * Budget::STEP).expect_err("the node has not so much");
     assert!(error.to_string().contains("node = 65536"), "{error}");
     assert_eq!((b.held(), node.held()), (0, 3 * Budget::STEP), "a refusal leaves nothing behind");
     assert_eq!(told.load(Ordering::Relaxed), 0, "and is nobody's excess");
