@@ -49,3 +49,32 @@ fn a_file_is_dropped_in_eighty_lines() {
     assert_eq!(std::fs::read(name).expect("the file is there"), bytes);
     assert!(lines("file_drop.rs") <= 80);
 }
+
+#[test]
+fn a_set_of_validators_changes_and_those_who_stay_lose_nothing() {
+    let output = example("validators").output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let (before, after) = text.split_once("After: ").expect("two tables");
+    let row = |table: &str, words: &[&str]| {
+        let fits = |line: &str| line.split_whitespace().collect::<Vec<_>>().starts_with(words);
+        table.lines().any(fits)
+    };
+    for (words, first, then) in [
+        (["v1", "validator", "v2", "validator"], true, true),
+        (["v1", "validator", "v4", "validator"], true, false),
+        (["v1", "validator", "v5", "validator"], false, true),
+        (["f2", "vfn", "v4", "upstream"], true, false),
+        (["f2", "vfn", "v5", "upstream"], false, true),
+        (["f1", "public", "client", "unknown"], true, true),
+    ] {
+        assert_eq!((row(before, &words), row(after, &words)), (first, then), "{words:?} in {text}");
+    }
+    assert!(
+        after.contains("must-have, dialed by us") && after.contains("anybody may dial, it has dialed us"),
+        "{text}"
+    );
+    let figures = text.lines().last().expect("a line of figures");
+    let sent: u64 = figures.split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+    assert!(sent > 0 && figures.contains(" 0 lost, 0 doubled; v4 gone after "), "{figures}");
+}
