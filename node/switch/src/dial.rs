@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::OptionFuture, stream, stream::BoxStream};
 use stackwire_core::{
-    AddressFailure, Dial, DialOptions, Error, Event, Gate as _, Host, Kind, Layer, Multiaddr, PeerId, Resource, Result,
-    Role, Route, Target,
+    AddressFailure, Dial, DialOptions, Error, Event, Gate as _, Host, Kind, Layer, PeerId, Resource, Result, Role,
+    Route, Target,
     address::{self, Origin},
 };
 use stackwire_upgrade::Start;
