@@ -160,6 +160,7 @@ fn candidate(address: &Multiaddr) -> Result<Candidate> {
 /// What the settings want.
 fn wanted(settings: &Settings) -> Wanted {
     let config = &settings.connectivity;
+    let known = settings.trust.known_roles().unwrap_or_default();
     let mut must_have: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
     for address in &config.must_have {
         // The config has none without a peer.
@@ -178,7 +179,8 @@ fn wanted(settings: &Settings) -> Wanted {
         grace: config.grace,
         trim_pause: config.trim,
         check: config.check,
-        roles: config.roles.clone(),
+        // The config has no others.
+        roles: config.roles.iter().filter_map(|role| known.get(role)).collect(),
         sources: config.sources.clone(),
         backoff: Backoff { first: config.backoff, most: config.backoff_max, give_up: config.give_up },
         exclusive: config.exclusive,

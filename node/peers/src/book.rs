@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use stackwire_core::{
-    Ban, Conduct, ConnectionInfo, Multiaddr, Note, PeerId, Peers, RemoteInfo, Result, address::Origin,
+    Ban, Conduct, ConnectionInfo, Multiaddr, Note, PeerId, PeerRole, Peers, RemoteInfo, Result, address::Origin,
     trust::TrustedPeers,
 };
 use tokio::sync::{Notify, watch};
@@ -145,7 +145,7 @@ impl PeerBook {
     }
 
     /// Takes note of how `peer` behaves. Whether it is to be borne any longer: a peer that has broken protocols more than
-    /// sixteen times, of which one is forgiven in a minute, is banned.
+    /// sixteen times, of which one is forgiven in a minute, is banned, unless it is trusted or protected.
     pub fn report(&self, peer: &PeerId, conduct: Conduct, now: Duration) -> bool {
         self.change(|pages| {
             let ban = notes::ban(Some(pages.bounds.ban), STRUCK, now);
@@ -153,7 +153,9 @@ impl PeerBook {
             let (mut is_borne, mut is_banned) = (true, false);
             let noted = pages.edit(*peer, now, Cause::Strangers, |draft, _| {
                 is_borne = conduct::report(&mut draft.peer, conduct);
-                is_banned = !is_borne && has_room && draft.peer.ban.is_none();
+                // Whom somebody trusts or holds on to is for the operator to ban.
+                let is_stranger = draft.peer.role == PeerRole::Unknown && draft.peer.protected.is_empty();
+                is_banned = !is_borne && is_stranger && has_room && draft.peer.ban.is_none();
                 if is_banned {
                     draft.peer.ban = Some(ban.clone());
                 }

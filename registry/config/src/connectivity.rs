@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
-use stackwire_core::{Multiaddr, PeerRole, address};
+use stackwire_core::{Multiaddr, address};
 use stackwire_plugin::{Problem, shorten, suggest};
 use toml::{
     Spanned,
@@ -55,9 +55,8 @@ pub struct Connectivity {
     pub check: Duration,
     /// The roles of the peers that are dialed, the most wanted first. Empty, the default: all, in the order in which trusted
     /// sets have them (Aptos: validators first, strangers last).
-    #[serde(with = "roles")]
-    #[schemars(schema_with = "roles_schema")]
-    pub roles: Vec<PeerRole>,
+    #[schemars(length(max = 256))]
+    pub roles: Vec<String>,
     /// Discoveries of this config whose peers are dialed before those of others. Empty, the default: none is better. (Diem: what
     /// the chain says, then a file, then the config.)
     #[schemars(length(max = 64))]
@@ -115,8 +114,7 @@ impl fmt::Display for Connectivity {
             Outbound::All => write!(f, "with all that are named")?,
             Outbound::Count(count) => write!(f, "with {count} of those that are named")?,
         }
-        let only: Vec<&str> = self.roles.iter().map(|role| role.name()).collect();
-        match only.as_slice() {
+        match self.roles.as_slice() {
             [] => {}
             roles => write!(f, " ({})", roles.join(", "))?,
         }
@@ -185,27 +183,8 @@ fn outbound_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["integer", "string"], "minimum": 0, "maximum": MAX_OUTBOUND, "maxLength": 256, "default": ALL })
 }
 
-fn roles_schema(_: &mut SchemaGenerator) -> Schema {
-    let names = PeerRole::ALL.map(PeerRole::name);
-    json_schema!({ "type": "array", "maxItems": names.len(), "items": { "enum": names } })
-}
-
 fn optional_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     count(deserializer).map(Some)
-}
-
-/// Roles by their names.
-mod roles {
-    use super::*;
-
-    pub fn serialize<S: Serializer>(roles: &[PeerRole], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(roles.iter().map(|role| role.name()))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PeerRole>, D::Error> {
-        let names = Vec::<String>::deserialize(deserializer)?;
-        names.iter().map(|name| name.parse().map_err(serde::de::Error::custom)).collect()
-    }
 }
 
 /// Addresses that end with `/p2p/…`.
@@ -296,17 +275,25 @@ impl Written<'_> {
                 format!("write `backoff_max_secs = {}`", backoff.as_secs_f64()),
             );
         }
-        let sources = match self.0.get("sources").map(Spanned::get_ref) {
-            Some(DeValue::Array(sources)) => sources.iter().collect(),
-            _ => Vec::new(),
-        };
-        for source in sources {
-            let name = source.get_ref().as_str().unwrap_or_default();
-            if !discoveries.contains(&name) {
-                let message = format!("this config has no discovery `{}`", shorten(name));
-                problem(Some(source.span()), message, suggest(name, discoveries.iter().copied()));
-            }
+        for (span, name) in self.names("sources").filter(|(_, name)| !discoveries.contains(name)) {
+            let message = format!("this config has no discovery `{}`", shorten(name));
+            problem(Some(span), message, suggest(name, discoveries.iter().copied()));
+        }
+        // What is wrong with the roles themselves is told where they stand.
+        let known = settings.trust.known_roles().unwrap_or_default();
+        for (span, name) in self.names("roles").filter(|(_, name)| known.get(name).is_none()) {
+            let help = suggest(name, known.names()) + "; a role of your own stands in `trust.roles`";
+            problem(Some(span), format!("`{}` is no role of a peer", shorten(name)), help);
         }
         problems
+    }
+
+    /// The entries of a list of names, each with its place.
+    fn names(&self, option: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+        let list = match self.0.get(option).map(Spanned::get_ref) {
+            Some(DeValue::Array(list)) => list.iter().collect(),
+            _ => Vec::new(),
+        };
+        list.into_iter().map(|entry| (entry.span(), entry.get_ref().as_str().unwrap_or_default()))
     }
 }

@@ -8,7 +8,7 @@ use stackwire_config::{
     Access, Authentication, Book, Connectivity, Limits, Outbound, Plan, Rates, Settings, Timeouts, TrustSettings,
     TrustedConfig,
 };
-use stackwire_core::{Layer, PeerRole};
+use stackwire_core::Layer;
 
 const LEAST: &str = "[[transport]]\nuse = \"tcp\"\n[[security]]\nuse = \"noise\"\n[[muxer]]\nuse = \"yamux\"\n";
 
@@ -144,7 +144,7 @@ fn every_setting_is_read() {
         grace_secs = 1.5
         trim_secs = 2
         check_secs = 3
-        roles = ["upstream", "validator"]
+        roles = ["upstream", "sequencer"]
         sources = ["found"]
         backoff_secs = 4
         backoff_max_secs = 5
@@ -233,7 +233,7 @@ fn every_setting_is_read() {
             grace: Duration::from_millis(1500),
             trim: Duration::from_secs(2),
             check: Duration::from_secs(3),
-            roles: vec![PeerRole::Upstream, PeerRole::Validator],
+            roles: vec!["upstream".into(), "sequencer".into()],
             sources: vec!["found".into()],
             backoff: Duration::from_secs(4),
             backoff_max: Duration::from_secs(5),

@@ -207,9 +207,9 @@ fn whom_a_node_connects_with() {
             "line 2, column 12: `outbound` is \"al\"; it must be \"all\" or a whole number",
             "line 3, column 14: a peer that a node must have is known by its id; write it behind the address: \
              \"/ip4/192.0.2.1/tcp/1/p2p/12D3Koo…\"",
-            "line 4, column 10: `an entry of connectivity.roles` is \"validater\"; it must be one of \"validator\", \
-             \"preferred-upstream\", \"upstream\", \"validator-full-node\", \"downstream\", \"known\", \"unknown\"; did you mean \
-             \"validator\"?",
+            "line 4, column 10: `validater` is no role of a peer; available: validator, preferred-upstream, upstream, \
+             validator-full-node, downstream, known, unknown; did you mean `validator`?; a role of your own stands in \
+             `trust.roles`",
             "line 5, column 13: `connectivity.exclusive` is 1; it must be true or false; write it as `exclusive = false`",
         ]
     );

@@ -30,6 +30,17 @@ fn who_breaks_protocols_again_and_again_is_banned_for_a_while() {
 }
 
 #[test]
+fn whom_somebody_holds_on_to_is_not_banned_for_strikes() {
+    let (book, peer, now) = (PeerBook::default(), peer(1), secs(1000));
+    book.note(&peer, Note::Protect("mesh".into()), now).unwrap();
+    assert!((0..STRIKES).all(|_| book.report(&peer, BROKE, now)));
+    assert!(!book.report(&peer, BROKE, now), "its connections are closed");
+    assert!(book.take_facts().is_empty() && book.ban(&peer, now).is_none());
+    book.note(&peer, Note::Unprotect("mesh".into()), now).unwrap();
+    assert!(!book.report(&peer, BROKE, now) && book.ban(&peer, now).is_some());
+}
+
+#[test]
 fn strikes_are_forgiven_one_by_one() {
     let book = PeerBook::new(Bounds { bans: 0, ..Bounds::default() });
     let (peer, now) = (peer(1), secs(1000));
