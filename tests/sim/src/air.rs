@@ -63,6 +63,11 @@ impl Air {
         self.0.state.lock().apart.is_empty()
     }
 
+    /// Those who are apart from all others.
+    pub fn apart(&self) -> BTreeSet<u32> {
+        self.0.state.lock().apart.clone()
+    }
+
     /// Nobody reaches node `number` any more, nor it anybody.
     pub fn kill(&self, number: u32) {
         self.0.state.lock().dead.insert(number);
@@ -74,7 +79,8 @@ impl Air {
         std::mem::take(&mut self.0.state.lock().dials)
     }
 
-    fn carries(&self, one: u32, other: u32) -> bool {
+    /// Whether these two reach each other.
+    pub fn reaches(&self, one: u32, other: u32) -> bool {
         let State { apart, dead, .. } = &*self.0.state.lock();
         !dead.contains(&one) && !dead.contains(&other) && apart.contains(&one) == apart.contains(&other)
     }
@@ -88,7 +94,7 @@ impl Air {
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            if self.carries(one, other) == carries {
+            if self.reaches(one, other) == carries {
                 return;
             }
             changed.await;

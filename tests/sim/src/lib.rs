@@ -9,10 +9,11 @@ mod air;
 mod courier;
 mod runtime;
 mod witness;
+pub mod world;
 
 pub use air::Air;
 pub use courier::{Courier, Mail, Message, call, mail};
-pub use runtime::SimRuntime;
+pub use runtime::{SimRuntime, simulate};
 pub use witness::{Record, Witness, ask};
 
 // Links the plug-ins that the configs name.

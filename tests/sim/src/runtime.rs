@@ -11,6 +11,12 @@ use tokio::time;
 /// When every simulation begins: 2026-01-01.
 const EPOCH: Duration = Duration::from_secs(1_767_225_600);
 
+/// Does `work` on a clock that only moves when nobody works: hours take as long as what happens in them. Fails where the system
+/// refuses a runtime. Must not be called within one.
+pub fn simulate<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(work))
+}
+
 /// Tokio's paused clock, for the time of day too, and randomness of a seed.
 pub struct SimRuntime {
     dice: Mutex<StdRng>,

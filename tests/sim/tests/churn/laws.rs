@@ -1,17 +1,14 @@
 //! What must hold.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Write,
-    sync::Arc,
     time::Duration,
 };
 
 use rand::RngExt;
-use stackwire_core::{ConnectionInfo, Multiaddr, Role, address};
+use stackwire_sim::world::{HIGH, Watch, World};
 use tokio::time::{Instant, sleep};
-
-use super::world::{HIGH, LOW, OUTBOUND, World};
 
 /// How long two connections of one pair may be there together: as long as the older one may drain, and a moment to agree on it.
 const DRAINS: Duration = Duration::from_secs(5 + 10);
@@ -21,12 +18,34 @@ const NOTICES: Duration = Duration::from_secs(15 + 2 * 10 + 15);
 const DIALS: usize = 120;
 const DIALS_OF_ONE: usize = 8;
 
-impl World {
+/// What has happened so far, to see that there was something to see.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    pub dials: usize,
+    pub doubles: usize,
+    pub partings: usize,
+    pub crashes: usize,
+}
+
+/// What was seen, and what must hold of it.
+#[derive(Default)]
+pub struct Laws {
+    /// Since when the network is parted, or is whole again and not everybody has noticed it.
+    pub parted: Option<Instant>,
+    /// Since when a node has had several connections with a peer.
+    doubles: BTreeMap<(u32, u32), Instant>,
+    dials: BTreeMap<u32, VecDeque<(Instant, Option<u32>)>>,
+    pub most_dials: usize,
+    pub seen: Seen,
+    pub log: String,
+}
+
+impl Watch for Laws {
     /// What must hold at any time.
-    pub fn look(&mut self) {
+    fn look(&mut self, world: &mut World) {
         let now = Instant::now();
-        for (at, who, whom) in self.air.take_dials() {
-            writeln!(self.log, "{:?} {who} dials {whom:?}", at - self.began).expect("a string");
+        for (at, who, whom) in world.air.take_dials() {
+            writeln!(self.log, "{:?} {who} dials {whom:?}", at - world.began).expect("a string");
             self.seen.dials += 1;
             let dials = self.dials.entry(who).or_default();
             dials.push_back((at, whom));
@@ -38,21 +57,21 @@ impl World {
             assert!(dials.len() <= DIALS, "{who} has dialed {} times in a minute", dials.len());
             self.most_dials = self.most_dials.max(dials.len());
         }
-        if self.parted.is_some_and(|since| self.air.is_whole() && since.elapsed() > 2 * NOTICES) {
+        if self.parted.is_some_and(|since| world.air.is_whole() && since.elapsed() > 2 * NOTICES) {
             self.parted = None;
         }
         let bound = if self.parted.is_some() { NOTICES } else { DRAINS };
         let mut doubles = BTreeMap::new();
-        for (number, member) in &self.all {
+        for (number, member) in &world.all {
             let mut seen = BTreeSet::new();
             for connection in member.node.node.connections() {
                 if !seen.insert(connection.peer) {
-                    let pair = (*number, self.numbers[&connection.peer]);
+                    let pair = (*number, world.numbers[&connection.peer]);
                     let known = self.doubles.get(&pair).copied();
                     self.seen.doubles += usize::from(known.is_none());
                     let since = known.unwrap_or(now);
                     // Those who have died are noticed by nobody sooner.
-                    let bound = if self.all.contains_key(&pair.1) { bound } else { NOTICES };
+                    let bound = if world.all.contains_key(&pair.1) { bound } else { NOTICES };
                     assert!(now - since <= bound, "{pair:?} have had two connections for {:?}", now - since);
                     doubles.insert(pair, since);
                 }
@@ -60,56 +79,46 @@ impl World {
         }
         self.doubles = doubles;
     }
+}
+
+impl Laws {
+    /// The network is whole again.
+    pub fn heal(&mut self, world: &World) {
+        world.air.part([]);
+        // From then on things are as they were before, once everybody has noticed.
+        self.parted = self.parted.map(|_| Instant::now());
+    }
 
     /// What must hold when nothing has happened for a while. Gives the connections and the bytes that are held.
-    pub fn settled(&mut self) -> (usize, usize) {
+    pub fn settled(&mut self, world: &World) -> (usize, usize) {
         let (mut connections, mut held) = (0, 0);
-        for (number, member) in &self.all {
-            let node = &member.node.node;
-            let peers = node.host().peers();
-            let live = node.connections();
-            let with: BTreeSet<u32> = live.iter().map(|connection| self.numbers[&connection.peer]).collect();
-            assert_eq!(with.len(), live.len(), "{number} has two connections with somebody");
-            assert!(with.iter().all(|other| self.all.contains_key(other)), "{number} is connected with the dead");
-            connections += live.len();
-            held += node.held();
-            writeln!(self.log, "{:?} {number} {with:?}", self.began.elapsed()).expect("a string");
-            if self.boot.contains(number) {
-                continue;
+        for (number, member) in &world.all {
+            let live = member.node.node.connections().len();
+            let wish = world.wish(*number).expect("it is there");
+            assert!(wish.silent.is_empty(), "{number} is connected with the dead");
+            assert_eq!(wish.with.len(), live, "{number} has two connections with somebody");
+            connections += live;
+            held += member.node.node.held();
+            writeln!(self.log, "{:?} {number} {:?}", world.began.elapsed(), wish.with).expect("a string");
+            if !world.boot.contains(number) {
+                assert!(live <= HIGH, "{number} has {live} connections");
+                assert!(wish.is_met(), "{number} has {live} connections, and more could be made: {wish:?}");
             }
-            for boot in &self.boot {
-                assert!(with.contains(boot), "{number} must have {boot}");
-            }
-            assert!(live.len() <= HIGH, "{number} has {} connections", live.len());
-            let made = |it: &&Arc<ConnectionInfo>| {
-                it.path.role == Role::Dialer && !self.boot.contains(&self.numbers[&it.peer])
-            };
-            let made = live.iter().filter(made).count();
-            let wanted = |(other, it): &(&u32, &Multiaddr)| {
-                self.all.contains_key(other) && address::split_peer(it).1.is_some_and(|it| !peers.is_connected(&it))
-            };
-            let lacks = member.known.iter().filter(wanted).count();
-            assert!(
-                made >= OUTBOUND || live.len() >= LOW || lacks == 0,
-                "{number} has made {made} of its {} connections, and {lacks} more could be made",
-                live.len()
-            );
         }
         (connections / 2, held)
     }
+}
 
-    /// Everybody stops, and nothing is left.
-    pub async fn end(mut self) -> String {
-        for member in std::mem::take(&mut self.all).into_values() {
-            self.left.push(member.node.node.env().clone());
-            if self.dice.random_bool(0.5) {
-                member.node.node.shutdown().await;
-            }
+/// Everybody stops, and nothing is left.
+pub async fn end(mut world: World) {
+    for number in world.all.keys().copied().collect::<Vec<_>>() {
+        let node = world.remove(number).expect("it is there");
+        if world.dice.random_bool(0.5) {
+            node.node.shutdown().await;
         }
-        sleep(Duration::from_secs(60)).await;
-        for env in &self.left {
-            assert_eq!(env.tasks(), [], "tasks are stuck");
-        }
-        self.log
+    }
+    sleep(Duration::from_secs(60)).await;
+    for env in &world.left {
+        assert_eq!(env.tasks(), [], "tasks are stuck");
     }
 }

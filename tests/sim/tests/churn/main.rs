@@ -4,55 +4,57 @@
 #![allow(clippy::disallowed_methods, reason = "the tests run on the simulation's own runtime")]
 
 mod laws;
-mod world;
+mod storm;
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
+use laws::Laws;
+use stackwire_sim::{simulate, world::World};
 use tokio::time::Instant;
-use world::World;
 
 /// Bytes that an idle connection holds at both ends: a stream of pings each way, perhaps.
 const HELD: usize = 8 << 10;
 
 /// So many rounds of a storm and the calm after it. Its log.
 async fn churn(seed: u64, base: u64, nodes: usize, rounds: usize) -> String {
-    let mut world = World::new(seed, base, nodes).await;
-    world.track().await;
+    let mut world = World::new(seed, base, nodes).await.expect("the config is good");
+    let mut laws = Laws::default();
+    world.track().await.expect("they run");
     for round in 0..rounds {
         let storm = Instant::now() + Duration::from_secs(240);
         let mut tracked = Instant::now();
         while Instant::now() < storm {
-            world.step(nodes).await;
+            storm::step(&mut world, &mut laws, nodes).await;
             if tracked.elapsed() > Duration::from_secs(30) {
-                world.track().await;
+                world.track().await.expect("they run");
                 tracked = Instant::now();
             }
         }
-        world.heal();
+        laws.heal(&world);
         for _ in 0..10 {
-            world.wait(Duration::from_secs(30)).await;
-            world.track().await;
+            world.wait(Duration::from_secs(30), &mut laws).await;
+            world.track().await.expect("they run");
         }
-        let before = world.seen.dials;
-        world.wait(Duration::from_secs(60)).await;
-        let (dials, (connections, held)) = (world.seen.dials - before, world.settled());
-        let (nodes, trimmed) = (world.all.len(), world.trimmed.load(Relaxed));
+        let before = laws.seen.dials;
+        world.wait(Duration::from_secs(60), &mut laws).await;
+        let (dials, (connections, held)) = (laws.seen.dials - before, laws.settled(&world));
+        let (nodes, trimmed) = (world.all.len(), world.told().trimmed);
         println!(
             "round {round}: {nodes} nodes of {}, {connections} connections, {held} bytes held, {dials} dials in a quiet minute and \
              at most {} of one node in any, {trimmed} trimmed or given up, {:?}",
-            world.next, world.most_dials, world.seen
+            world.next, laws.most_dials, laws.seen
         );
         // Somebody may look for one more now and then.
         assert!(dials <= nodes, "{dials} dials, and nothing has happened");
         assert!(held <= connections * HELD, "{held} bytes are held for {connections} connections");
     }
-    assert!(nodes < 100 || world.seen.doubles > 0, "nobody has met anybody: {:?}", world.seen);
-    world.end().await
+    assert!(nodes < 100 || laws.seen.doubles > 0, "nobody has met anybody: {:?}", laws.seen);
+    laws::end(world).await;
+    laws.log
 }
 
 fn run(seed: u64, base: u64, nodes: usize, rounds: usize) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime starts").block_on(churn(seed, base, nodes, rounds))
+    simulate(churn(seed, base, nodes, rounds)).expect("a runtime starts")
 }
 
 #[test]
