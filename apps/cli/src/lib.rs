@@ -11,6 +11,7 @@ mod failure;
 mod logs;
 mod memory;
 mod output;
+mod page;
 mod stack;
 
 use std::process::ExitCode;

@@ -9,13 +9,7 @@ mod recipe;
 mod talk;
 mod text;
 
-use std::{
-    fs::{self, File},
-    io::{self, ErrorKind},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use clap::ValueEnum;
 use futures::{StreamExt, stream};
@@ -27,7 +21,7 @@ use stackwire_node::{Error, Kind, Result};
 pub use self::conditions::{Conditions, Samples};
 use self::{conditions::Begun, parts::Mix};
 use super::stop;
-use crate::{args::Matrix as Args, failure::Failure, output::Output, stack};
+use crate::{args::Matrix as Args, failure::Failure, output::Output, page, stack};
 
 /// Which cells, and how much to move in each.
 #[derive(Clone, Debug, Default)]
@@ -294,7 +288,7 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
         bytes: args.bytes,
         jobs: args.jobs,
     };
-    if let Some(Err(error)) = args.html.as_deref().map(check_page) {
+    if let Some(Err(error)) = args.html.as_deref().map(page::check) {
         return out.finish(Err(error.into()));
     }
     let work = async {
@@ -317,29 +311,11 @@ pub async fn run(args: Args, out: &Output) -> ExitCode {
     };
     out.text(text::tables(&report).trim_end());
     if let Some(file) = &args.html {
-        if let Err(error) = fs::write(file, html::page(&report)) {
-            return out.finish(Err(unwritable(file, error).into()));
+        if let Err(error) = html::page(&report).write(file) {
+            return out.finish(Err(error.into()));
         }
         out.text(format!("the page is {}", file.display()));
     }
     out.object(&json!({ "ok": report.ok(), "report": report }));
     if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Fails where the page could not be written at the end, which is better known before a long run.
-fn check_page(file: &Path) -> Result<()> {
-    let tried = match file.exists() {
-        true => File::options().append(true).open(file).map(|_| ()),
-        false => tempfile::tempfile_in(stackwire_files::folder_of(file)).map(|_| ()),
-    };
-    tried.map_err(|error| unwritable(file, error))
-}
-
-fn unwritable(file: &Path, error: io::Error) -> Error {
-    let help = match error.kind() {
-        ErrorKind::NotFound => ": its folder is not there, make it first",
-        ErrorKind::IsADirectory => ": it is a folder, name a file in it",
-        _ => "",
-    };
-    Error::new(Kind::Io, format!("the page {} can't be written{help}", file.display())).caused_by(error)
 }

@@ -10,8 +10,11 @@ mod heat;
 mod list;
 
 use self::figures::FIGURES;
-use super::{Cell, Conditions, Group, Outcome, Report};
-use crate::output::bytes;
+use super::{Cell, Group, Outcome, Report};
+use crate::{
+    output::bytes,
+    page::{Page, escape, terms},
+};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -20,10 +23,15 @@ const SCRIPT: &str = include_str!("script.js");
 type Numbered<'a> = (usize, &'a Cell);
 
 /// The page.
-pub(super) fn page(report: &Report) -> String {
+pub(super) fn page(report: &Report) -> Page {
+    let attributes = format!(" data-figure=\"{}\"", FIGURES[0].id);
+    Page { title: "Stackwire matrix", attributes, style: STYLE, body: body(report), script: SCRIPT }
+}
+
+fn body(report: &Report) -> String {
     let groups: String = Group::ALL.into_iter().map(|group| section(report, group)).collect();
     let (verdict, controls, failures) = (verdict(report), controls(), failures(report));
-    let (conditions, cards) = (conditions(&report.conditions), cards(report));
+    let (conditions, cards) = (terms("conditions", report.conditions.told()), cards(report));
     let moved = bytes(report.bytes);
     let version = env!("CARGO_PKG_VERSION");
     let build = if report.conditions.debug_build {
@@ -32,18 +40,7 @@ pub(super) fn page(report: &Report) -> String {
         ""
     };
     format!(
-        r#"<!doctype html>
-<html lang="en" data-figure="{default}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Stackwire matrix</title>
-<style>
-{STYLE}</style>
-</head>
-<body>
-<header>
+        r#"<header>
 <h1>Which mixes work together</h1>
 {verdict}{conditions}<p>Each square is one connection between two nodes that share exactly one transport, one security protocol and one
 muxer. Both sides identified and pinged each other, echoed with half-close, and moved {moved} each way. A square tells its
@@ -55,12 +52,7 @@ under the section's name says, and means something else in the next.</p>
 {groups}<p id="nothing" hidden>No cell matches.</p>
 </main>
 {failures}{cards}<footer>Made by stackwire {version}{build}: two nodes in one process, over this machine's loopback.</footer>
-<script>
-{SCRIPT}</script>
-</body>
-</html>
-"#,
-        default = FIGURES[0].id,
+"#
     )
 }
 
@@ -75,13 +67,6 @@ fn verdict(report: &Report) -> String {
     format!(
         "<p class=\"verdict {class}\"><b>{verdict}</b> <span>{passed} ✓</span> <span>{failed} ✗</span> <span>{other} –</span></p>\n"
     )
-}
-
-/// What the figures depend on beside the mix.
-fn conditions(conditions: &Conditions) -> String {
-    let line = |(what, is): (&str, String)| format!("<div><dt>{what}</dt><dd>{}</dd></div>\n", escape(&is));
-    let lines: String = conditions.told().into_iter().map(line).collect();
-    format!("<dl class=\"conditions\">\n{lines}</dl>\n")
 }
 
 /// The switches. Hidden until the script is there to serve them.
@@ -165,11 +150,6 @@ fn words(cell: &Cell) -> String {
     let variant = cell.variant.as_deref().unwrap_or_default();
     let all = [cell.group.title(), &cell.transport, &cell.security, &cell.muxer, variant, outcome];
     escape(&all.join(" ").to_lowercase())
-}
-
-fn escape(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
 #[test]
 fn a_failure_shows_in_the_verdict_in_its_square_on_its_card_and_in_full() {
     let error = Error::new(Kind::Internal, "it broke");
-    let page = page(&report(vec![cell(Group::Mixes, "yamux", Outcome::Failed { step: "ping", error })]));
+    let page = page(&report(vec![cell(Group::Mixes, "yamux", Outcome::Failed { step: "ping", error })])).html();
     assert!(page.contains("One mix fails."));
     assert!(page.contains("<dt>✗ Mixes · tcp / noise / yamux</dt><dd>ping: it broke</dd>"));
     assert_eq!(page.matches("<td class=\"bad\"").count(), heat::VIEWS.len());
@@ -54,7 +54,7 @@ fn the_page_says_when_where_and_on_how_many_samples_it_stands() {
     conditions.date = "2026-01-31 09:05 UTC".to_string();
     (conditions.cpu, conditions.cpus) = (Some("Some <fast> CPU".to_string()), 3);
     (conditions.load_at_start, conditions.load_at_end) = (Some(0.25), None);
-    let page = page(&report);
+    let page = page(&report).html();
     let told = between(&page, "<dl class=\"conditions\">", "</dl>");
     for part in [
         "2026-01-31 09:05 UTC",
@@ -75,7 +75,8 @@ fn what_makes_no_sense_is_folded_with_its_number_and_its_reason() {
         cell(Group::Mixes, "mplex", Outcome::NotApplicable { reason: reason() }),
         cell(Group::Mixes, "priority", Outcome::NotApplicable { reason: reason() }),
         cell(Group::Negotiators, "yamux", Outcome::NotApplicable { reason: reason() }),
-    ]));
+    ]))
+    .html();
     let first = between(&page, "id=\"by-transport\"", "id=\"by-security\"");
     let folded = between(first, "<details class=\"folded\"><summary>", "</details>");
     assert!(folded.starts_with("– 2 mixes are left out: tcp &quot;brings&quot; its own</summary>"), "{folded}");
@@ -95,7 +96,8 @@ fn colours_compare_within_a_section_and_every_section_says_what_they_mean() {
         cell(Group::Mixes, "mplex", passed(4000.0, 4)),
         slow("yamux", 10.0),
         slow("mplex", 40.0),
-    ]));
+    ]))
+    .html();
     let first = between(&page, "id=\"by-transport\"", "id=\"by-security\"");
     let sections: Vec<&str> = first.split("<section").skip(1).collect();
     assert_eq!(sections.len(), 2);
@@ -109,7 +111,7 @@ fn colours_compare_within_a_section_and_every_section_says_what_they_mean() {
 #[test]
 fn a_press_shows_what_both_sides_measured_and_nothing_waits_for_a_pointer() {
     let cells = vec![cell(Group::Mixes, "yamux", passed(100.0, 1)), cell(Group::FixedPaths, "yamux", passed(50.0, 2))];
-    let page = page(&report(cells));
+    let page = page(&report(cells)).html();
     assert!(!page.contains(" title="), "a phone shows no tooltips");
     for number in 0..2 {
         let card = between(&page, &format!("<div popover class=\"card\" id=\"cell-{number}\""), "</div>");
@@ -145,7 +147,7 @@ fn nothing_in_a_report_breaks_out_of_the_page() {
     }
     let mut report = report(cells);
     report.conditions.cpu = Some(EVIL.to_string());
-    let page = page(&report);
+    let page = page(&report).html();
     // The page's own script, and no other.
     assert_eq!(page.matches("<script").count(), 1);
     assert_eq!(page.matches("</script").count(), 1);
@@ -157,7 +159,7 @@ fn nothing_in_a_report_breaks_out_of_the_page() {
 #[test]
 fn every_view_and_figure_is_there_and_one_of_each_is_shown_without_the_script() {
     let cells = vec![cell(Group::Mixes, "yamux", passed(100.0, 4)), cell(Group::Mixes, "mplex", passed(400.0, 2))];
-    let page = page(&report(cells));
+    let page = page(&report(cells)).html();
     assert!(page.contains("<div class=\"view\" id=\"by-transport\">"));
     assert!(page.contains("<div class=\"view\" id=\"by-security\" hidden>"));
     assert!(page.contains("<div class=\"view\" id=\"by-muxer\" hidden>"));
