@@ -62,6 +62,9 @@ pub enum Command {
     Key(Key),
     /// Test every linked transport with every security protocol and muxer, and everything else that can be mixed.
     Matrix(Matrix),
+    /// Run a whole network in one process, on a clock that only moves when nobody works.
+    #[command(subcommand)]
+    Sim(Sim),
     /// Play one side in a public interop suite, as the environment says.
     #[command(subcommand)]
     Contract(Contract),
@@ -251,6 +254,41 @@ pub struct Matrix {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_jobs)]
     pub jobs: usize,
     /// Write a page with heat maps.
+    #[arg(long, value_name = "F")]
+    pub html: Option<PathBuf>,
+}
+
+/// `sim`
+#[derive(Subcommand)]
+pub enum Sim {
+    /// Nodes join, leave, crash, are parted and find together again: who has connections with whom, and how soon.
+    ///
+    /// Each node must have the first two, makes six more connections, and closes some beyond 16. What happens, and when, follows
+    /// from the seed: two runs with the same options give the same report.
+    Peers(SimPeers),
+}
+
+/// `sim peers`
+#[derive(Args, Clone, Copy)]
+pub struct SimSize {
+    /// How many nodes there are at first; 4 to 200.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(4..=200))]
+    pub nodes: u32,
+    /// How many minutes to simulate; 1 to 240.
+    #[arg(long, value_name = "M", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub minutes: u32,
+    /// Decides on everything that is left to chance.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `sim peers`
+#[derive(Args)]
+pub struct SimPeers {
+    /// Which network.
+    #[command(flatten)]
+    pub size: SimSize,
+    /// Write a page with charts.
     #[arg(long, value_name = "F")]
     pub html: Option<PathBuf>,
 }

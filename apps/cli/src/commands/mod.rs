@@ -16,6 +16,7 @@ mod plugins;
 mod reload;
 mod run;
 mod session;
+mod sim;
 pub mod stop;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ pub async fn run(command: Command, out: &Output) -> ExitCode {
         Command::Peers(args) => peers::run(args, out),
         Command::Key(args) => key::run(args, out),
         Command::Matrix(args) => matrix::run(args, out).await,
+        Command::Sim(args) => sim::run(args, out).await,
         #[cfg(feature = "contract")]
         Command::Contract(args) => contract::run(args, out).await,
         #[cfg(not(feature = "contract"))]

@@ -17,6 +17,7 @@ mod printing;
 mod redis;
 mod reload;
 mod run;
+mod sim;
 mod stacks;
 mod strangers;
 mod support;
