@@ -1,4 +1,4 @@
-//! What the program asks of its system: free memory goes back to it, and it gives as many descriptors as it may.
+//! Memory that was freed goes back to the system.
 
 use std::time::{Duration, Instant};
 
@@ -29,15 +29,3 @@ fn trim() {
 /// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim() {}
-
-/// Takes as many descriptors as the system gives. The usual limit of 1024 is for programs that `select`.
-#[cfg(unix)]
-pub(crate) fn raise_descriptors() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // Where it fails the limit stays as it is, and the node keeps within that.
-    let _ = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-}
-
-/// There is no limit to raise.
-#[cfg(not(unix))]
-pub(crate) fn raise_descriptors() {}

@@ -47,7 +47,6 @@ async fn serve(args: Run, out: &Output) -> Result<(), Failure> {
     // Before the node starts, too: a SIGHUP that nobody waits for ends the program.
     let mut reloads = Reloads::of(args.stack.config.as_deref().filter(|_| args.watch))?;
     let mut asked = holdings::Asked::new()?;
-    memory::raise_descriptors();
     let starting = async {
         let stack = stack::plan(&args.stack, Some(&args.listen))?.stack();
         Ok::<_, Failure>(Builder::from(stack).start_watched_all().await?)
